@@ -1,0 +1,67 @@
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup dev models demo protos build format lint types test bench serve check clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# What the main job needs: client, server, extension, models.
+setup: $(VENV)/.setup models
+$(VENV)/.setup: $(BIN)/python pyproject.toml client/python/pyproject.toml constraints.txt setup.py ext/ctc.pyx
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable .
+	touch $@
+
+# What the checks need besides.
+dev: $(VENV)/.dev models
+$(VENV)/.dev: $(VENV)/.setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev]'
+	touch $@
+
+models: $(VENV)/.setup
+	$(BIN)/glyphwire models setup
+
+# Clone to first text: start the server, send the sample page through the client, print lines and timings, stop.
+demo: setup
+	$(BIN)/glyphwire demo
+
+serve: setup
+	$(BIN)/glyphwire serve
+
+protos: dev
+	$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=client/python --grpc_python_out=client/python \
+		--mypy_out=quiet:client/python --mypy_grpc_out=quiet:client/python protos/glyphwire/v1/ocr.proto
+
+build: dev
+	$(BIN)/python setup.py --quiet build_ext --inplace $(if $(ANNOTATE),--force)
+
+format: dev
+	ruff format .
+	ruff check --fix .
+
+lint: dev
+	ruff format --check .
+	ruff check .
+	lint-imports
+	buf lint
+	buf format --diff --exit-code
+
+types: dev
+	mypy
+
+test: dev
+	pytest
+
+stubs-fresh: protos
+	git diff --exit-code -- client/python/glyphwire/v1
+
+bench: dev
+	$(BIN)/python -m bench
+
+check: lint types stubs-fresh test
+
+clean:
+	rm -rf $(VENV) build *.egg-info client/python/*.egg-info ext/*.so ext/ctc.c models/*/

@@ -1,0 +1,1 @@
+"""Compiled kernels. Label indices and floats only."""

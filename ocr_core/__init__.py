@@ -1,0 +1,1 @@
+"""Pure recognition pipeline: arrays and dataclasses, no transport."""

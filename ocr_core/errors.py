@@ -1,0 +1,76 @@
+"""Everything that can go wrong in the recognition pipeline.
+
+OcrError
+├── InputError                  the caller's fault; the message may be shown to the caller
+│   ├── ImageEmpty              no bytes
+│   ├── ImageUndecodable        not an image, damaged, or cut short
+│   ├── ImageTooLarge           over a byte, pixel or side limit
+│   ├── ImageTooSmall           a side too short to hold text
+│   ├── RawImageInvalid         pixels do not match their width, height, stride and format
+│   ├── OptionInvalid           option out of range, not a number, or excluding another
+│   └── ModelNotFound           no bundle of that name and version
+└── SetupError                  the operator's fault; raised while starting, never for a request
+    ├── BundleInvalid           model.json or weights missing, inconsistent or altered
+    ├── RecipeFailed            a model recipe could not be carried out
+    └── BackendMissing          the compiled decoder is not there
+"""
+
+
+class OcrError(Exception):
+    """Base of all errors raised by ocr_core. `message` is for people."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InputError(OcrError):
+    """The caller's fault. `field` names the part of the request at fault, or is empty."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ImageEmpty(InputError):
+    """The image has no bytes."""
+
+
+class ImageUndecodable(InputError):
+    """The bytes are no image of a known format, or are damaged or cut short."""
+
+
+class ImageTooLarge(InputError):
+    """The image is over a byte, pixel or side limit."""
+
+
+class ImageTooSmall(InputError):
+    """A side of the image has too few pixels to hold text."""
+
+
+class RawImageInvalid(InputError):
+    """The raw pixels do not match their width, height, stride and format."""
+
+
+class OptionInvalid(InputError):
+    """An option is out of its range, not a number, or excludes another."""
+
+
+class ModelNotFound(InputError):
+    """No model of that name and version is loaded."""
+
+
+class SetupError(OcrError):
+    """The operator's fault, found while starting."""
+
+
+class BundleInvalid(SetupError):
+    """A model bundle is missing parts, inconsistent or altered."""
+
+
+class RecipeFailed(SetupError):
+    """A model recipe could not be carried out."""
+
+
+class BackendMissing(SetupError):
+    """The compiled CTC decoder is not built."""

@@ -1,0 +1,241 @@
+"""Values that travel through the pipeline. All frozen; options travel with each item."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from ocr_core.errors import OptionInvalid
+
+Image = npt.NDArray[np.uint8]
+"""RGB, uint8 [height, width, 3]."""
+
+Probs = npt.NDArray[np.float32]
+"""Softmax of the recogniser, float32 [time, class] or [batch, time, class]."""
+
+
+class Mode(Enum):
+    """What an image shows."""
+
+    LINE = "line"
+    PAGE = "page"
+
+
+class Decoder(Enum):
+    """CTC decoders."""
+
+    BEST_PATH = "best_path"
+    PREFIX_BEAM = "prefix_beam"
+
+
+class PixelFormat(Enum):
+    """Layout of one raw pixel, one byte per channel. The value lists the channels."""
+
+    GRAY8 = "L"
+    RGB24 = "RGB"
+    BGR24 = "BGR"
+    RGBA32 = "RGBA"
+    BGRA32 = "BGRA"
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes of one pixel."""
+        return len(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """Uncompressed pixels, rows from top to bottom. stride: bytes per row, 0 for rows without padding."""
+
+    pixels: bytes | memoryview
+    width: int
+    height: int
+    pixel_format: PixelFormat
+    stride: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """How probabilities become text. Raises OptionInvalid when a value is out of its range."""
+
+    decoder: Decoder = Decoder.BEST_PATH
+    beam_width: int = 10
+    prune_top_k: int = 40
+    prune_min_prob: float = 0.001
+    alternatives: int = 0
+
+    def __post_init__(self) -> None:
+        _check_range("decode.beam_width", self.beam_width, 1, 256)
+        _check_range("decode.prune_top_k", self.prune_top_k, 1, 1024)
+        _check_range("decode.prune_min_prob", self.prune_min_prob, 0.0, 1.0)
+        if self.prune_min_prob == 1.0:
+            raise OptionInvalid("decode.prune_min_prob must be below 1", "options.decode.prune_min_prob")
+        _check_range("decode.alternatives", self.alternatives, 0, 32)
+        if self.alternatives and self.decoder is not Decoder.PREFIX_BEAM:
+            raise OptionInvalid("alternatives need the prefix beam decoder", "options.decode.alternatives")
+        if self.alternatives and self.alternatives >= self.beam_width:
+            raise OptionInvalid(
+                f"alternatives is {self.alternatives}, must be below beam_width, {self.beam_width}",
+                "options.decode.alternatives",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessOptions:
+    """What is done to an image before it is read. classify_orientation None: in page mode only."""
+
+    apply_exif_orientation: bool = True
+    rotate_vertical: bool = True
+    classify_orientation: bool | None = None
+    detector_max_side: int = 960
+
+    def __post_init__(self) -> None:
+        _check_range("preprocess.detector_max_side", self.detector_max_side, 320, 2560)
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizeOptions:
+    """How to read an image. model: name or "name/version", empty for the default."""
+
+    model: str = ""
+    mode: Mode = Mode.PAGE
+    decode: DecodeOptions = field(default_factory=DecodeOptions)
+    preprocess: PreprocessOptions = field(default_factory=PreprocessOptions)
+    include_characters: bool = False
+    min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in the source image: origin at the top left corner of the top left pixel, x right, y down."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """Vertices clockwise from the corner where reading starts, in source pixels."""
+
+    vertices: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LineCrop:
+    """Image of one text line, upright, and where it stands in the source image."""
+
+    image: Image
+    polygon: Polygon
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One reading: class indices, their peak timesteps, their probabilities there, and the natural log probability."""
+
+    labels: tuple[int, ...]
+    timesteps: tuple[int, ...]
+    confidences: tuple[float, ...]
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """One emitted element. x_start, x_end: source pixels along the polygon's first edge."""
+
+    text: str
+    confidence: float
+    timestep: int
+    x_start: float
+    x_end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another reading of a line."""
+
+    text: str
+    confidence: float
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text. confidence: mean probability of the characters at their peaks, 0 for empty text."""
+
+    text: str
+    confidence: float
+    polygon: Polygon
+    characters: tuple[Character, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds per stage. Adding two adds each stage."""
+
+    queue_ms: float = 0.0
+    load_image_ms: float = 0.0
+    find_lines_ms: float = 0.0
+    preprocess_ms: float = 0.0
+    infer_ms: float = 0.0
+    decode_ms: float = 0.0
+    postprocess_ms: float = 0.0
+    total_ms: float = 0.0
+
+    def __add__(self, other: Timings) -> Timings:
+        return Timings(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """An image whose lines have been found and cropped, ready to be read."""
+
+    width: int
+    height: int
+    crops: tuple[LineCrop, ...]
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    """A line that has been read, and its share of the stages' time."""
+
+    line: Line
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Everything that was read in one image, lines in reading order."""
+
+    lines: tuple[Line, ...]
+    image_width: int
+    image_height: int
+    model_name: str
+    model_version: str
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A recogniser that requests can name."""
+
+    name: str
+    version: str
+    is_default: bool
+    charset_size: int
+    input_height: int
+    origin: str
+    licence: str
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if math.isnan(value) or not low <= value <= high:
+        raise OptionInvalid(f"{name} is {value}, must be from {low} to {high}", f"options.{name}")

@@ -1,0 +1,1 @@
+"""gRPC serving of the pipeline, and the command line."""

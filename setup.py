@@ -1,0 +1,27 @@
+"""The extension and the package list; everything else is in pyproject.toml."""
+
+import os
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = bool(os.environ.get("GLYPHWIRE_DEBUG_BUILD"))
+
+setup(
+    packages=["ocr_core", "ext", "server"],
+    package_data={"ext": ["ctc.pyi", "py.typed"], "ocr_core": ["py.typed"]},
+    ext_modules=cythonize(
+        [
+            Extension(
+                "ext.ctc",
+                ["ext/ctc.pyx"],
+                include_dirs=[numpy.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+                extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3"],
+            )
+        ],
+        compiler_directives={"language_level": 3, "boundscheck": DEBUG, "wraparound": DEBUG, "cdivision": not DEBUG},
+        annotate=bool(os.environ.get("ANNOTATE")),
+    ),
+)
