@@ -1,0 +1,44 @@
+"""Client of the Glyphwire OCR server: images in, text with confidences and positions out."""
+
+from glyphwire.aio import AsyncOcrClient
+from glyphwire.client import OcrClient
+from glyphwire.errors import ErrorReason, OcrError
+from glyphwire.types import (
+    Alternative,
+    Character,
+    Decoder,
+    Frame,
+    FrameResult,
+    Line,
+    Mode,
+    Model,
+    PixelFormat,
+    Point,
+    Polygon,
+    RawImage,
+    Recognition,
+    RecognizeOptions,
+    Timings,
+)
+
+__all__ = [
+    "Alternative",
+    "AsyncOcrClient",
+    "Character",
+    "Decoder",
+    "ErrorReason",
+    "Frame",
+    "FrameResult",
+    "Line",
+    "Mode",
+    "Model",
+    "OcrClient",
+    "OcrError",
+    "PixelFormat",
+    "Point",
+    "Polygon",
+    "RawImage",
+    "Recognition",
+    "RecognizeOptions",
+    "Timings",
+]

@@ -1,0 +1,106 @@
+"""Images and options -> request messages."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from google.protobuf import timestamp_pb2
+
+from glyphwire.types import Decoder, Frame, Mode, PixelFormat, RawImage, RecognizeOptions
+from glyphwire.v1 import ocr_pb2
+
+if TYPE_CHECKING:
+    from glyphwire.types import ImageSource
+
+_MODES = {Mode.LINE: ocr_pb2.MODE_LINE, Mode.PAGE: ocr_pb2.MODE_PAGE}
+_DECODERS = {
+    Decoder.BEST_PATH: ocr_pb2.DECODER_BEST_PATH,
+    Decoder.PREFIX_BEAM: ocr_pb2.DECODER_PREFIX_BEAM,
+}
+_PIXEL_FORMATS = {
+    PixelFormat.GRAY8: ocr_pb2.PIXEL_FORMAT_GRAY8,
+    PixelFormat.RGB24: ocr_pb2.PIXEL_FORMAT_RGB24,
+    PixelFormat.BGR24: ocr_pb2.PIXEL_FORMAT_BGR24,
+    PixelFormat.RGBA32: ocr_pb2.PIXEL_FORMAT_RGBA32,
+    PixelFormat.BGRA32: ocr_pb2.PIXEL_FORMAT_BGRA32,
+}
+
+
+def recognize_request(image: ImageSource, options: RecognizeOptions) -> ocr_pb2.RecognizeRequest:
+    """For one image. Reads the file when the image is a path."""
+    return ocr_pb2.RecognizeRequest(image=image_message(image), options=options_message(options))
+
+
+def batch_request(images: Iterable[ImageSource], options: RecognizeOptions) -> ocr_pb2.BatchRecognizeRequest:
+    """For several images, all with the same options."""
+    return ocr_pb2.BatchRecognizeRequest(requests=[recognize_request(image, options) for image in images])
+
+
+def config_request(options: RecognizeOptions) -> ocr_pb2.StreamRecognizeRequest:
+    """The first message of a stream."""
+    return ocr_pb2.StreamRecognizeRequest(config=ocr_pb2.StreamConfig(options=options_message(options)))
+
+
+def frame_request(frame: Frame | ImageSource, position: int) -> ocr_pb2.StreamRecognizeRequest:
+    """A later message of a stream. position: frame_id of an image that comes without one."""
+    if not isinstance(frame, Frame):
+        frame = Frame(frame, position)
+    message = ocr_pb2.Frame(frame_id=frame.frame_id, image=image_message(frame.image))
+    if frame.capture_time is not None:
+        message.capture_time.CopyFrom(_timestamp(frame.capture_time))
+    return ocr_pb2.StreamRecognizeRequest(frame=message)
+
+
+def image_message(image: ImageSource) -> ocr_pb2.Image:
+    """A path names a file to send; bytes and one-dimensional buffers are a file's bytes; other buffers are pixels."""
+    if isinstance(image, (str, os.PathLike)):
+        return ocr_pb2.Image(encoded=Path(image).read_bytes())
+    if isinstance(image, RawImage):
+        return ocr_pb2.Image(raw=_raw_message(image))
+    view = memoryview(image)
+    if view.ndim == 1:
+        return ocr_pb2.Image(encoded=view.tobytes())
+    return ocr_pb2.Image(raw=_raw_message(RawImage.from_array(image)))
+
+
+def options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
+    """None stays unset, so that the server's default holds."""
+    return ocr_pb2.RecognizeOptions(
+        model=options.model,
+        mode=_MODES[options.mode],
+        decode=ocr_pb2.DecodeOptions(
+            decoder=_DECODERS[options.decoder],
+            beam_width=options.beam_width,
+            prune_top_k=options.prune_top_k,
+            prune_min_prob=options.prune_min_prob,
+            alternatives=options.alternatives,
+        ),
+        preprocess=ocr_pb2.PreprocessOptions(
+            apply_exif_orientation=options.apply_exif_orientation,
+            rotate_vertical=options.rotate_vertical,
+            classify_orientation=options.classify_orientation,
+            detector_max_side=options.detector_max_side,
+        ),
+        include_characters=options.include_characters,
+        min_confidence=options.min_confidence,
+    )
+
+
+def _raw_message(raw: RawImage) -> ocr_pb2.RawImage:
+    return ocr_pb2.RawImage(
+        pixels=raw.pixels,
+        width=raw.width,
+        height=raw.height,
+        stride=raw.stride,
+        pixel_format=_PIXEL_FORMATS[raw.pixel_format],
+    )
+
+
+def _timestamp(moment: datetime.datetime) -> timestamp_pb2.Timestamp:
+    stamp = timestamp_pb2.Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

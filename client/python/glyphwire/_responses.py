@@ -1,0 +1,100 @@
+"""Response messages -> dataclasses."""
+
+from __future__ import annotations
+
+import datetime
+
+from glyphwire import _faults
+from glyphwire.errors import OcrError
+from glyphwire.types import (
+    Alternative,
+    Character,
+    FrameResult,
+    Line,
+    Model,
+    Point,
+    Polygon,
+    Recognition,
+    Timings,
+)
+from glyphwire.v1 import ocr_pb2
+
+_UTC = datetime.timezone.utc  # noqa: UP017 - datetime has UTC from Python 3.11 on
+
+
+def batch(response: ocr_pb2.BatchRecognizeResponse) -> list[Recognition | OcrError]:
+    """One outcome per image, in the order of the images."""
+    return [_outcome(result) for result in response.results]
+
+
+def frame_result(response: ocr_pb2.StreamRecognizeResponse) -> FrameResult:
+    """What became of one frame."""
+    captured = response.capture_time.ToDatetime(_UTC) if response.HasField("capture_time") else None
+    return FrameResult(response.frame_id, _outcome(response), captured)
+
+
+def models(response: ocr_pb2.ListModelsResponse) -> tuple[Model, ...]:
+    """Sorted by name."""
+    return tuple(
+        Model(
+            name=model.name,
+            version=model.version,
+            is_default=model.is_default,
+            charset_size=model.charset_size,
+            input_height=model.input_height,
+            origin=model.origin,
+            licence=model.licence,
+        )
+        for model in response.models
+    )
+
+
+def recognition(message: ocr_pb2.Recognition) -> Recognition:
+    """Everything that was read in one image."""
+    return Recognition(
+        lines=tuple(_line(line) for line in message.lines),
+        image_width=message.image_width,
+        image_height=message.image_height,
+        model_name=message.model_name,
+        model_version=message.model_version,
+        timings=_timings(message.timings),
+    )
+
+
+def _outcome(result: ocr_pb2.BatchRecognizeResult | ocr_pb2.StreamRecognizeResponse) -> Recognition | OcrError:
+    if result.WhichOneof("result") == "recognition":
+        return recognition(result.recognition)
+    return _faults.from_message(result.error)
+
+
+def _line(line: ocr_pb2.Line) -> Line:
+    return Line(
+        text=line.text,
+        confidence=line.confidence,
+        polygon=Polygon(tuple(Point(vertex.x, vertex.y) for vertex in line.polygon.vertices)),
+        characters=tuple(_character(character) for character in line.characters),
+        alternatives=tuple(Alternative(other.text, other.confidence, other.log_prob) for other in line.alternatives),
+    )
+
+
+def _character(character: ocr_pb2.Character) -> Character:
+    return Character(
+        text=character.text,
+        confidence=character.confidence,
+        timestep=character.timestep,
+        x_start=character.x_start,
+        x_end=character.x_end,
+    )
+
+
+def _timings(timings: ocr_pb2.Timings) -> Timings:
+    return Timings(
+        queue_ms=timings.queue_ms,
+        load_image_ms=timings.load_image_ms,
+        find_lines_ms=timings.find_lines_ms,
+        preprocess_ms=timings.preprocess_ms,
+        infer_ms=timings.infer_ms,
+        decode_ms=timings.decode_ms,
+        postprocess_ms=timings.postprocess_ms,
+        total_ms=timings.total_ms,
+    )

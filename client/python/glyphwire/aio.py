@@ -1,0 +1,160 @@
+"""AsyncOcrClient: the client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+import grpc.aio
+
+from glyphwire import _channel, _faults, _requests, _responses
+from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions
+from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self  # noqa: UP035 - typing has it from Python 3.11 on
+
+    from glyphwire.errors import OcrError
+    from glyphwire.types import ImageSource
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+_Item = TypeVar("_Item")
+
+
+class AsyncOcrClient:
+    """OcrClient for asyncio: the same methods and arguments, awaited. Construct it inside a running event loop.
+
+    Cancelling a method's task cancels its call, and the server drops the work.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = _channel.TIMEOUT_S,
+        stream_timeout_s: float = _channel.STREAM_TIMEOUT_S,
+        max_attempts: int = 3,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        options = _channel.channel_options(target, max_attempts)
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(target, options)
+        else:
+            self._channel = grpc.aio.secure_channel(target, credentials, options)
+        self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
+        self._timeout_s = timeout_s
+        self._stream_timeout_s = stream_timeout_s
+
+    async def recognize(
+        self, image: ImageSource, options: RecognizeOptions | None = None, *, timeout_s: float | None = None
+    ) -> Recognition:
+        """Read one image: a path, the bytes of a file, a RawImage or a NumPy array (RGB)."""
+        request = _requests.recognize_request(image, options or RecognizeOptions())
+        response = await self._call(self._stub.Recognize, request, timeout_s)
+        return _responses.recognition(response.recognition)
+
+    async def recognize_batch(
+        self, images: Sequence[ImageSource], options: RecognizeOptions | None = None, *, timeout_s: float | None = None
+    ) -> list[Recognition | OcrError]:
+        """Read several images in one call. One outcome per image, in order; a bad image yields an OcrError there."""
+        request = _requests.batch_request(images, options or RecognizeOptions())
+        return _responses.batch(await self._call(self._stub.BatchRecognize, request, timeout_s))
+
+    async def stream(
+        self,
+        frames: AsyncIterable[Frame | ImageSource] | Iterable[Frame | ImageSource],
+        options: RecognizeOptions | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[FrameResult]:
+        """Read frames as they come; yields one result per frame, in their order, while later frames are being sent.
+
+        An image that is no Frame gets its position as frame_id. `frames` is consumed as fast as the server takes them.
+        What `frames` raises is raised here after the results of the frames before it. Closing the iterator cancels the
+        stream. Streams are not retried.
+        """
+        outgoing = _Outgoing(frames, options or RecognizeOptions())
+        call = self._stub.StreamRecognize(aiter(outgoing), timeout=timeout_s or self._stream_timeout_s)
+        try:
+            with _faults.translated():
+                async for response in call:
+                    yield _responses.frame_result(response)
+        finally:
+            call.cancel()
+        if outgoing.error is not None:
+            raise outgoing.error
+
+    async def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
+        """The models that RecognizeOptions.model can name, sorted by name."""
+        return _responses.models(await self._call(self._stub.ListModels, ocr_pb2.ListModelsRequest(), timeout_s))
+
+    async def wait_ready(self, timeout_s: float | None = None) -> None:
+        """Wait until the server says that it serves. Raises OcrError when it does not in time."""
+        deadline = time.monotonic() + (timeout_s or self._timeout_s)
+        with _faults.translated():
+            while not await self._is_serving(deadline - time.monotonic()):  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(_channel.HEALTH_POLL_S)
+
+    async def close(self) -> None:
+        """Close the connection; running calls are cancelled."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _call(
+        self, method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
+    ) -> _Response:
+        with _faults.translated():
+            return await method(request, timeout=timeout_s or self._timeout_s)
+
+    async def _is_serving(self, timeout_s: float) -> bool:
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)
+        try:
+            answer = await check(_channel.HEALTH_REQUEST, timeout=max(timeout_s, 0), wait_for_ready=True)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return False
+            raise
+        return answer == _channel.HEALTH_SERVING
+
+
+class _Outgoing:
+    """The messages of a stream. Keeps what the caller's iterator raises: gRPC would only cancel the call."""
+
+    def __init__(
+        self, frames: AsyncIterable[Frame | ImageSource] | Iterable[Frame | ImageSource], options: RecognizeOptions
+    ) -> None:
+        self._frames = frames
+        self._options = options
+        self.error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[ocr_pb2.StreamRecognizeRequest]:
+        yield _requests.config_request(self._options)
+        try:
+            position = 0
+            async for frame in _each(self._frames):
+                yield _requests.frame_request(frame, position)
+                position += 1
+        except Exception as error:  # noqa: BLE001 - raised again by stream()
+            self.error = error
+
+
+async def _each(items: AsyncIterable[_Item] | Iterable[_Item]) -> AsyncIterator[_Item]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

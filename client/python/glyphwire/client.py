@@ -1,0 +1,147 @@
+"""OcrClient: the blocking client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+
+from glyphwire import _channel, _faults, _requests, _responses
+from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions
+from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self  # noqa: UP035 - typing has it from Python 3.11 on
+
+    from glyphwire.errors import OcrError
+    from glyphwire.types import ImageSource
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+class OcrClient:
+    """Reads text through a Glyphwire server. May be shared by threads; close it, or use it as a context manager.
+
+    target: "host:port" or "unix:path".
+    timeout_s, stream_timeout_s: deadline of each call, of each stream; calls can choose their own.
+    max_attempts: how often a unary call is tried while the server is unavailable, 1 to 5, within its deadline.
+    credentials: for TLS; None for a plain connection.
+
+    Every method raises OcrError when its call fails, and OSError when an image is a path that cannot be read.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = _channel.TIMEOUT_S,
+        stream_timeout_s: float = _channel.STREAM_TIMEOUT_S,
+        max_attempts: int = 3,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        options = _channel.channel_options(target, max_attempts)
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, options)
+        else:
+            self._channel = grpc.secure_channel(target, credentials, options)
+        self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
+        self._timeout_s = timeout_s
+        self._stream_timeout_s = stream_timeout_s
+
+    def recognize(
+        self, image: ImageSource, options: RecognizeOptions | None = None, *, timeout_s: float | None = None
+    ) -> Recognition:
+        """Read one image: a path, the bytes of a file, a RawImage or a NumPy array (RGB)."""
+        request = _requests.recognize_request(image, options or RecognizeOptions())
+        return _responses.recognition(self._call(self._stub.Recognize, request, timeout_s).recognition)
+
+    def recognize_batch(
+        self, images: Sequence[ImageSource], options: RecognizeOptions | None = None, *, timeout_s: float | None = None
+    ) -> list[Recognition | OcrError]:
+        """Read several images in one call. One outcome per image, in order; a bad image yields an OcrError there."""
+        request = _requests.batch_request(images, options or RecognizeOptions())
+        return _responses.batch(self._call(self._stub.BatchRecognize, request, timeout_s))
+
+    def stream(
+        self,
+        frames: Iterable[Frame | ImageSource],
+        options: RecognizeOptions | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Iterator[FrameResult]:
+        """Read frames as they come; yields one result per frame, in their order, while later frames are being sent.
+
+        An image that is no Frame gets its position as frame_id. `frames` is consumed in a thread of its own, as fast as
+        the server takes them. What `frames` raises is raised here after the results of the frames before it. Leaving
+        the iterator cancels the stream. Streams are not retried.
+        """
+        outgoing = _Outgoing(frames, options or RecognizeOptions())
+        call = self._stub.StreamRecognize(iter(outgoing), timeout=timeout_s or self._stream_timeout_s)
+        try:
+            with _faults.translated():
+                yield from map(_responses.frame_result, call)
+        finally:
+            call.cancel()
+        if outgoing.error is not None:
+            raise outgoing.error
+
+    def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
+        """The models that RecognizeOptions.model can name, sorted by name."""
+        return _responses.models(self._call(self._stub.ListModels, ocr_pb2.ListModelsRequest(), timeout_s))
+
+    def wait_ready(self, timeout_s: float | None = None) -> None:
+        """Wait until the server says that it serves. Raises OcrError when it does not in time."""
+        deadline = time.monotonic() + (timeout_s or self._timeout_s)
+        with _faults.translated():
+            while not self._is_serving(deadline - time.monotonic()):
+                time.sleep(_channel.HEALTH_POLL_S)
+
+    def close(self) -> None:
+        """Close the connection; running calls are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(
+        self, method: grpc.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
+    ) -> _Response:
+        with _faults.translated():
+            return method(request, timeout=timeout_s or self._timeout_s)
+
+    def _is_serving(self, timeout_s: float) -> bool:
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)
+        try:
+            answer = check(_channel.HEALTH_REQUEST, timeout=max(timeout_s, 0), wait_for_ready=True)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return False
+            raise
+        return answer == _channel.HEALTH_SERVING
+
+
+class _Outgoing:
+    """The messages of a stream. Keeps what the caller's iterator raises: gRPC would only log it, in another thread."""
+
+    def __init__(self, frames: Iterable[Frame | ImageSource], options: RecognizeOptions) -> None:
+        self._frames = frames
+        self._options = options
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[ocr_pb2.StreamRecognizeRequest]:
+        yield _requests.config_request(self._options)
+        try:
+            for position, frame in enumerate(self._frames):
+                yield _requests.frame_request(frame, position)
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            self.error = error

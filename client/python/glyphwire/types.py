@@ -1,0 +1,212 @@
+"""What goes into the client and comes out of it. All frozen. The contract, ocr.proto, has the fine print."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glyphwire.errors import OcrError
+
+if TYPE_CHECKING:
+    import os
+    from typing import TypeAlias
+
+    from typing_extensions import Buffer
+
+
+class Mode(enum.Enum):
+    """What an image shows: one line of text, or any number of lines that are found first."""
+
+    LINE = "line"
+    PAGE = "page"
+
+
+class Decoder(enum.Enum):
+    """How scores become text: best path is fastest, prefix beam search ranks whole readings."""
+
+    BEST_PATH = "best_path"
+    PREFIX_BEAM = "prefix_beam"
+
+
+class PixelFormat(enum.Enum):
+    """Layout of one raw pixel, one byte per channel. The value lists the channels."""
+
+    GRAY8 = "L"
+    RGB24 = "RGB"
+    BGR24 = "BGR"
+    RGBA32 = "RGBA"
+    BGRA32 = "BGRA"
+
+
+_FORMAT_OF_CHANNELS = {1: PixelFormat.GRAY8, 3: PixelFormat.RGB24, 4: PixelFormat.RGBA32}
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """Uncompressed pixels, rows from top to bottom. stride: bytes per row, 0 for rows without padding."""
+
+    pixels: bytes
+    width: int
+    height: int
+    pixel_format: PixelFormat
+    stride: int = 0
+
+    @classmethod
+    def from_array(cls, array: Buffer, pixel_format: PixelFormat | None = None) -> RawImage:
+        """From a NumPy array, or anything with its buffer: uint8 [height, width] or [height, width, channel].
+
+        pixel_format: how the channels are to be read; default GRAY8, RGB24 or RGBA32, by the number of channels. Arrays
+        of OpenCV need PixelFormat.BGR24. Raises ValueError for another type or shape.
+        """
+        view = memoryview(array)
+        shape = view.shape or ()
+        channels = shape[2] if len(shape) == 3 else 1
+        if view.format != "B" or len(shape) not in {2, 3} or channels not in _FORMAT_OF_CHANNELS:
+            raise ValueError(
+                f"an image array is uint8 [height, width] or [height, width, 1, 3 or 4], not "
+                f"{view.format!r} {list(shape)}"
+            )
+        chosen = pixel_format or _FORMAT_OF_CHANNELS[channels]
+        if len(chosen.value) != channels:
+            raise ValueError(f"{chosen.name} has {len(chosen.value)} channels, the array has {channels}")
+        return cls(view.tobytes(), width=shape[1], height=shape[0], pixel_format=chosen)
+
+
+if TYPE_CHECKING:
+    # A path is a str or os.PathLike; bytes and one-dimensional buffers are the bytes of a file, others are pixels.
+    ImageSource: TypeAlias = str | os.PathLike[str] | RawImage | Buffer
+
+
+@dataclass(frozen=True)
+class RecognizeOptions:
+    """How to read an image. None leaves the choice to the server; ocr.proto gives ranges and defaults.
+
+    model: name or "name/version", empty for the server's default.
+    beam_width, prune_top_k, prune_min_prob, alternatives: for Decoder.PREFIX_BEAM.
+    include_characters: adds Line.characters.
+    min_confidence: lines with less are left out.
+    """
+
+    model: str = ""
+    mode: Mode = Mode.PAGE
+    decoder: Decoder = Decoder.BEST_PATH
+    beam_width: int | None = None
+    prune_top_k: int | None = None
+    prune_min_prob: float | None = None
+    alternatives: int = 0
+    apply_exif_orientation: bool | None = None
+    rotate_vertical: bool | None = None
+    classify_orientation: bool | None = None
+    detector_max_side: int | None = None
+    include_characters: bool = False
+    min_confidence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in the source image, in pixels: origin at the top left corner, x to the right, y down."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """Vertices clockwise from the corner where reading starts, in source pixels."""
+
+    vertices: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Character:
+    """One emitted element. x_start, x_end: source pixels along the polygon's first edge."""
+
+    text: str
+    confidence: float
+    timestep: int
+    x_start: float
+    x_end: float
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another reading of a line. log_prob: for ranking only."""
+
+    text: str
+    confidence: float
+    log_prob: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of text. confidence: mean probability of the characters at their peaks, 0 for empty text."""
+
+    text: str
+    confidence: float
+    polygon: Polygon
+    characters: tuple[Character, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the server's time went, in milliseconds."""
+
+    queue_ms: float = 0.0
+    load_image_ms: float = 0.0
+    find_lines_ms: float = 0.0
+    preprocess_ms: float = 0.0
+    infer_ms: float = 0.0
+    decode_ms: float = 0.0
+    postprocess_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Everything that was read in one image, lines in reading order."""
+
+    lines: tuple[Line, ...]
+    image_width: int
+    image_height: int
+    model_name: str
+    model_version: str
+    timings: Timings
+
+    @property
+    def text(self) -> str:
+        """The lines' texts, one per row."""
+        return "\n".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recogniser that RecognizeOptions.model can name."""
+
+    name: str
+    version: str
+    is_default: bool
+    charset_size: int
+    input_height: int
+    origin: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a stream. frame_id and capture_time come back with its result."""
+
+    image: ImageSource
+    frame_id: int
+    capture_time: datetime.datetime | None = None
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What became of one frame: what was read, or why it could not be read."""
+
+    frame_id: int
+    outcome: Recognition | OcrError
+    capture_time: datetime.datetime | None = None

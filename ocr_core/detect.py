@@ -1,0 +1,124 @@
+"""Page image -> polygons of its text lines, in reading order.
+
+A DB detector gives the probability that a pixel belongs to the kernel of a text line; kernels become rotated rectangles
+that are grown back to the size of the line (Liao et al., Real-time Scene Text Detection with Differentiable
+Binarization, AAAI 2020, section 3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ocr_core.engine import Engine
+from ocr_core.preprocess import resize
+from ocr_core.types import Image, Point, Polygon
+
+KERNEL_THRESHOLD = 0.3
+LINE_THRESHOLD = 0.6
+UNCLIP_RATIO = 1.6
+MAX_LINES = 1000
+
+_MIN_KERNEL_SIDE = 3.0
+_SIDE_STEP = 64
+_RowSpan = tuple[float, float]
+_RotatedRect = tuple[tuple[float, float], tuple[float, float], float]
+
+
+class LineDetector:
+    """Finds the lines of a page with a detector bundle's engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, image: Image, max_side: int) -> tuple[Polygon, ...]:
+        """Polygons of the lines in reading order, in pixels of `image`, from a copy of at most max_side per side."""
+        height, width = image.shape[:2]
+        scale = min(1.0, max_side / max(height, width))
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        canvas = _canvas(image, inner, self._engine.bundle.input.padding)
+        with self._engine.infer(canvas[None]) as output:
+            kernels = output[0, 0, : inner[1], : inner[0]]
+            rectangles = list(_rectangles(kernels))
+        to_source = np.array([width / inner[0], height / inner[1]], np.float32)
+        corners = [np.clip(_box(rect) * to_source, 0, (width, height)) for rect in rectangles]
+        return reading_order([_polygon(points) for points in corners])
+
+
+def reading_order(polygons: Sequence[Polygon]) -> tuple[Polygon, ...]:
+    """Rows from top to bottom, each from left to right. A polygon joins a row when it covers the row's middle."""
+    rows: list[tuple[_RowSpan, list[Polygon]]] = []
+    for polygon in sorted(polygons, key=_middle):
+        top, bottom = _span(polygon)
+        row = rows[-1] if rows else None
+        if row and _joins(row[0], (top, bottom)):
+            row[1].append(polygon)
+        else:
+            rows.append(((top, bottom), [polygon]))
+    return tuple(polygon for _, row in rows for polygon in sorted(row, key=_left))
+
+
+def _canvas(image: Image, inner: tuple[int, int], padding: tuple[int, int, int]) -> Image:
+    """The image at `inner` (width, height) in the top left corner of a canvas with sides in steps of 64."""
+    width, height = (-(-side // _SIDE_STEP) * _SIDE_STEP for side in inner)
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = padding
+    canvas[: inner[1], : inner[0]] = image if image.shape[1::-1] == inner else resize(image, *inner)
+    return canvas
+
+
+def _rectangles(kernels: npt.NDArray[np.float32]) -> Iterable[_RotatedRect]:
+    """Rotated rectangles of the lines. kernels: float32 [height, width], probability of a pixel to be in a kernel."""
+    bitmap = cv2.dilate((kernels > KERNEL_THRESHOLD).astype(np.uint8), np.ones((2, 2), np.uint8))
+    contours, _ = cv2.findContours(bitmap, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    for contour in contours[:MAX_LINES]:
+        center, size, angle = cast(_RotatedRect, cv2.minAreaRect(contour))
+        if min(size) < _MIN_KERNEL_SIDE or _mean_inside(kernels, contour) < LINE_THRESHOLD:
+            continue
+        # Area times ratio over perimeter, equation 10 of the paper, for a rectangle grown on all sides.
+        growth = size[0] * size[1] * UNCLIP_RATIO / (2 * (size[0] + size[1]))
+        yield center, (size[0] + 2 * growth, size[1] + 2 * growth), angle
+
+
+def _mean_inside(kernels: npt.NDArray[np.float32], contour: cv2.typing.MatLike) -> float:
+    """Mean of the map inside the contour."""
+    left, top, width, height = cv2.boundingRect(contour)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.drawContours(mask, [contour], 0, 1, cv2.FILLED, offset=(-left, -top))
+    return float(cv2.mean(kernels[top : top + height, left : left + width], mask)[0])
+
+
+def _box(rect: _RotatedRect) -> npt.NDArray[np.float32]:
+    """Corners clockwise from the top left, float32 [4, 2]."""
+    corners = cv2.boxPoints(rect)
+    center = corners.mean(axis=0)
+    clockwise = corners[np.argsort(np.arctan2(*(corners - center).T[::-1]))]
+    first = int(np.argmin(clockwise.sum(axis=1)))
+    # OpenCV's pixel centres are at whole numbers, ours at halves.
+    return np.asarray(np.roll(clockwise, -first, axis=0) + 0.5, np.float32)
+
+
+def _polygon(corners: npt.NDArray[np.float32]) -> Polygon:
+    return Polygon(tuple(Point(float(x), float(y)) for x, y in corners))
+
+
+def _span(polygon: Polygon) -> _RowSpan:
+    heights = [vertex.y for vertex in polygon.vertices]
+    return min(heights), max(heights)
+
+
+def _middle(polygon: Polygon) -> float:
+    return sum(_span(polygon)) / 2
+
+
+def _left(polygon: Polygon) -> float:
+    return min(vertex.x for vertex in polygon.vertices)
+
+
+def _joins(row: _RowSpan, line: _RowSpan) -> bool:
+    overlap = min(row[1], line[1]) - max(row[0], line[0])
+    return overlap > 0.5 * min(row[1] - row[0], line[1] - line[0])

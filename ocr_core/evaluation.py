@@ -1,0 +1,140 @@
+"""How well labelled images are read: exact match and CER of lines, share of page lines covered and read.
+
+A set is a folder with labels.tsv ("path<TAB>text", UTF-8) or pages.json (image, lines with text, polygon, ignore).
+ignore.txt in a set lists characters that do not count.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+from ocr_core.types import Mode, Polygon, Recognition, RecognizeOptions
+
+LABELS = "labels.tsv"
+PAGES = "pages.json"
+
+_COVERED_SHARE = 0.5
+
+Progress = Callable[[str], None]
+"""Called with the path of each image that has been read."""
+
+
+class Recognizer(Protocol):
+    """Whatever reads an image: the pipeline in process, or a client."""
+
+    def recognize(self, image: bytes, options: RecognizeOptions) -> Recognition:
+        """The whole path for one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineScore:
+    """One set of line images. exact: share of lines fully right; cer: edit distances over label lengths.
+
+    The _norm figures compare after NFKC, removal of white space and case folding.
+    """
+
+    name: str
+    lines: int
+    exact: float
+    exact_norm: float
+    cer: float
+    cer_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageScore:
+    """One set of pages. covered: share of labelled lines at least half covered by polygons of found lines; read: share
+    whose text, normalised, stands in the text of the lines that cover it.
+    """
+
+    name: str
+    pages: int
+    lines: int
+    covered: float
+    read: float
+
+
+def evaluate(
+    recognizer: Recognizer, directory: Path, options: RecognizeOptions, progress: Progress = lambda _: None
+) -> Iterator[LineScore | PageScore]:
+    """Score every set at or below `directory`, in order of their names. options.mode is set to suit each set."""
+    for folder in find_sets(directory):
+        if (folder / LABELS).exists():
+            yield _score_lines(recognizer, folder, replace(options, mode=Mode.LINE), progress)
+        else:
+            yield _score_pages(recognizer, folder, replace(options, mode=Mode.PAGE), progress)
+
+
+def find_sets(directory: Path) -> list[Path]:
+    """Folders at or below `directory` that hold a set."""
+    return sorted({path.parent for name in (LABELS, PAGES) for path in directory.rglob(name)})
+
+
+def normalise(text: str) -> str:
+    """NFKC, no white space, case folded."""
+    return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def score_texts(name: str, labels: Sequence[str], texts: Sequence[str]) -> LineScore:
+    """Compare texts with their labels, pair by pair."""
+    exact, cer = _compare(labels, texts)
+    exact_norm, cer_norm = _compare([normalise(label) for label in labels], [normalise(text) for text in texts])
+    return LineScore(name, len(labels), exact, exact_norm, cer, cer_norm)
+
+
+def _compare(labels: Sequence[str], texts: Sequence[str]) -> tuple[float, float]:
+    pairs = list(zip(labels, texts, strict=True))
+    edits = sum(Levenshtein.distance(label, text) for label, text in pairs)
+    exact = sum(label == text for label, text in pairs)
+    return exact / max(len(pairs), 1), edits / max(sum(map(len, labels)), 1)
+
+
+def _score_lines(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> LineScore:
+    rows = [line.split("\t", 1) for line in (folder / LABELS).read_text(encoding="utf-8").split("\n") if line]
+    ignored = folder / "ignore.txt"
+    dropped = dict.fromkeys(map(ord, ignored.read_text(encoding="utf-8").strip("\r\n") if ignored.exists() else ""))
+    texts = []
+    for path, _ in rows:
+        lines = recognizer.recognize((folder / path).read_bytes(), options).lines
+        texts.append("".join(line.text for line in lines).translate(dropped))
+        progress(path)
+    return score_texts(folder.name, [label.translate(dropped) for _, label in rows], texts)
+
+
+def _score_pages(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> PageScore:
+    pages = json.loads((folder / PAGES).read_text(encoding="utf-8"))
+    covered = read = total = 0
+    for page in pages:
+        recognition = recognizer.recognize((folder / page["image"]).read_bytes(), options)
+        for label in page["lines"]:
+            if label["ignore"]:
+                continue
+            share, text = _overlap(label["polygon"], recognition)
+            total += 1
+            covered += share >= _COVERED_SHARE
+            read += bool(text) and normalise(label["text"]) in normalise(text)
+        progress(page["image"])
+    return PageScore(folder.name, len(pages), total, covered / max(total, 1), read / max(total, 1))
+
+
+def _overlap(vertices: Sequence[Sequence[float]], recognition: Recognition) -> tuple[float, str]:
+    """What share of a labelled polygon the found lines cover, and the text of those that touch it, in reading order."""
+    labelled = cv2.convexHull(np.array(vertices, np.float32))
+    area = max(cv2.contourArea(labelled), 1.0)
+    shares = [
+        (cv2.intersectConvexConvex(labelled, _hull(line.polygon))[0] / area, line.text) for line in recognition.lines
+    ]
+    return min(1.0, sum(share for share, _ in shares)), "".join(text for share, text in shares if share > 0.1)
+
+
+def _hull(polygon: Polygon) -> np.ndarray:
+    return cv2.convexHull(np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32))

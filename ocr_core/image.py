@@ -1,0 +1,152 @@
+"""Encoded bytes or raw pixels -> RGB image, within byte, pixel and side limits."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from ocr_core.errors import ImageEmpty, ImageTooLarge, ImageTooSmall, ImageUndecodable, RawImageInvalid
+from ocr_core.types import Image, RawImage
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+
+# What Pillow's plugins raise on malformed files; their authors name these in the fuzzing notes.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+_WHITE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What is accepted. max_bytes: of the file or raw pixels; max_pixels: width * height; sides in pixels."""
+
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 50_000_000
+    max_side: int = 16_384
+    min_side: int = 4
+
+
+def load_image(image: bytes | RawImage, limits: ImageLimits, *, apply_exif_orientation: bool = True) -> Image:
+    """Decode a file or convert raw pixels.
+
+    Returns RGB, uint8 [height, width, 3]. Transparent pixels show white, 16-bit samples keep their upper 8 bits, CMYK and
+    palettes are converted; of a multi-page file the first page is taken.
+
+    Raises:
+        ImageEmpty: no bytes.
+        ImageTooLarge, ImageTooSmall: outside `limits`; found from the header, before pixels are decoded.
+        ImageUndecodable: unknown format, damaged or cut short.
+        RawImageInvalid: raw pixels that do not match their description.
+    """
+    if isinstance(image, RawImage):
+        return _from_raw(image, limits)
+    return _from_file(image, limits, apply_exif_orientation)
+
+
+def _from_file(image_bytes: bytes, limits: ImageLimits, apply_exif_orientation: bool) -> Image:
+    _check_bytes(len(image_bytes), limits)
+    try:
+        with PillowImage.open(io.BytesIO(image_bytes), formats=FORMATS) as opened:
+            _check_size(opened.width, opened.height, limits)
+            opened.load()
+            upright = ImageOps.exif_transpose(opened) if apply_exif_orientation else opened
+            return _to_rgb(upright)
+    except UnidentifiedImageError as error:
+        raise ImageUndecodable("the bytes are no JPEG, PNG, WebP, BMP or TIFF image", "image.encoded") from error
+    except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
+        raise ImageTooLarge(f"the image has more than {limits.max_pixels} pixels", "image.encoded") from error
+    except _DECODER_ERRORS as error:
+        raise ImageUndecodable(f"the image is damaged or cut short: {error}", "image.encoded") from error
+
+
+def _to_rgb(image: PillowImage.Image) -> Image:
+    if image.mode.startswith("I;16"):
+        return _gray_to_rgb((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in {"I", "F"}:
+        return _gray_to_rgb(_wide_samples(np.asarray(image)))
+    if image.has_transparency_data:
+        pixels = image.convert("RGBA")
+        paper = PillowImage.new("RGBA", pixels.size, (_WHITE, _WHITE, _WHITE, _WHITE))
+        image = PillowImage.alpha_composite(paper, pixels)
+    return np.asarray(image.convert("RGB"))
+
+
+def _wide_samples(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """32-bit integers hold 16-bit values, floats 0 to 1, by the habit of the programs that write them."""
+    scale = 255.0 / 65535.0 if np.issubdtype(samples.dtype, np.integer) else 255.0
+    finite = np.nan_to_num(samples.astype(np.float32) * scale)
+    return np.clip(finite, 0, 255).astype(np.uint8)
+
+
+def _gray_to_rgb(gray: npt.NDArray[np.uint8]) -> Image:
+    return np.repeat(gray[:, :, None], 3, axis=2)
+
+
+def _from_raw(raw: RawImage, limits: ImageLimits) -> Image:
+    pixel_bytes = raw.pixel_format.bytes_per_pixel
+    if raw.width < 1 or raw.height < 1:
+        raise RawImageInvalid(f"width and height are {raw.width} and {raw.height}, must be positive", "image.raw")
+    _check_size(raw.width, raw.height, limits)
+    row_bytes = raw.width * pixel_bytes
+    stride = raw.stride or row_bytes
+    if stride < row_bytes:
+        raise RawImageInvalid(f"stride is {stride}, a row has {row_bytes} bytes", "image.raw.stride")
+    pixels = np.frombuffer(raw.pixels, np.uint8)
+    _check_bytes(pixels.size, limits)
+    least, most = stride * (raw.height - 1) + row_bytes, stride * raw.height
+    if not least <= pixels.size <= most:
+        raise RawImageInvalid(
+            f"{pixels.size} bytes of pixels, but {raw.width} x {raw.height} {raw.pixel_format.name} "
+            f"with stride {stride} needs {most}",
+            "image.raw.pixels",
+        )
+    rows = np.lib.stride_tricks.as_strided(
+        pixels, (raw.height, raw.width, pixel_bytes), (stride, pixel_bytes, 1), writeable=False
+    )
+    return _channels_to_rgb(rows, raw.pixel_format.value)
+
+
+def _channels_to_rgb(rows: npt.NDArray[np.uint8], channels: str) -> Image:
+    if channels == "L":
+        return _gray_to_rgb(rows[:, :, 0])
+    color = rows[:, :, [channels.index(name) for name in "RGB"]]
+    if "A" not in channels:
+        return np.ascontiguousarray(color)
+    alpha = rows[:, :, 3:4].astype(np.uint16)
+    return ((color * alpha + _WHITE * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _check_bytes(size: int, limits: ImageLimits) -> None:
+    if size == 0:
+        raise ImageEmpty("the image has no bytes", "image")
+    if size > limits.max_bytes:
+        raise ImageTooLarge(f"the image has {size} bytes, at most {limits.max_bytes} are accepted", "image")
+
+
+def _check_size(width: int, height: int, limits: ImageLimits) -> None:
+    if max(width, height) > limits.max_side or width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"the image is {width} x {height}, at most {limits.max_pixels} pixels "
+            f"and {limits.max_side} per side are accepted",
+            "image",
+        )
+    if min(width, height) < limits.min_side:
+        raise ImageTooSmall(f"the image is {width} x {height}, each side needs {limits.min_side} pixels", "image")

@@ -1,0 +1,113 @@
+"""Image or polygon -> upright line crops; line crops -> padded batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ocr_core.bundle import InputFormat
+from ocr_core.engine import Batch
+from ocr_core.types import Image, LineCrop, Point, Polygon
+
+VERTICAL_RATIO = 1.5
+"""Crops this many times as high as wide are taken for vertical lines."""
+
+MAX_WIDTH = 2560
+
+# Steps grow with the width so that padding stays below an eighth while the number of shapes the engine sees is small.
+_WIDTHS = (*range(32, 768, 32), *range(768, 1536, 64), *range(1536, MAX_WIDTH + 1, 128))
+
+
+@dataclass(frozen=True, slots=True)
+class FittedLine:
+    """A line crop resized to the model's height. width: of the text within the padded batch, in batch pixels."""
+
+    pixels: Image
+    width: int
+
+
+def whole_image(image: Image) -> LineCrop:
+    """The image as one line crop."""
+    height, width = image.shape[:2]
+    corners = (Point(0, 0), Point(width, 0), Point(width, height), Point(0, height))
+    return LineCrop(image, Polygon(corners))
+
+
+def crop_line(image: Image, polygon: Polygon) -> LineCrop:
+    """Cut out the quadrilateral `polygon` and flatten it to a rectangle of its mean side lengths."""
+    corners = _corners(polygon)
+    width = max(1, round(_mean_length(corners[0] - corners[1], corners[3] - corners[2])))
+    height = max(1, round(_mean_length(corners[0] - corners[3], corners[1] - corners[2])))
+    # Only the polygon's surroundings take part: warping costs by the size of its source as well.
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 2, 0)
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 2
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    origin = np.array([left, top], np.float32)
+    # OpenCV's pixel centres are at whole numbers, ours at halves.
+    transform = cv2.getPerspectiveTransform(corners - origin - np.float32(0.5), target - np.float32(0.5))
+    flat = cv2.warpPerspective(
+        image[top:bottom, left:right],
+        transform,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return LineCrop(np.asarray(flat, np.uint8), polygon)
+
+
+def turn_if_vertical(crop: LineCrop) -> LineCrop:
+    """Turn a high narrow crop by 90 degrees counter-clockwise, so that text that ran downwards runs to the right."""
+    height, width = crop.image.shape[:2]
+    return turned(crop, 1) if height >= VERTICAL_RATIO * width else crop
+
+
+def turned(crop: LineCrop, quarters: int) -> LineCrop:
+    """Turn a crop counter-clockwise by quarters of a circle; the polygon's first vertex goes along."""
+    vertices = crop.polygon.vertices
+    first = quarters % len(vertices)
+    image = np.ascontiguousarray(np.rot90(crop.image, quarters))
+    return LineCrop(image, Polygon(vertices[first:] + vertices[:first]))
+
+
+def fitted_width(crop: LineCrop, wanted: InputFormat) -> int:
+    """Width in pixels of the crop at the model's height, aspect kept, at most MAX_WIDTH."""
+    height, width = crop.image.shape[:2]
+    return min(max(1, int(-(-wanted.height * width // height))), MAX_WIDTH)
+
+
+def batch_width(crop: LineCrop, wanted: InputFormat) -> int:
+    """Width of the batch in which the crop is read: one of a small fixed set."""
+    least = max(fitted_width(crop, wanted), wanted.min_width)
+    return next(width for width in _WIDTHS if width >= least)
+
+
+def make_batch(crops: Sequence[LineCrop], wanted: InputFormat) -> Batch:
+    """Resize crops to the model's height and pad them on the right to one width.
+
+    Returns RGB, uint8 [batch, height, width, 3]; the padding is the value that normalisation maps to 0.
+    """
+    width = wanted.width or max(batch_width(crop, wanted) for crop in crops)
+    batch = np.empty((len(crops), wanted.height, width, 3), np.uint8)
+    for row, crop in zip(batch, crops, strict=True):
+        text_width = min(fitted_width(crop, wanted), width)
+        row[:, :text_width] = resize(crop.image, text_width, wanted.height)
+        row[:, text_width:] = wanted.padding
+    return batch
+
+
+def resize(image: Image, width: int, height: int) -> Image:
+    """Resize, averaging over areas when shrinking: on lines over 32 px high this saves a tenth of the errors."""
+    shrinks = height < image.shape[0]
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+def _corners(polygon: Polygon) -> npt.NDArray[np.float32]:
+    return np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32)
+
+
+def _mean_length(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(one) + np.linalg.norm(other)) / 2

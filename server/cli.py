@@ -1,0 +1,81 @@
+"""The command `glyphwire`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+
+import glyphwire
+
+from ocr_core.errors import ModelNotFound, OcrError, SetupError
+from server import commands_demo, commands_evaluation, commands_models, commands_recognition, commands_stream
+from server.logs import configure_logs
+from server.settings import add_flags, load_settings
+
+_EXAMPLES = """\
+examples:
+  glyphwire demo                                  start a server, read a sample page, stop it
+  glyphwire recognize photo.jpg                   read a file in this process
+  glyphwire serve --listen 0.0.0.0:50051          serve
+  glyphwire recognize --server host:50051 scans/  let a server read a folder
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit status: 1 when something could not be read, 2 when it could not start."""
+    flags = _parser().parse_args(arguments)
+    try:
+        configure_logs(load_settings(flags))
+        return int(flags.run(flags))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it flushes at its end.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - closed by the end of the process
+        return 1
+    except (OcrError, glyphwire.OcrError, OSError) as error:
+        print(f"glyphwire: {error}{_advice(error)}", file=sys.stderr)
+        return 2 if isinstance(error, (SetupError, ModelNotFound)) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, ModelNotFound):
+        return "; `glyphwire models list` names the models, `glyphwire models setup` makes those of the recipes"
+    return ""
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "glyphwire",
+        description="Reads text from images.",
+        epilog=_EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, sentence, add_arguments in (
+        ("serve", "serve gRPC until SIGTERM", _add_serve_arguments),
+        ("recognize", "read image files", commands_recognition.add_arguments),
+        ("stream", "send frames to a server", commands_stream.add_arguments),
+        ("models", "list or set up models", commands_models.add_arguments),
+        ("eval", "score labelled images", commands_evaluation.add_arguments),
+        ("demo", "start a server, read a sample page, stop it", commands_demo.add_arguments),
+    ):
+        add_arguments(commands.add_parser(name, help=sentence, description=f"Glyphwire: {sentence}."))
+    return parser
+
+
+def _add_serve_arguments(parser: ArgumentParser) -> None:
+    add_flags(parser)
+    parser.set_defaults(run=_serve)
+
+
+def _serve(flags: Namespace) -> int:
+    # Here and not above: the other commands do not wait for the engine to be imported.
+    from server.app import build_pipeline, run
+
+    settings = load_settings(flags)
+    asyncio.run(run(settings, build_pipeline(settings)))
+    return 0

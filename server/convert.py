@@ -1,0 +1,212 @@
+"""The only place where proto messages and ocr_core types touch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from glyphwire.v1 import ocr_pb2
+
+from ocr_core.errors import OptionInvalid, RawImageInvalid
+from ocr_core.types import (
+    Character,
+    DecodeOptions,
+    Decoder,
+    Line,
+    Mode,
+    ModelInfo,
+    PixelFormat,
+    PreprocessOptions,
+    RawImage,
+    Recognition,
+    RecognizeOptions,
+    Timings,
+)
+from server.errors import RequestInvalid, fault_of
+from server.work_queue import Job
+
+_Key = TypeVar("_Key", bound=int)
+_Value = TypeVar("_Value")
+
+_MODES = {
+    ocr_pb2.MODE_UNSPECIFIED: Mode.PAGE,
+    ocr_pb2.MODE_LINE: Mode.LINE,
+    ocr_pb2.MODE_PAGE: Mode.PAGE,
+}
+_DECODERS = {
+    ocr_pb2.DECODER_UNSPECIFIED: Decoder.BEST_PATH,
+    ocr_pb2.DECODER_BEST_PATH: Decoder.BEST_PATH,
+    ocr_pb2.DECODER_PREFIX_BEAM: Decoder.PREFIX_BEAM,
+}
+_PIXEL_FORMATS = {
+    ocr_pb2.PIXEL_FORMAT_GRAY8: PixelFormat.GRAY8,
+    ocr_pb2.PIXEL_FORMAT_RGB24: PixelFormat.RGB24,
+    ocr_pb2.PIXEL_FORMAT_BGR24: PixelFormat.BGR24,
+    ocr_pb2.PIXEL_FORMAT_RGBA32: PixelFormat.RGBA32,
+    ocr_pb2.PIXEL_FORMAT_BGRA32: PixelFormat.BGRA32,
+}
+_DECODE = DecodeOptions()
+_PREPROCESS = PreprocessOptions()
+
+
+def job(request: ocr_pb2.RecognizeRequest) -> Job:
+    """Raises RequestInvalid, RawImageInvalid or OptionInvalid."""
+    return Job(image(request.image), options(request.options))
+
+
+def image(message: ocr_pb2.Image) -> bytes | RawImage:
+    """Bytes of a file, or raw pixels."""
+    match message.WhichOneof("source"):
+        case "encoded":
+            return message.encoded
+        case "raw":
+            return _raw_image(message.raw)
+        case _:
+            raise RequestInvalid("the request has no image", "image")
+
+
+def options(message: ocr_pb2.RecognizeOptions) -> RecognizeOptions:
+    """Fields that are not set get the defaults of ocr_core.types, which are those of the contract."""
+    return RecognizeOptions(
+        model=message.model,
+        mode=_chosen(_MODES, message.mode, "mode"),
+        decode=_decode_options(message.decode),
+        preprocess=_preprocess_options(message.preprocess),
+        include_characters=message.include_characters,
+        min_confidence=message.min_confidence,
+    )
+
+
+def recognize_response(recognition: Recognition) -> ocr_pb2.RecognizeResponse:
+    """Answer of Recognize."""
+    return ocr_pb2.RecognizeResponse(recognition=recognition_message(recognition))
+
+
+def batch_result(outcome: Recognition | BaseException) -> ocr_pb2.BatchRecognizeResult:
+    """Outcome of one item of a batch."""
+    if isinstance(outcome, Recognition):
+        return ocr_pb2.BatchRecognizeResult(recognition=recognition_message(outcome))
+    return ocr_pb2.BatchRecognizeResult(error=error_message(outcome))
+
+
+def stream_response(frame: ocr_pb2.Frame, outcome: Recognition | BaseException) -> ocr_pb2.StreamRecognizeResponse:
+    """Outcome of one frame."""
+    response = ocr_pb2.StreamRecognizeResponse(frame_id=frame.frame_id)
+    if frame.HasField("capture_time"):
+        response.capture_time.CopyFrom(frame.capture_time)
+    if isinstance(outcome, Recognition):
+        response.recognition.CopyFrom(recognition_message(outcome))
+    else:
+        response.error.CopyFrom(error_message(outcome))
+    return response
+
+
+def models_response(models: tuple[ModelInfo, ...]) -> ocr_pb2.ListModelsResponse:
+    """Answer of ListModels."""
+    return ocr_pb2.ListModelsResponse(
+        models=[
+            ocr_pb2.Model(
+                name=model.name,
+                version=model.version,
+                is_default=model.is_default,
+                charset_size=model.charset_size,
+                input_height=model.input_height,
+                origin=model.origin,
+                licence=model.licence,
+            )
+            for model in models
+        ]
+    )
+
+
+def recognition_message(recognition: Recognition) -> ocr_pb2.Recognition:
+    """Everything that was read in one image."""
+    return ocr_pb2.Recognition(
+        lines=[_line(line) for line in recognition.lines],
+        image_width=recognition.image_width,
+        image_height=recognition.image_height,
+        model_name=recognition.model_name,
+        model_version=recognition.model_version,
+        timings=_timings(recognition.timings),
+    )
+
+
+def error_message(error: BaseException) -> ocr_pb2.Error:
+    """Why one item or frame could not be read."""
+    fault = fault_of(error)
+    return ocr_pb2.Error(reason=fault.reason, message=fault.message, field=fault.field)
+
+
+def _raw_image(raw: ocr_pb2.RawImage) -> RawImage:
+    if raw.pixel_format not in _PIXEL_FORMATS:
+        raise RawImageInvalid(f"pixel_format is {raw.pixel_format}, which names none", "image.raw.pixel_format")
+    if raw.stride < 0:
+        raise RawImageInvalid(f"stride is {raw.stride}, must not be negative", "image.raw.stride")
+    return RawImage(raw.pixels, raw.width, raw.height, _PIXEL_FORMATS[raw.pixel_format], raw.stride)
+
+
+def _decode_options(message: ocr_pb2.DecodeOptions) -> DecodeOptions:
+    return DecodeOptions(
+        decoder=_chosen(_DECODERS, message.decoder, "decode.decoder"),
+        beam_width=message.beam_width if message.HasField("beam_width") else _DECODE.beam_width,
+        prune_top_k=message.prune_top_k if message.HasField("prune_top_k") else _DECODE.prune_top_k,
+        prune_min_prob=message.prune_min_prob if message.HasField("prune_min_prob") else _DECODE.prune_min_prob,
+        alternatives=message.alternatives,
+    )
+
+
+def _preprocess_options(message: ocr_pb2.PreprocessOptions) -> PreprocessOptions:
+    return PreprocessOptions(
+        apply_exif_orientation=(
+            message.apply_exif_orientation
+            if message.HasField("apply_exif_orientation")
+            else _PREPROCESS.apply_exif_orientation
+        ),
+        rotate_vertical=message.rotate_vertical if message.HasField("rotate_vertical") else _PREPROCESS.rotate_vertical,
+        classify_orientation=message.classify_orientation if message.HasField("classify_orientation") else None,
+        detector_max_side=(
+            message.detector_max_side if message.HasField("detector_max_side") else _PREPROCESS.detector_max_side
+        ),
+    )
+
+
+def _chosen(table: Mapping[_Key, _Value], value: _Key, name: str) -> _Value:
+    if value not in table:
+        raise OptionInvalid(f"{name} is {value}, must be one of {sorted(table)}", f"options.{name}")
+    return table[value]
+
+
+def _line(line: Line) -> ocr_pb2.Line:
+    return ocr_pb2.Line(
+        text=line.text,
+        confidence=line.confidence,
+        polygon=ocr_pb2.Polygon(vertices=[ocr_pb2.Point(x=vertex.x, y=vertex.y) for vertex in line.polygon.vertices]),
+        characters=[_character(character) for character in line.characters],
+        alternatives=[
+            ocr_pb2.Alternative(text=other.text, confidence=other.confidence, log_prob=other.log_prob)
+            for other in line.alternatives
+        ],
+    )
+
+
+def _character(character: Character) -> ocr_pb2.Character:
+    return ocr_pb2.Character(
+        text=character.text,
+        confidence=character.confidence,
+        timestep=character.timestep,
+        x_start=character.x_start,
+        x_end=character.x_end,
+    )
+
+
+def _timings(timings: Timings) -> ocr_pb2.Timings:
+    return ocr_pb2.Timings(
+        queue_ms=timings.queue_ms,
+        load_image_ms=timings.load_image_ms,
+        find_lines_ms=timings.find_lines_ms,
+        preprocess_ms=timings.preprocess_ms,
+        infer_ms=timings.infer_ms,
+        decode_ms=timings.decode_ms,
+        postprocess_ms=timings.postprocess_ms,
+        total_ms=timings.total_ms,
+    )

@@ -1,0 +1,61 @@
+"""What was read, as text, JSON or TSV rows for a terminal or a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import glyphwire
+from rich.console import Console
+
+from ocr_core import types
+
+_PIPE_WIDTH = 200
+FORMATS = ("text", "json", "tsv")
+TSV_HEADER = "source\tline\tconfidence\tpolygon\ttext"
+
+Recognition = types.Recognition | glyphwire.Recognition
+"""The same fields, whether read in this process or by a server."""
+
+_Line = types.Line | glyphwire.Line
+
+
+def report(form: str, source: str, recognition: Recognition, *, titled: bool) -> Iterator[str]:
+    """Rows for one image. source: its path or frame number; titled: whether plain text names it."""
+    lines: Sequence[_Line] = recognition.lines
+    match form:
+        case "json":
+            yield json.dumps({"source": source} | asdict(recognition), ensure_ascii=False)
+        case "tsv":
+            for number, line in enumerate(lines, 1):
+                yield f"{source}\t{number}\t{line.confidence:.4f}\t{_corners(line)}\t{_one_row(line.text)}"
+        case _:
+            yield from [f"==> {source} <=="] if titled else []
+            for line in lines:
+                yield line.text
+                yield from (f"\t{other.log_prob:.2f}\t{other.text}" for other in line.alternatives)
+
+
+def timings_row(recognition: Recognition) -> str:
+    """Where the time went, in one row."""
+    return ", ".join(f"{name} {value:.1f} ms" for name, value in stage_times(recognition))
+
+
+def table_console() -> Console:
+    """For tables on standard output; in a pipe their columns are not cut to the width of a terminal."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def stage_times(recognition: Recognition) -> list[tuple[str, float]]:
+    """Name and milliseconds of each stage."""
+    return [(name.removesuffix("_ms").replace("_", " "), value) for name, value in asdict(recognition.timings).items()]
+
+
+def _corners(line: _Line) -> str:
+    return " ".join(f"{vertex.x:.1f},{vertex.y:.1f}" for vertex in line.polygon.vertices)
+
+
+def _one_row(text: str) -> str:
+    return " ".join(text.split("\t")).replace("\n", " ")

@@ -1,0 +1,99 @@
+"""One short method per RPC: convert, await the batcher, convert."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc.aio
+from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
+
+from ocr_core.errors import InputError
+from ocr_core.types import Recognition
+from server import convert
+from server.batcher import Batcher
+from server.errors import BatchTooLarge, DeadlineExpired, RequestInvalid
+from server.frame_stream import FrameStream
+from server.logs import count_lines, log_our_fault
+from server.settings import Settings
+from server.work_queue import Job
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
+    """glyphwire.v1.OcrService."""
+
+    def __init__(self, batcher: Batcher, settings: Settings) -> None:
+        self._batcher = batcher
+        self._settings = settings
+
+    async def Recognize(  # noqa: N802 - named by the contract
+        self, request: ocr_pb2.RecognizeRequest, context: _Context
+    ) -> ocr_pb2.RecognizeResponse:
+        """Read one image."""
+        recognition = await self._batcher.submit(convert.job(request), self._deadline(context))
+        count_lines(len(recognition.lines))
+        return convert.recognize_response(recognition)
+
+    async def BatchRecognize(  # noqa: N802 - named by the contract
+        self, request: ocr_pb2.BatchRecognizeRequest, context: _Context
+    ) -> ocr_pb2.BatchRecognizeResponse:
+        """Read several images; a bad item yields an error in its place."""
+        self._check_count(len(request.requests))
+        items = [_job_or_error(item) for item in request.requests]
+        jobs = [item for item in items if isinstance(item, Job)]
+        read = iter(await self._batcher.submit_all(jobs, self._deadline(context)))
+        outcomes = [_item_outcome(next(read) if isinstance(item, Job) else item) for item in items]
+        count_lines(sum(len(outcome.lines) for outcome in outcomes if isinstance(outcome, Recognition)))
+        return ocr_pb2.BatchRecognizeResponse(results=[convert.batch_result(outcome) for outcome in outcomes])
+
+    async def StreamRecognize(  # noqa: N802 - named by the contract
+        self, request_iterator: AsyncIterator[ocr_pb2.StreamRecognizeRequest], context: _Context
+    ) -> AsyncGenerator[ocr_pb2.StreamRecognizeResponse, None]:
+        """Read frames as they come; a bad frame yields an error in its place."""
+        del context
+        stream = FrameStream(request_iterator, self._batcher, self._settings)
+        lines = 0
+        async with aclosing(stream.responses()) as responses:
+            async for response in responses:
+                lines += len(response.recognition.lines)
+                count_lines(lines)
+                yield response
+
+    async def ListModels(  # noqa: N802 - named by the contract
+        self, request: ocr_pb2.ListModelsRequest, context: _Context
+    ) -> ocr_pb2.ListModelsResponse:
+        """Name the models."""
+        del request, context
+        return convert.models_response(await self._batcher.models())
+
+    def _deadline(self, context: _Context) -> float:
+        """The caller's, but no later than ours; a time of the event loop."""
+        left, most = context.time_remaining(), self._settings.max_deadline_s
+        return asyncio.get_running_loop().time() + (most if left is None else min(left, most))
+
+    def _check_count(self, count: int) -> None:
+        most = self._settings.max_batch_items
+        if count == 0:
+            raise RequestInvalid("the batch has no items", "requests")
+        if count > most:
+            raise BatchTooLarge(f"the batch has {count} items, at most {most} are accepted", "requests")
+
+
+def _job_or_error(request: ocr_pb2.RecognizeRequest) -> Job | InputError:
+    try:
+        return convert.job(request)
+    except InputError as error:
+        return error
+
+
+def _item_outcome(outcome: Recognition | BaseException) -> Recognition | BaseException:
+    """Late is late for the whole call; what else goes wrong is the item's own affair."""
+    if isinstance(outcome, DeadlineExpired):
+        raise outcome
+    if isinstance(outcome, BaseException):
+        log_our_fault(outcome)
+    return outcome

@@ -1,0 +1,217 @@
+"""What both clients do; every test runs with OcrClient and with AsyncOcrClient."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+
+import glyphwire
+import grpc
+import numpy as np
+import pytest
+from glyphwire import ErrorReason, Frame, OcrError, PixelFormat, RawImage, RecognizeOptions
+
+from server.errors import QueueFull
+from tests.server.messages import reached, until
+
+
+def texts(outcome: glyphwire.Recognition) -> list[str]:
+    """The texts of the lines."""
+    return [line.text for line in outcome.lines]
+
+
+async def failure(call) -> OcrError:
+    """The error of a call that must fail."""
+    with pytest.raises(OcrError) as caught:
+        await call
+    return caught.value
+
+
+async def test_recognize_returns_dataclasses(client):
+    """Everything the server says about an image arrives as frozen dataclasses."""
+    options = RecognizeOptions(
+        decoder=glyphwire.Decoder.PREFIX_BEAM, beam_width=5, alternatives=1, include_characters=True
+    )
+    recognition = await client.call("recognize", b"ab\nc", options)
+    assert recognition.text == "ab\nc"
+    line = recognition.lines[0]
+    assert (line.confidence, line.polygon.vertices[0]) == (0.75, glyphwire.Point(1.5, 2.0))
+    assert line.characters[1] == glyphwire.Character("b", 0.5, 1, 1.0, 2.0)
+    assert line.alternatives == (glyphwire.Alternative("ab0", 0.25, -1.5),)
+    assert (recognition.image_width, recognition.image_height) == (100, 50)
+    assert (recognition.model_name, recognition.model_version) == ("fake", "1")
+    assert recognition.timings.infer_ms == 4.0
+    assert recognition.timings.total_ms > 0
+
+
+async def test_images_come_in_many_forms(client, running, tmp_path):
+    """A path, a str, bytes-like objects and one-dimensional arrays are files; arrays and RawImage are pixels."""
+    path = tmp_path / "image.png"
+    path.write_bytes(b"file")
+    for image in (path, str(path), b"file", bytearray(b"file"), memoryview(b"file"), np.frombuffer(b"file", np.uint8)):
+        assert texts(await client.call("recognize", image)) == ["file"]
+    pixels = np.frombuffer(b"pixels", np.uint8).reshape(1, 2, 3)
+    for image in (pixels, RawImage.from_array(pixels, PixelFormat.BGR24), RawImage(b"pixels", 2, 1, PixelFormat.RGB24)):
+        assert texts(await client.call("recognize", image)) == ["pixels"]
+
+
+async def test_a_file_that_is_not_there_is_the_usual_error(client, tmp_path):
+    """A path that cannot be read raises OSError, as reading it would."""
+    with pytest.raises(FileNotFoundError):
+        await client.call("recognize", tmp_path / "nothing.png")
+
+
+async def test_errors_have_everything_the_server_said(client):
+    """A failed call raises OcrError with code, reason, message, field and request id."""
+    error = await failure(client.call("recognize", b"!undecodable"))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.IMAGE_UNDECODABLE)
+    assert (error.message, error.field, error.retry_after_s) == ("no image", "image.encoded", None)
+    assert len(error.request_id) == 32
+    assert str(error) == "INVALID_ARGUMENT, IMAGE_UNDECODABLE: no image (image.encoded)"
+
+
+async def test_bad_options_are_the_servers_to_judge(client):
+    """An option out of range is refused by the server with the path of its field."""
+    error = await failure(client.call("recognize", b"a", RecognizeOptions(beam_width=0)))
+    assert (error.reason, error.field) == (ErrorReason.OPTION_INVALID, "options.decode.beam_width")
+
+
+async def test_a_batch_has_one_outcome_per_image(client):
+    """recognize_batch returns recognitions and errors in the order of the images."""
+    first, second, third = await client.call("recognize_batch", [b"a", b"!small", b"c"])
+    assert (texts(first), texts(third)) == (["a"], ["c"])
+    assert isinstance(second, OcrError)
+    assert (second.code, second.reason) == (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.IMAGE_TOO_SMALL)
+
+
+async def test_a_stream_has_one_result_per_frame(client):
+    """stream() yields results in order with frame_id and capture_time; an image alone gets its position as frame_id."""
+    captured = datetime.datetime(2024, 11, 18, 14, 35, 7, 250_000, tzinfo=datetime.UTC)
+    results = await client.stream([b"a", Frame(b"b", 77, captured), b"!small", b"d"], RecognizeOptions(model="other"))
+    assert [result.frame_id for result in results] == [0, 77, 2, 3]
+    assert [result.capture_time for result in results] == [None, captured, None, None]
+    assert results[2].outcome.reason is ErrorReason.IMAGE_TOO_SMALL
+    assert [texts(results[i].outcome) for i in (0, 1, 3)] == [["a"], ["b"], ["d"]]
+    assert results[0].outcome.model_name == "other"
+
+
+async def test_a_stream_of_many_frames(client):
+    """Far more frames than any window flow through in order."""
+    results = await client.stream([str(number).encode() for number in range(300)])
+    assert [texts(result.outcome) for result in results] == [[str(number)] for number in range(300)]
+
+
+async def test_a_stream_that_fails_raises(client):
+    """When a stream as a whole fails, stream() raises OcrError."""
+    error = await failure(client.stream([b"a"], RecognizeOptions(model="nobody")))
+    assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, ErrorReason.MODEL_NOT_FOUND)
+
+
+async def test_what_the_frames_raise_is_raised(client, tmp_path):
+    """An error of the caller's own iterator, or a file that is not there, comes out of stream()."""
+
+    def broken():
+        yield b"a"
+        raise ZeroDivisionError("the camera is gone")
+
+    with pytest.raises(ZeroDivisionError, match="the camera is gone"):
+        await client.stream(broken())
+    with pytest.raises(FileNotFoundError):
+        await client.stream([tmp_path / "nothing.png"])
+
+
+async def test_leaving_a_stream_cancels_it(client, running):
+    """Leaving the iterator early ends the stream on the server too."""
+    (first,) = await client.take(1, (str(number).encode() for number in range(100_000)))
+    assert texts(first.outcome) == ["0"]
+    await running.app._batcher._admission.idle()
+
+
+async def test_list_models(client):
+    """list_models returns what the server knows of each model."""
+    first, second = await client.call("list_models")
+    assert first == glyphwire.Model("fake", "1", True, 95, 48, "nowhere", "Apache-2.0")
+    assert second.name == "other"
+
+
+async def test_calls_have_a_deadline(connect, running, stages):
+    """A call that takes longer than its timeout_s, or that of the client, raises DEADLINE_EXCEEDED."""
+    client = await connect(running.target, timeout_s=0.05)
+    stages.gate.clear()
+    assert (await failure(client.call("recognize", b"a"))).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert (await failure(client.call("recognize_batch", [b"a"], timeout_s=0.04))).code is (
+        grpc.StatusCode.DEADLINE_EXCEEDED
+    )
+    assert (await failure(client.stream([b"a"], timeout_s=0.04))).code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+async def test_calls_are_tried_again_while_the_server_is_full(connect, start_app, stages, size):
+    """A unary call that finds the queue full is tried again after the server's delay, large images included."""
+    running = await start_app(max_queue=1, max_batch_items=1)
+    client = await connect(running.target)
+    stages.gate.clear()
+    busy = asyncio.ensure_future(client.call("recognize", b"busy"))
+    await reached(stages)
+    admission = running.app._batcher._admission
+    take, refused = admission.take, []
+
+    def refuse_once(sizes: list[int]) -> None:
+        try:
+            take(sizes)
+        except QueueFull as error:
+            refused.append(error)
+            stages.gate.set()
+            raise
+
+    admission.take = refuse_once
+    assert texts(await client.call("recognize", b"b" * size)) == ["b" * size]
+    assert len(refused) >= 1
+    await busy
+
+
+async def test_without_retries_a_full_server_is_an_error(connect, start_app, stages):
+    """With max_attempts 1 a full queue raises UNAVAILABLE with the time to wait."""
+    running = await start_app(max_queue=1, max_batch_items=1)
+    client = await connect(running.target, max_attempts=1)
+    stages.gate.clear()
+    busy = asyncio.ensure_future(client.call("recognize", b"busy"))
+    await reached(stages)
+    error = await failure(client.call("recognize", b"a"))
+    stages.gate.set()
+    await busy
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, ErrorReason.QUEUE_FULL)
+    assert error.retry_after_s > 0
+
+
+async def test_a_server_that_is_not_there_is_unavailable(connect):
+    """Without a server a call raises UNAVAILABLE, with no reason of the server's."""
+    client = await connect("127.0.0.1:1", max_attempts=1)
+    error = await failure(client.call("recognize", b"a"))
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, ErrorReason.UNSPECIFIED)
+
+
+async def test_wait_ready_waits_for_the_models(connect, start_app):
+    """wait_ready returns when the server says SERVING, and raises when it does not in time."""
+    running = await start_app(warm=False)
+    client = await connect(running.target)
+    error = await failure(client.call("wait_ready", 0.05))
+    assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    waiting = asyncio.ensure_future(client.call("wait_ready"))
+    await running.app.start()
+    await waiting
+
+
+async def test_bgr_arrays_of_opencv_need_their_format(client, running, monkeypatch, stages):
+    """The pixel format given to from_array is the one the server gets."""
+    seen = []
+    prepare = stages.prepare
+
+    def noting(image, options):
+        seen.append(image)
+        return prepare(image, options)
+
+    monkeypatch.setattr(stages, "prepare", noting)
+    await client.call("recognize", RawImage.from_array(np.full((2, 3, 3), 97, np.uint8), PixelFormat.BGR24))
+    assert (seen[0].width, seen[0].height, seen[0].pixel_format.name) == (3, 2, "BGR24")
+    await until(lambda: not running.app._batcher._admission.images)

@@ -1,0 +1,65 @@
+"""Tests of ocr_core.evaluation."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ocr_core.evaluation import LineScore, PageScore, evaluate, normalise, score_texts
+from ocr_core.types import Line, Mode, Point, Polygon, Recognition, RecognizeOptions, Timings
+
+
+class Reader:
+    """Reads every image as its own bytes, over the whole of a 100 x 20 image."""
+
+    def __init__(self) -> None:
+        self.modes: list[Mode] = []
+
+    def recognize(self, image: bytes, options: RecognizeOptions) -> Recognition:
+        self.modes.append(options.mode)
+        polygon = Polygon((Point(0, 0), Point(100, 0), Point(100, 20), Point(0, 20)))
+        return Recognition((Line(image.decode(), 1.0, polygon),), 100, 20, "m", "1", Timings())
+
+
+def test_figures_of_a_hand_made_example() -> None:
+    """Two of three lines differ raw, one after normalisation; edits and lengths are counted over all lines."""
+    score = score_texts("s", ["AB c", "１２", "xyz"], ["abc", "12", "xyz"])
+    assert score == LineScore(
+        "s", 3, pytest.approx(1 / 3), pytest.approx(1.0), pytest.approx(5 / 9), pytest.approx(0.0)
+    )
+
+
+def test_normalisation() -> None:
+    """Full-width forms, white space of any kind and case do not count."""
+    assert normalise("Ａ b\u3000Ｃ\n") == "abc"
+
+
+def test_line_sets_honour_the_ignore_list(tmp_path: Path) -> None:
+    """Characters of ignore.txt are taken out of both sides, and progress is told of each image."""
+    folder = tmp_path / "plates"
+    folder.mkdir()
+    (folder / "labels.tsv").write_text("a.png\t京A·1\nb.png\t京B2\n", encoding="utf-8")
+    (folder / "ignore.txt").write_text("·-\n", encoding="utf-8")
+    (folder / "a.png").write_text("京A-1", encoding="utf-8")
+    (folder / "b.png").write_text("京B3", encoding="utf-8")
+    seen: list[str] = []
+    reader = Reader()
+    (score,) = evaluate(reader, tmp_path, RecognizeOptions(), seen.append)
+    assert isinstance(score, LineScore)
+    assert (score.exact, score.cer) == (0.5, pytest.approx(1 / 6))
+    assert seen == ["a.png", "b.png"]
+    assert set(reader.modes) == {Mode.LINE}
+
+
+def test_page_sets_count_covered_and_read_lines(tmp_path: Path) -> None:
+    """A label is covered by half its area and read when its text stands in the text over it; ignored ones do not count."""
+    lines = [
+        {"text": "Hello", "polygon": [[0, 0], [50, 0], [50, 20], [0, 20]], "ignore": False},
+        {"text": "absent", "polygon": [[0, 12], [50, 12], [50, 32], [0, 32]], "ignore": False},
+        {"text": "Hello", "polygon": [[200, 0], [250, 0], [250, 20], [200, 20]], "ignore": False},
+        {"text": "###", "polygon": [[200, 0], [250, 0], [250, 20], [200, 20]], "ignore": True},
+    ]
+    (tmp_path / "pages.json").write_text(json.dumps([{"image": "p.png", "lines": lines}]))
+    (tmp_path / "p.png").write_text("say hello there")
+    (score,) = evaluate(Reader(), tmp_path, RecognizeOptions())
+    assert score == PageScore(tmp_path.name, 1, 3, pytest.approx(1 / 3), pytest.approx(1 / 3))

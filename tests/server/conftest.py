@@ -1,0 +1,94 @@
+"""A real server in this process, on a free port, with a fake pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import grpc.aio
+import pytest
+import structlog
+from glyphwire.v1 import ocr_pb2_grpc
+
+from server.app import App
+from server.cli import main
+from server.settings import Settings
+from tests.server.fake_stages import FakeStages
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    """The developer's own GLYPHWIRE_* variables and log settings stay out of the tests."""
+    for name in [name for name in os.environ if name.startswith("GLYPHWIRE_")]:
+        monkeypatch.delenv(name)
+    yield
+    structlog.reset_defaults()
+
+
+@dataclass
+class RunningApp:
+    """A listening App, its fake pipeline, and a channel to it."""
+
+    app: App
+    stages: FakeStages
+    settings: Settings
+    target: str
+    channel: grpc.aio.Channel
+    stub: ocr_pb2_grpc.OcrServiceStub
+
+
+StartApp = Callable[..., Awaitable[RunningApp]]
+
+
+@pytest.fixture
+def stages() -> FakeStages:
+    """The pipeline behind `start_app` and `running`."""
+    return FakeStages()
+
+
+@pytest.fixture
+async def start_app(stages) -> AsyncIterator[StartApp]:
+    """Starts an App with the given settings; stops it after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*, warm: bool = True, **changes) -> RunningApp:
+            settings = Settings(**({"listen": "127.0.0.1:0", "workers": 1, "drain_timeout_s": 5} | changes))
+            app = App(settings, stages)
+            target = f"127.0.0.1:{await app.listen()}"
+            stack.push_async_callback(app.stop)
+            stack.callback(stages.open_gates)
+            if warm:
+                await app.start()
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))
+            return RunningApp(app, stages, settings, target, channel, ocr_pb2_grpc.OcrServiceStub(channel))
+
+        yield start
+
+
+@pytest.fixture
+def glyphwire_command(capsys, monkeypatch):
+    """Runs `glyphwire ...` in a thread of this process; returns status, standard output and standard error."""
+    monkeypatch.setenv("GLYPHWIRE_LOG_LEVEL", "error")  # a server in this process shares the log
+
+    async def run(*arguments: object) -> tuple[int, str, str]:
+        status = await asyncio.to_thread(main, [str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def fake_pipeline(monkeypatch, stages) -> FakeStages:
+    """Commands that read in this process get the fake pipeline."""
+    monkeypatch.setattr("server.app.build_pipeline", lambda settings: stages)
+    return stages
+
+
+@pytest.fixture
+async def running(start_app) -> RunningApp:
+    """An App with one worker and default limits, serving."""
+    return await start_app()

@@ -1,0 +1,77 @@
+"""Requests in few words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import grpc
+import pytest
+from glyphwire.v1 import ocr_pb2
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from ocr_core.errors import InputError, OcrError
+from server.errors import Unavailable
+from tests.server.fake_stages import FakeStages
+
+
+def request(text: str | bytes, **options: Any) -> ocr_pb2.RecognizeRequest:
+    """One image for Recognize."""
+    content = text.encode() if isinstance(text, str) else text
+    return ocr_pb2.RecognizeRequest(image=ocr_pb2.Image(encoded=content), options=ocr_pb2.RecognizeOptions(**options))
+
+
+def config(**options: Any) -> ocr_pb2.StreamRecognizeRequest:
+    """The first message of a stream."""
+    return ocr_pb2.StreamRecognizeRequest(config=ocr_pb2.StreamConfig(options=ocr_pb2.RecognizeOptions(**options)))
+
+
+def frame(frame_id: int, text: str | bytes) -> ocr_pb2.StreamRecognizeRequest:
+    """A later message of a stream."""
+    return ocr_pb2.StreamRecognizeRequest(frame=ocr_pb2.Frame(frame_id=frame_id, image=request(text).image))
+
+
+def texts(recognition: ocr_pb2.Recognition) -> list[str]:
+    """The texts of the lines."""
+    return [line.text for line in recognition.lines]
+
+
+def example_error(kind: type[OcrError]) -> OcrError:
+    """An error of this class."""
+    if issubclass(kind, Unavailable):
+        return kind("later", 0.5)
+    return kind("wrong", "options.model") if issubclass(kind, InputError) else kind("wrong")
+
+
+class Failure:
+    """What a caller sees of a failed call."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        self.code = error.code()
+        self.message = error.details()
+        self.trailers = dict(tuple(pair) for pair in error.trailing_metadata() or ())
+        self.info = error_details_pb2.ErrorInfo()
+        self.retry = error_details_pb2.RetryInfo()
+        status = rpc_status.from_call(error)
+        self.has_info = status is not None and any(detail.Unpack(self.info) for detail in status.details)
+        self.has_retry = status is not None and any(detail.Unpack(self.retry) for detail in status.details)
+
+
+async def failure(call: Coroutine[Any, Any, Any] | Callable[[], Any]) -> Failure:
+    """The failure of a call that must fail."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return Failure(caught.value)
+
+
+async def reached(stages: FakeStages, times: int = 1) -> None:
+    """Wait until workers have come to the fake pipeline's gates so often."""
+    await asyncio.to_thread(stages.wait_until_reached, times)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until something is so."""
+    while not condition():  # noqa: ASYNC110 - the conditions are of several kinds, and short
+        await asyncio.sleep(0)

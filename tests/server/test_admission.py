@@ -1,0 +1,100 @@
+"""How much work is held."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from server.admission import Admission
+from server.errors import Draining, QueueFull
+
+
+async def started(coroutine) -> asyncio.Task:
+    """A task that has run up to its first wait."""
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_images_are_admitted_together_or_not_at_all():
+    """A group that does not fit is refused as a whole and takes no room."""
+    admission = Admission(max_images=3, max_bytes=100)
+    admission.take([1, 1])
+    with pytest.raises(QueueFull):
+        admission.take([1, 1])
+    admission.take([1])
+    assert admission.images == 3
+
+
+async def test_bytes_are_limited():
+    """Images that are few but large are refused as well."""
+    admission = Admission(max_images=10, max_bytes=100)
+    admission.take([60])
+    with pytest.raises(QueueFull):
+        admission.take([41])
+    admission.take([40])
+
+
+async def test_waiting_ends_when_there_is_room():
+    """Those that wait are admitted in their order as room comes free."""
+    admission = Admission(max_images=1, max_bytes=100)
+    admission.take([1])
+    first, second = await started(admission.wait(1)), await started(admission.wait(1))
+    admission.release([1])
+    await first
+    assert not second.done()
+    admission.release([1])
+    await second
+
+
+async def test_nobody_overtakes_those_that_wait():
+    """While somebody waits, a new group is refused even if it would fit."""
+    admission = Admission(max_images=10, max_bytes=100)
+    admission.take([60])
+    waiting = await started(admission.wait(50))
+    with pytest.raises(QueueFull):
+        admission.take([1])
+    admission.release([60])
+    await waiting
+
+
+async def test_who_stops_waiting_holds_no_room():
+    """A waiter that is cancelled, before or just after its turn has come, leaves nothing admitted."""
+    admission = Admission(max_images=1, max_bytes=100)
+    admission.take([1])
+    early, late = await started(admission.wait(1)), await started(admission.wait(1))
+    early.cancel()
+    admission.release([1])
+    late.cancel()
+    await asyncio.gather(early, late, return_exceptions=True)
+    assert admission.images == 0
+    await admission.wait(1)
+
+
+async def test_after_closing_nothing_is_admitted():
+    """After close(), new work and waiting work get Draining with a time to try again."""
+    admission = Admission(max_images=1, max_bytes=100)
+    admission.take([1])
+    waiting = await started(admission.wait(1))
+    admission.close()
+    with pytest.raises(Draining) as caught:
+        await waiting
+    assert caught.value.retry_after_s > 0
+    with pytest.raises(Draining):
+        admission.take([1])
+    with pytest.raises(Draining):
+        await admission.wait(1)
+
+
+async def test_idle_waits_for_the_last_release():
+    """idle() returns when everything admitted has been released, and at once when nothing is."""
+    admission = Admission(max_images=2, max_bytes=100)
+    await admission.idle()
+    admission.take([1, 1])
+    idle = await started(admission.idle())
+    admission.release([1])
+    await asyncio.sleep(0)
+    assert not idle.done()
+    admission.release([1])
+    await idle

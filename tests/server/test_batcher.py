@@ -1,0 +1,308 @@
+"""Requests of many callers through worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from ocr_core.errors import ImageUndecodable, OptionInvalid
+from ocr_core.types import DecodeOptions, Decoder, Recognition, RecognizeOptions
+from server.batcher import Batcher
+from server.errors import DeadlineExpired, Draining, QueueFull
+from server.settings import Settings
+from server.work_queue import Job
+from tests.server.messages import reached
+
+OPTIONS = RecognizeOptions()
+
+
+def job(text: str, options: RecognizeOptions = OPTIONS) -> Job:
+    """An image with these lines."""
+    return Job(text.encode(), options)
+
+
+def texts(recognition: Recognition) -> list[str]:
+    """The texts of the lines."""
+    return [line.text for line in recognition.lines]
+
+
+def after(seconds: float) -> float:
+    """A deadline."""
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def submitted(batcher: Batcher, *jobs: Job, seconds: float = 30) -> list[asyncio.Task[Recognition]]:
+    """Tasks whose work is in the queue."""
+    tasks = [asyncio.create_task(batcher.submit(job, after(seconds))) for job in jobs]
+    await asyncio.sleep(0)
+    return tasks
+
+
+@pytest.fixture
+async def start_batcher(stages) -> AsyncIterator[Callable[..., Awaitable[Batcher]]]:
+    """Starts a batcher with the given settings; closes it after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*, warm: bool = True, **changes) -> Batcher:
+            batcher = Batcher(stages, Settings(**({"workers": 1, "max_batch_size": 4} | changes)))
+            stack.callback(batcher.close)
+            stack.callback(stages.open_gates)
+            if warm:
+                await batcher.start()
+            return batcher
+
+        yield start
+
+
+@pytest.fixture
+async def batcher(start_batcher) -> Batcher:
+    """One worker, batches of up to 4 lines, started."""
+    return await start_batcher()
+
+
+async def test_lines_come_back_in_reading_order(start_batcher, stages):
+    """The lines of an image are complete and in order, however they were spread over batches and workers."""
+    batcher = await start_batcher(workers=3)
+    rows = [f"line {number}" * (1 + number % 3 * 20) for number in range(20)]
+    assert texts(await batcher.submit(job("\n".join(rows)), after(30))) == rows
+    assert len(stages.batches) >= 5
+
+
+async def test_an_image_without_lines_is_answered(batcher, stages):
+    """An image on which no line was found yields an empty recognition and no batch."""
+    assert texts(await batcher.submit(job("\n"), after(30))) == []
+    assert stages.batches == []
+
+
+async def test_concurrent_callers_share_a_batch(batcher, stages):
+    """Lines that wait while the worker is busy are read in one batch, whoever sent them."""
+    stages.gate.clear()
+    busy = await submitted(batcher, job("busy"))
+    await reached(stages)
+    others = await submitted(batcher, job("a"), job("b"), job("c"))
+    stages.gate.set()
+    assert [texts(await task) for task in others] == [["a"], ["b"], ["c"]]
+    await asyncio.gather(*busy)
+    assert stages.batches == [["busy", "a", "b", "c"]]
+
+
+async def test_options_travel_with_their_line(batcher, stages):
+    """Callers that share a batch get what each of them asked for."""
+    stages.gate.clear()
+    wide = RecognizeOptions(decode=DecodeOptions(Decoder.PREFIX_BEAM, alternatives=2))
+    tasks = await submitted(batcher, job("a", wide), job("b", RecognizeOptions(include_characters=True)), job("c"))
+    stages.gate.set()
+    a, b, c = [(await task).lines[0] for task in tasks]
+    assert ["a", "b", "c"] in stages.batches
+    assert [(len(line.alternatives), len(line.characters)) for line in (a, b, c)] == [(2, 0), (0, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("broken", ["poison", "shortfall"])
+async def test_a_bad_line_hurts_only_its_owner(batcher, stages, broken):
+    """When a batch fails or loses lines, its lines are read one by one, and only the bad one's caller is told."""
+    stages.gate.clear()
+    good, bad, also_good = await submitted(batcher, job("a"), job(broken), job("b"))
+    stages.gate.set()
+    outcomes = await asyncio.gather(good, bad, also_good, return_exceptions=True)
+    assert ["a", broken, "b"] in stages.batches
+    assert [texts(outcomes[0]), texts(outcomes[2])] == [["a"], ["b"]]
+    assert isinstance(outcomes[1], ZeroDivisionError if broken == "poison" else RuntimeError)
+
+
+async def test_a_page_with_a_bad_line_fails_once(batcher):
+    """Two bad lines on a page yield one error, and the batcher goes on."""
+    with pytest.raises(ZeroDivisionError):
+        await batcher.submit(job("a\npoison\nb\npoison"), after(30))
+    assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
+
+
+async def test_errors_of_the_pipeline_reach_the_caller(batcher):
+    """What prepare raises is raised to the caller."""
+    with pytest.raises(ImageUndecodable):
+        await batcher.submit(job("!undecodable"), after(30))
+
+
+async def test_late_images_never_reach_the_pipeline(batcher, stages):
+    """An image whose deadline passes in the queue gets DeadlineExpired at once and is never prepared."""
+    stages.gate.clear()
+    (busy,) = await submitted(batcher, job("busy"))
+    await reached(stages)
+    with pytest.raises(DeadlineExpired):
+        await batcher.submit(job("late"), after(0.01))
+    stages.gate.set()
+    await busy
+    assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
+    assert stages.prepared == [b"busy", b"next"]
+
+
+async def test_late_lines_never_reach_the_engine(batcher, stages):
+    """Lines whose deadline passes between prepare and read are not read, and hold up nobody."""
+    stages.gate.clear()
+    (late,) = await submitted(batcher, job("late"), seconds=0.01)
+    await reached(stages)
+    with pytest.raises(DeadlineExpired):
+        await late
+    stages.gate.set()
+    assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
+    assert stages.batches == [["next"]]
+
+
+async def test_a_deadline_in_the_past_is_late(batcher, stages):
+    """Work that is late on arrival is refused without being queued."""
+    with pytest.raises(DeadlineExpired):
+        await batcher.submit(job("late"), after(0))
+    assert stages.prepared == []
+
+
+async def test_cancelled_images_never_reach_the_pipeline(batcher, stages):
+    """An image whose caller goes away in the queue is never prepared."""
+    stages.gate.clear()
+    (busy,) = await submitted(batcher, job("busy"))
+    await reached(stages)
+    (gone,) = await submitted(batcher, job("gone"))
+    gone.cancel()
+    await asyncio.wait([gone])
+    stages.gate.set()
+    await busy
+    assert stages.prepared == [b"busy"]
+
+
+async def test_cancelled_lines_never_reach_the_engine(batcher, stages):
+    """Of a page whose caller goes away while it is read, the lines that are still queued are not read."""
+    stages.read_gate.clear()
+    (gone,) = await submitted(batcher, job("\n".join("abcdefgh")))
+    await reached(stages, 2)
+    gone.cancel()
+    await asyncio.wait([gone])
+    stages.read_gate.set()
+    assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
+    assert stages.batches == [["a", "b", "c", "d"], ["next"]]
+
+
+async def test_a_call_that_is_cancelled_at_once_holds_nothing(batcher, stages):
+    """A group that is cancelled before its tasks take their first step gives its room back."""
+    submitting = batcher.submit_all([job("a"), job("b")], after(30))
+    submitting.send(None)
+    submitting.close()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    assert await batcher.drain(30)
+    assert stages.prepared == []
+
+
+async def test_a_full_queue_refuses(start_batcher, stages):
+    """Beyond max_queue images callers get QueueFull, with a time to try again; room comes free with answers."""
+    batcher = await start_batcher(max_queue=2, max_batch_items=2)
+    stages.gate.clear()
+    tasks = await submitted(batcher, job("a"), job("b"))
+    with pytest.raises(QueueFull) as caught:
+        await batcher.submit(job("c"), after(30))
+    assert caught.value.retry_after_s > 0
+    stages.gate.set()
+    await asyncio.gather(*tasks)
+    assert texts(await batcher.submit(job("c"), after(30))) == ["c"]
+
+
+async def test_a_group_has_one_outcome_each(batcher):
+    """submit_all returns results and errors in the order of the jobs."""
+    first, second, third = await batcher.submit_all([job("a"), job("!small"), job("c")], after(30))
+    assert (texts(first), type(second).__name__, texts(third)) == (["a"], "ImageTooSmall", ["c"])
+
+
+async def test_streams_wait_for_room(start_batcher, stages):
+    """submit_in_turn waits while the queue is full instead of failing, until its deadline."""
+    batcher = await start_batcher(max_queue=1, max_batch_items=1)
+    stages.gate.clear()
+    (busy,) = await submitted(batcher, job("busy"))
+    waiting = asyncio.create_task(batcher.submit_in_turn(job("frame"), after(30)))
+    with pytest.raises(DeadlineExpired):
+        await batcher.submit_in_turn(job("late"), after(0.01))
+    stages.gate.set()
+    assert texts(await waiting) == ["frame"]
+    await busy
+
+
+async def test_work_before_the_start_waits(start_batcher):
+    """Work that comes while the models are loaded is queued and done afterwards."""
+    batcher = await start_batcher(warm=False)
+    (early,) = await submitted(batcher, job("early"))
+    await batcher.start()
+    assert texts(await early) == ["early"]
+
+
+async def test_drain_finishes_what_was_admitted(batcher, stages):
+    """After drain() new work gets Draining and admitted work is finished."""
+    stages.gate.clear()
+    (admitted,) = await submitted(batcher, job("admitted"))
+    drain = asyncio.create_task(batcher.drain(30))
+    await asyncio.sleep(0)
+    with pytest.raises(Draining):
+        await batcher.submit(job("new"), after(30))
+    with pytest.raises(Draining):
+        await batcher.models()
+    stages.gate.set()
+    assert await drain
+    assert texts(await admitted) == ["admitted"]
+
+
+async def test_drain_gives_up_after_its_time(batcher, stages):
+    """drain() returns False when admitted work takes longer than it may."""
+    stages.gate.clear()
+    (stuck,) = await submitted(batcher, job("stuck"))
+    assert not await batcher.drain(0.01)
+    stuck.cancel()
+    await asyncio.wait([stuck])
+
+
+async def test_timings_have_the_waits(batcher, stages):
+    """queue_ms holds the time in the queue, and no more than total_ms."""
+    stages.gate.clear()
+    (busy,) = await submitted(batcher, job("busy"))
+    await reached(stages)
+    (second,) = await submitted(batcher, job("a\nb"))
+    stages.gate.set()
+    await busy
+    timings = (await second).timings
+    assert 0 < timings.queue_ms <= timings.total_ms
+
+
+async def test_lines_wait_for_company_when_asked_to(start_batcher, stages):
+    """With max_wait_ms a lonely line is read after its wait without any other work arriving."""
+    batcher = await start_batcher(max_wait_ms=5)
+    assert texts(await batcher.submit(job("lonely"), after(30))) == ["lonely"]
+
+
+async def test_no_wait_means_no_timer(batcher):
+    """With max_wait_ms 0 a request on an idle server sets no timer for its batch."""
+    assert texts(await batcher.submit(job("a"), after(30))) == ["a"]
+    assert batcher._timer is None
+
+
+async def test_a_bad_model_in_batch_key_is_the_callers_error(batcher, stages, monkeypatch):
+    """What batch_key raises reaches the caller and leaves nothing admitted."""
+
+    def refuse(*_):
+        raise OptionInvalid("no", "options.model")
+
+    monkeypatch.setattr(stages, "batch_key", refuse)
+    with pytest.raises(OptionInvalid):
+        await batcher.submit(job("a"), after(30))
+    assert await batcher.drain(30)
+
+
+async def test_closing_leaves_what_is_queued(start_batcher, stages):
+    """close() waits for the batch that is being worked on and starts nothing more."""
+    batcher = await start_batcher()
+    stages.gate.clear()
+    busy, queued = await submitted(batcher, job("busy"), job("queued"))
+    await reached(stages)
+    stages.gate.set()
+    batcher.close()
+    await asyncio.sleep(0)
+    assert stages.prepared == [b"busy"]
+    for task in (busy, queued):
+        task.cancel()
+    await asyncio.wait([busy, queued])

@@ -1,0 +1,39 @@
+"""The command as a whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from server import cli
+
+
+@pytest.mark.parametrize("command", ["", "serve", "recognize", "stream", "models", "models setup", "eval", "demo"])
+def test_every_command_explains_itself(command, capsys):
+    """--help of every command names its arguments."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*command.split(), "--help"])
+    assert caught.value.code == 0
+    assert "usage: glyphwire" in capsys.readouterr().out
+
+
+def test_a_bad_setting_is_status_2(capsys):
+    """A setting out of range ends any command with its name."""
+    assert cli.main(["serve", "--workers", "0"]) == 2
+    assert capsys.readouterr().err.startswith("glyphwire: workers: ")
+
+
+def test_ctrl_c_is_status_130(monkeypatch):
+    """An interrupted command ends quietly."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_settings", interrupted)
+    assert cli.main(["serve"]) == 130
+
+
+async def test_a_server_that_is_not_there_is_named(glyphwire_command):
+    """When the server cannot be reached, the status is 1 and the message says UNAVAILABLE."""
+    status, _, err = await glyphwire_command("models", "list", "--server", "127.0.0.1:1")
+    assert status == 1
+    assert err.startswith("glyphwire: UNAVAILABLE")

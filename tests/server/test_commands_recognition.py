@@ -1,0 +1,107 @@
+"""`glyphwire recognize`."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from ocr_core.errors import BundleInvalid
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three images, one of them damaged, in a folder with other files."""
+    (tmp_path / "below").mkdir()
+    for name, content in {"b.png": "b1\nb2", "a.jpg": "a", "below/c.TIFF": "!undecodable", "notes.txt": "x"}.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    return tmp_path
+
+
+async def test_a_file_is_read_in_this_process(glyphwire_command, fake_pipeline, folder):
+    """Without --server the pipeline of this process reads the file, and is closed afterwards."""
+    assert await glyphwire_command("recognize", folder / "b.png") == (0, "b1\nb2\n", "")
+    assert fake_pipeline.closed
+
+
+async def test_a_server_reads_when_one_is_named(glyphwire_command, running, folder):
+    """With --server the image is read there."""
+    assert await glyphwire_command("recognize", "--server", running.target, folder / "b.png") == (0, "b1\nb2\n", "")
+    assert running.stages.prepared == [b"b1\nb2"]
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_a_bad_file_does_not_stop_the_others(glyphwire_command, running, fake_pipeline, folder, remote):
+    """Folders are searched for images; a file that cannot be read is named on standard error, and the status is 1."""
+    server = ["--server", running.target] if remote else []
+    status, out, err = await glyphwire_command("recognize", *server, folder, folder / "nothing.png")
+    assert status == 1
+    assert out == f"==> {folder}/a.jpg <==\na\n==> {folder}/b.png <==\nb1\nb2\n"
+    assert [row.split(": ")[0] for row in err.splitlines()] == [f"{folder}/below/c.TIFF", f"{folder}/nothing.png"]
+
+
+async def test_many_files_stay_in_order(glyphwire_command, fake_pipeline, tmp_path):
+    """However many files are in flight, their results come in the order of the files."""
+    for number in range(100):
+        (tmp_path / f"{number:03}.png").write_text(f"line {number}", encoding="utf-8")
+    _, out, _ = await glyphwire_command("recognize", "--format", "tsv", "--workers", 4, tmp_path)
+    header, *rows = out.splitlines()
+    assert header.startswith("source\tline")
+    assert [row.split("\t")[-1] for row in rows] == [f"line {number}" for number in range(100)]
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_options_are_handed_on(glyphwire_command, running, fake_pipeline, folder, remote):
+    """Every flag of recognition reaches the pipeline, in this process and through a server."""
+    image = folder / "d.png"
+    image.write_text("ab\nfaint", encoding="utf-8")
+    flags = "--format json --characters --min-confidence 0.5 --model other --decoder prefix-beam --beam-width 3"
+    server = ["--server", running.target] if remote else []
+    status, out, _ = await glyphwire_command("recognize", *server, *flags.split(), "--alternatives", 2, image)
+    found = json.loads(out)
+    assert status == 0
+    assert found["model_name"] == "other"
+    assert [line["text"] for line in found["lines"]] == ["ab"]
+    assert [character["text"] for character in found["lines"][0]["characters"]] == ["a", "b"]
+    assert len(found["lines"][0]["alternatives"]) == 2
+
+
+async def test_timings_go_to_standard_error(glyphwire_command, fake_pipeline, folder):
+    """--timings leaves standard output as it is."""
+    _, out, err = await glyphwire_command("recognize", "--timings", folder / "a.jpg")
+    assert out == "a\n"
+    assert "load image 1.0 ms" in err
+
+
+async def test_standard_input(glyphwire_command, fake_pipeline, monkeypatch):
+    """- reads one image from standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"piped")))
+    assert await glyphwire_command("recognize", "-") == (0, "piped\n", "")
+
+
+async def test_a_folder_without_images_is_an_error(glyphwire_command, tmp_path):
+    """A folder in which no image is found is named, with status 1."""
+    assert await glyphwire_command("recognize", tmp_path) == (1, "", f"glyphwire: no images in {tmp_path}\n")
+
+
+async def test_a_bad_option_is_named(glyphwire_command, fake_pipeline, folder):
+    """An option out of range ends the command with its name."""
+    status, _, err = await glyphwire_command("recognize", "--beam-width", 0, folder / "a.jpg")
+    assert status == 1
+    assert "beam_width is 0" in err
+
+
+async def test_a_pipeline_that_cannot_start_is_status_2(glyphwire_command, fake_pipeline, folder):
+    """When the models cannot be loaded the reason is printed and the status is 2."""
+    fake_pipeline.start_error = BundleInvalid("no weights")
+    assert await glyphwire_command("recognize", folder / "a.jpg") == (2, "", "glyphwire: no weights\n")
+    assert fake_pipeline.closed
+
+
+async def test_progress_stays_out_of_a_pipe(glyphwire_command, fake_pipeline, folder, monkeypatch):
+    """With a terminal on standard error and a pipe on standard output, the text goes to the pipe."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    _, out, _ = await glyphwire_command("recognize", folder / "a.jpg", folder / "b.png")
+    assert out.splitlines()[1:] == ["a", f"==> {folder}/b.png <==", "b1", "b2"]

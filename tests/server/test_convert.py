@@ -1,0 +1,177 @@
+"""Between the contract and ocr_core."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from glyphwire.v1 import ocr_pb2
+
+from ocr_core import types
+from ocr_core.errors import ImageUndecodable, OptionInvalid, RawImageInvalid
+from server import convert
+from server.errors import RequestInvalid
+from tests.server.messages import request
+
+
+def raw(**changes) -> ocr_pb2.RecognizeRequest:
+    """A raw image of two by one pixels."""
+    fields = {"pixels": b"rgbrgb", "width": 2, "height": 1, "pixel_format": ocr_pb2.PIXEL_FORMAT_RGB24} | changes
+    return ocr_pb2.RecognizeRequest(image=ocr_pb2.Image(raw=ocr_pb2.RawImage(**fields)))
+
+
+def test_unset_options_get_the_defaults_of_the_contract():
+    """An empty options message, and none at all, mean every field's documented default."""
+    expected = types.RecognizeOptions()
+    assert convert.options(ocr_pb2.RecognizeOptions()) == expected
+    assert convert.job(request("a")).options == expected
+    assert (expected.mode, expected.decode.decoder) == (types.Mode.PAGE, types.Decoder.BEST_PATH)
+    assert (expected.decode.beam_width, expected.decode.prune_top_k, expected.decode.prune_min_prob) == (10, 40, 0.001)
+    assert (expected.preprocess.apply_exif_orientation, expected.preprocess.rotate_vertical) == (True, True)
+    assert (expected.preprocess.classify_orientation, expected.preprocess.detector_max_side) == (None, 960)
+
+
+def test_every_option_is_taken_over():
+    """Each field that is set arrives, also where its value is zero or false."""
+    message = ocr_pb2.RecognizeOptions(
+        model="m/1",
+        mode=ocr_pb2.MODE_LINE,
+        decode=ocr_pb2.DecodeOptions(
+            decoder=ocr_pb2.DECODER_PREFIX_BEAM, beam_width=20, prune_top_k=30, prune_min_prob=0, alternatives=4
+        ),
+        preprocess=ocr_pb2.PreprocessOptions(
+            apply_exif_orientation=False, rotate_vertical=False, classify_orientation=False, detector_max_side=640
+        ),
+        include_characters=True,
+        min_confidence=0.5,
+    )
+    assert convert.options(message) == types.RecognizeOptions(
+        model="m/1",
+        mode=types.Mode.LINE,
+        decode=types.DecodeOptions(types.Decoder.PREFIX_BEAM, 20, 30, 0.0, 4),
+        preprocess=types.PreprocessOptions(False, False, False, 640),
+        include_characters=True,
+        min_confidence=0.5,
+    )
+
+
+BEAM = ocr_pb2.DECODER_PREFIX_BEAM
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"mode": 77}, "options.mode"),
+        ({"min_confidence": -0.1}, "options.min_confidence"),
+        ({"min_confidence": math.nan}, "options.min_confidence"),
+        ({"decode": {"decoder": 77}}, "options.decode.decoder"),
+        ({"decode": {"beam_width": 0}}, "options.decode.beam_width"),
+        ({"decode": {"beam_width": 257}}, "options.decode.beam_width"),
+        ({"decode": {"prune_top_k": 0}}, "options.decode.prune_top_k"),
+        ({"decode": {"prune_top_k": 1025}}, "options.decode.prune_top_k"),
+        ({"decode": {"prune_min_prob": 1.0}}, "options.decode.prune_min_prob"),
+        ({"decode": {"prune_min_prob": math.nan}}, "options.decode.prune_min_prob"),
+        ({"decode": {"alternatives": 1}}, "options.decode.alternatives"),
+        ({"decode": {"alternatives": -1}}, "options.decode.alternatives"),
+        ({"decode": {"decoder": BEAM, "alternatives": 33}}, "options.decode.alternatives"),
+        ({"decode": {"decoder": BEAM, "beam_width": 3, "alternatives": 3}}, "options.decode.alternatives"),
+        ({"preprocess": {"detector_max_side": 319}}, "options.preprocess.detector_max_side"),
+        ({"preprocess": {"detector_max_side": 2561}}, "options.preprocess.detector_max_side"),
+    ],
+)
+def test_bad_options_name_their_field(options, field):
+    """An option that is out of range, not a number, unknown or at odds with another is refused with its path."""
+    with pytest.raises(OptionInvalid) as caught:
+        convert.options(ocr_pb2.RecognizeOptions(**options))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("image", [None, ocr_pb2.Image()])
+def test_a_request_needs_an_image(image):
+    """No image, or one without a source, is REQUEST_INVALID."""
+    with pytest.raises(RequestInvalid) as caught:
+        convert.job(ocr_pb2.RecognizeRequest(image=image))
+    assert caught.value.field == "image"
+
+
+def test_an_empty_file_is_still_an_image():
+    """Zero bytes in `encoded` are a source: the pipeline tells the caller that the image has no bytes."""
+    assert convert.job(request(b"")).image == b""
+
+
+@pytest.mark.parametrize("name", ["GRAY8", "RGB24", "BGR24", "RGBA32", "BGRA32"])
+def test_raw_images_are_taken_over(name):
+    """Pixels, sides, stride and format of a raw image arrive."""
+    job = convert.job(raw(pixel_format=f"PIXEL_FORMAT_{name}", stride=8))
+    assert job.image == types.RawImage(b"rgbrgb", 2, 1, types.PixelFormat[name], 8)
+    assert job.size == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"pixel_format": 0}, "image.raw.pixel_format"),
+        ({"pixel_format": 77}, "image.raw.pixel_format"),
+        ({"stride": -1}, "image.raw.stride"),
+    ],
+)
+def test_bad_raw_images_name_their_field(changes, field):
+    """A pixel format that is missing or unknown, or a negative stride, is RAW_IMAGE_INVALID."""
+    with pytest.raises(RawImageInvalid) as caught:
+        convert.job(raw(**changes))
+    assert caught.value.field == field
+
+
+def test_every_enum_value_has_a_meaning():
+    """No value of the contract's enums is unknown to the server, but for the unspecified pixel format."""
+    for value in ocr_pb2.Mode.values():
+        convert.options(ocr_pb2.RecognizeOptions(mode=value))
+    for value in ocr_pb2.Decoder.values():
+        convert.options(ocr_pb2.RecognizeOptions(decode=ocr_pb2.DecodeOptions(decoder=value)))
+    for value in set(ocr_pb2.PixelFormat.values()) - {ocr_pb2.PIXEL_FORMAT_UNSPECIFIED}:
+        convert.job(raw(pixel_format=value))
+
+
+def filled(message, path: str = "") -> list[str]:
+    """Paths of the fields that are not set, anywhere in a message."""
+    missing = []
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.message_type is None:
+            missing += [] if value else [f"{path}{field.name}"]
+        elif field.is_repeated:
+            missing += filled(value[0], f"{path}{field.name}.") if value else [f"{path}{field.name}"]
+        else:
+            missing += filled(value, f"{path}{field.name}.")
+    return missing
+
+
+def test_no_field_of_a_recognition_is_forgotten():
+    """Every field of Recognition, down to the last timing, is filled from its twin in ocr_core."""
+    line = types.Line(
+        text="a",
+        confidence=0.5,
+        polygon=types.Polygon((types.Point(1.0, 2.0),)),
+        characters=(types.Character("a", 0.5, 3, 1.0, 2.0),),
+        alternatives=(types.Alternative("b", 0.25, -1.0),),
+    )
+    timings = types.Timings(1, 2, 3, 4, 5, 6, 7, 8)
+    message = convert.recognition_message(types.Recognition((line,), 10, 20, "m", "1", timings))
+    assert filled(message) == []
+    assert message.timings.queue_ms == 1
+    assert message.timings.total_ms == 8
+    assert message.lines[0].characters[0].timestep == 3
+
+
+def test_no_field_of_a_model_is_forgotten():
+    """Every field of Model is filled."""
+    (model,) = convert.models_response((types.ModelInfo("m", "1", True, 2, 3, "o", "l"),)).models
+    assert filled(model) == []
+
+
+def test_errors_of_items_say_what_and_where():
+    """An item's error has reason, message and field."""
+    message = convert.error_message(ImageUndecodable("no image", "image.encoded"))
+    assert message == ocr_pb2.Error(
+        reason=ocr_pb2.ERROR_REASON_IMAGE_UNDECODABLE, message="no image", field="image.encoded"
+    )

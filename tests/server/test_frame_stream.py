@@ -1,0 +1,159 @@
+"""StreamRecognize: order, bad frames, read-ahead, configuration, end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+from glyphwire.v1 import ocr_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.server.messages import config, failure, frame, reached, texts
+
+
+async def answers(call) -> list[ocr_pb2.StreamRecognizeResponse]:
+    """All responses of a stream."""
+    return [response async for response in call]
+
+
+async def test_frames_are_answered_in_order(start_app):
+    """Every frame gets one response with its frame_id, in the order of the frames, whatever order they finish in."""
+    running = await start_app(workers=4, stream_window=3)
+    frames = [frame(1000 + number, "\n".join(f"{number}{row}" for row in "ab" * (number % 4))) for number in range(20)]
+    responses = await answers(running.stub.StreamRecognize(iter([config(), *frames])))
+    assert [response.frame_id for response in responses] == list(range(1000, 1020))
+    assert texts(responses[1].recognition) == ["1a", "1b"]
+
+
+async def test_the_configuration_holds_for_every_frame(running):
+    """The options of the first message are used for all frames."""
+    call = running.stub.StreamRecognize(iter([config(model="other", min_confidence=0.5), frame(0, "a\nfaint")]))
+    (response,) = await answers(call)
+    assert texts(response.recognition) == ["a"]
+    assert response.recognition.model_name == "other"
+
+
+async def test_a_bad_frame_does_not_end_the_stream(running):
+    """A bad image, a missing one and a bug yield an error in their place; later frames are read."""
+    missing = ocr_pb2.StreamRecognizeRequest(frame=ocr_pb2.Frame(frame_id=2))
+    call = running.stub.StreamRecognize(iter([config(), frame(1, "!small"), missing, frame(3, "!bug"), frame(4, "d")]))
+    responses = await answers(call)
+    assert [response.frame_id for response in responses] == [1, 2, 3, 4]
+    assert [ocr_pb2.ErrorReason.Name(response.error.reason) for response in responses[:3]] == [
+        "ERROR_REASON_IMAGE_TOO_SMALL",
+        "ERROR_REASON_REQUEST_INVALID",
+        "ERROR_REASON_INTERNAL",
+    ]
+    assert texts(responses[3].recognition) == ["d"]
+
+
+async def test_capture_times_come_back(running):
+    """A frame's capture_time is copied to its response, and stays unset when the frame has none."""
+    dated = frame(1, "a")
+    dated.frame.capture_time.CopyFrom(Timestamp(seconds=17, nanos=5))
+    first, second = await answers(running.stub.StreamRecognize(iter([config(), dated, frame(2, "!small")])))
+    assert first.capture_time == Timestamp(seconds=17, nanos=5)
+    assert not second.HasField("capture_time")
+
+
+async def test_a_stream_without_frames_is_fine(running):
+    """A stream that has only a configuration ends well."""
+    assert await answers(running.stub.StreamRecognize(iter([config()]))) == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "code", "reason"),
+    [
+        ([], "INVALID_ARGUMENT", "REQUEST_INVALID"),
+        ([ocr_pb2.StreamRecognizeRequest()], "INVALID_ARGUMENT", "REQUEST_INVALID"),
+        ([frame(1, "a")], "INVALID_ARGUMENT", "REQUEST_INVALID"),
+        ([config(min_confidence=2)], "INVALID_ARGUMENT", "OPTION_INVALID"),
+        ([config(model="nobody")], "NOT_FOUND", "MODEL_NOT_FOUND"),
+    ],
+)
+async def test_a_bad_configuration_ends_the_stream(running, messages, code, reason):
+    """A missing or bad configuration ends the stream with its status before any frame is read."""
+    failed = await failure(answers(running.stub.StreamRecognize(iter(messages))))
+    assert (failed.code.name, failed.info.reason) == (code, f"ERROR_REASON_{reason}")
+
+
+@pytest.mark.parametrize("wrong", [config(), ocr_pb2.StreamRecognizeRequest()])
+async def test_a_later_message_must_be_a_frame(running, wrong):
+    """A second configuration ends the stream, after the frames before it have been answered."""
+    call = running.stub.StreamRecognize(iter([config(), frame(1, "a"), wrong, frame(2, "b")]))
+    assert texts((await call.read()).recognition) == ["a"]
+    failed = await failure(call.read())
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ERROR_REASON_REQUEST_INVALID")
+
+
+async def test_read_ahead_is_bounded(start_app, stages):
+    """No more frames than stream_window are held before the first of them is answered."""
+    running = await start_app(workers=1, stream_window=2)
+    stages.gate.clear()
+    most = 0
+    admission = running.app._batcher._admission
+    take = admission.wait
+
+    async def counted(size: int) -> None:
+        nonlocal most
+        await take(size)
+        most = max(most, admission.images)
+
+    admission.wait = counted
+    frames = [frame(number, str(number)) for number in range(10)]
+    call = running.stub.StreamRecognize(iter([config(), *frames]))
+    await reached(stages)
+    stages.gate.set()
+    assert len(await answers(call)) == 10
+    assert 1 <= most <= 2
+
+
+async def test_streams_wait_when_the_queue_is_full(start_app):
+    """A stream whose window is larger than the queue is slowed down, not refused."""
+    running = await start_app(max_queue=1, max_batch_items=1, stream_window=4)
+    frames = [frame(number, str(number)) for number in range(10)]
+    responses = await answers(running.stub.StreamRecognize(iter([config(), *frames])))
+    assert [texts(response.recognition) for response in responses] == [[str(number)] for number in range(10)]
+
+
+async def test_cancelling_drops_queued_frames(running, stages):
+    """When the caller cancels, frames that are queued are never prepared, and nothing stays admitted."""
+    stages.gate.clear()
+    frames = [frame(number, str(number)) for number in range(5)]
+    call = running.stub.StreamRecognize(iter([config(), *frames]))
+    await reached(stages)
+    call.cancel()
+    await running.app._batcher._admission.idle()
+    stages.gate.set()
+    await running.stub.ListModels(ocr_pb2.ListModelsRequest())
+    assert stages.prepared == [b"0"]
+
+
+async def test_late_frames_get_an_error(start_app, stages):
+    """A frame that takes longer than max_deadline_s yields DEADLINE_EXPIRED in its place and the stream goes on."""
+    running = await start_app(max_deadline_s=0.05)
+    stages.gate.clear()
+    call = running.stub.StreamRecognize()
+    await call.write(config())
+    await call.write(frame(1, "late"))
+    response = await call.read()
+    assert response.error.reason == ocr_pb2.ERROR_REASON_DEADLINE_EXPIRED
+    await call.done_writing()
+    assert await call.read() is grpc.aio.EOF
+
+
+async def test_draining_ends_open_streams(running, stages):
+    """A stop signal ends a stream, even an idle one, with DRAINING once the frames it had sent are answered."""
+    stages.gate.clear()
+    call = running.stub.StreamRecognize()
+    await call.write(config())
+    await call.write(frame(1, "a"))
+    await reached(stages)
+    stopping = asyncio.create_task(running.app.stop())
+    stages.gate.set()
+    assert texts((await call.read()).recognition) == ["a"]
+    failed = await failure(call.read())
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.UNAVAILABLE, "ERROR_REASON_DRAINING")
+    assert failed.has_retry
+    await stopping

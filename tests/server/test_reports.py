@@ -1,0 +1,58 @@
+"""Text, JSON and TSV."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ocr_core.types import Alternative, Line, Point, Polygon, Recognition, Timings
+from server.reports import TSV_HEADER, report, timings_row
+
+CORNERS = Polygon((Point(0, 0), Point(10.25, 0), Point(10.25, 5), Point(0, 5)))
+LINES = (Line("送货单\tNote", 0.98765, CORNERS), Line("second", 0.5, CORNERS))
+RECOGNITION = Recognition(LINES, 10, 5, "m", "1", Timings(load_image_ms=1.25, total_ms=3.0))
+
+
+def rows(form: str, recognition: Recognition = RECOGNITION, *, titled: bool = False) -> list[str]:
+    """The report of one image."""
+    return list(report(form, "a.png", recognition, titled=titled))
+
+
+def test_text_is_the_lines_alone():
+    """Plain text is one row per line, after the name of the source when there are several."""
+    assert rows("text") == ["送货单\tNote", "second"]
+    assert rows("text", titled=True)[0] == "==> a.png <=="
+
+
+def test_text_shows_alternatives_below_their_line():
+    """Alternatives follow their line, indented, with their log probability."""
+    line = replace(LINES[1], alternatives=(Alternative("sec0nd", 0.4, -1.5),))
+    assert rows("text", replace(RECOGNITION, lines=(line,))) == ["second", "\t-1.50\tsec0nd"]
+
+
+def test_json_is_one_object_with_everything():
+    """JSON is one row per image that holds every field."""
+    (row,) = rows("json")
+    parsed = json.loads(row)
+    assert "送货单" in row
+    assert (parsed["source"], parsed["image_width"], parsed["timings"]["load_image_ms"]) == ("a.png", 10, 1.25)
+    assert parsed["lines"][1]["polygon"]["vertices"][1] == {"x": 10.25, "y": 0}
+
+
+def test_tsv_has_one_row_per_line():
+    """TSV rows have as many columns as the header, whatever the text holds."""
+    assert rows("tsv")[0] == "a.png\t1\t0.9877\t0.0,0.0 10.2,0.0 10.2,5.0 0.0,5.0\t送货单 Note"
+    assert {row.count("\t") for row in [TSV_HEADER, *rows("tsv")]} == {4}
+
+
+@pytest.mark.parametrize("form", ["text", "tsv"])
+def test_an_image_without_text_has_no_rows(form):
+    """An image without lines leaves nothing."""
+    assert rows(form, replace(RECOGNITION, lines=())) == []
+
+
+def test_timings_are_named():
+    """The timings row names each stage."""
+    assert timings_row(RECOGNITION).startswith("queue 0.0 ms, load image 1.2 ms, find lines 0.0 ms")

@@ -1,0 +1,116 @@
+"""Where settings come from, and which are refused."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+import pydantic
+import pytest
+
+from server.errors import SettingsInvalid
+from server.settings import Settings, add_flags, load_settings
+
+OTHER_VALUES = {
+    "listen": "0.0.0.0:1",
+    "models_dir": "/elsewhere",
+    "default_model": "other/2",
+    "decoder_backend": "reference",
+    "max_image_bytes": "1MiB",
+    "max_image_pixels": "1000",
+    "max_image_side": "1000",
+    "min_image_side": "8",
+    "max_batch_items": "7",
+    "max_message_bytes": "100MiB",
+    "max_queue": "300",
+    "max_queue_bytes": "2GiB",
+    "max_batch_size": "7",
+    "max_wait_ms": "2.5",
+    "workers": "77",
+    "stream_window": "7",
+    "max_deadline_s": "7.5",
+    "drain_timeout_s": "7",
+    "log_format": "json",
+    "log_level": "debug",
+}
+
+
+def parsed(*arguments: str):
+    """The namespace of a command line."""
+    parser = ArgumentParser()
+    add_flags(parser)
+    return parser.parse_args(arguments)
+
+
+@pytest.fixture
+def toml(tmp_path):
+    """Writes a settings file and returns its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "glyphwire.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_priority_is_flag_environment_file_default(monkeypatch, toml):
+    """A flag beats the environment, which beats the file, which beats the default."""
+    path = toml("workers = 3\nmax_queue = 300\nstream_window = 5\n")
+    monkeypatch.setenv("GLYPHWIRE_WORKERS", "4")
+    monkeypatch.setenv("GLYPHWIRE_MAX_QUEUE", "400")
+    settings = load_settings(parsed("--config", path, "--workers", "6"))
+    assert (settings.workers, settings.max_queue, settings.stream_window, settings.max_batch_items) == (6, 400, 5, 256)
+
+
+def test_the_environment_can_name_the_file(monkeypatch, toml):
+    """GLYPHWIRE_CONFIG names the file when --config does not."""
+    monkeypatch.setenv("GLYPHWIRE_CONFIG", toml("stream_window = 5\n"))
+    assert load_settings(parsed()).stream_window == 5
+
+
+def test_every_setting_has_a_flag_and_a_variable(monkeypatch):
+    """Each field can be given as a flag and as a GLYPHWIRE_ variable, with the same effect."""
+    defaults = load_settings(parsed())
+    assert set(OTHER_VALUES) == set(Settings.model_fields)
+    for name, text in OTHER_VALUES.items():
+        from_flag = load_settings(parsed("--" + name.replace("_", "-"), text))
+        assert from_flag != defaults
+        with monkeypatch.context() as patch:
+            patch.setenv(f"GLYPHWIRE_{name.upper()}", text)
+            assert load_settings(parsed()) == from_flag
+
+
+def test_sizes_have_units():
+    """Sizes in bytes can be written as 8MiB."""
+    assert load_settings(parsed("--max-image-bytes", "8MiB")).max_image_bytes == 8 * 2**20
+
+
+def test_settings_cannot_be_changed():
+    """Settings are frozen."""
+    with pytest.raises(pydantic.ValidationError):
+        Settings().workers = 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--workers", "0"], "workers"),
+        (["--workers", "many"], "workers"),
+        (["--max-wait-ms", "nan"], "max_wait_ms"),
+        (["--decoder-backend", "magic"], "decoder_backend"),
+        (["--max-queue", "10"], "max_batch_items is 256, must not be above max_queue, 10"),
+        (["--max-image-bytes", "65MiB"], "max_image_bytes"),
+        (["--config", "/nowhere/glyphwire.toml"], "/nowhere/glyphwire.toml"),
+    ],
+)
+def test_bad_settings_are_named(arguments, named):
+    """A setting that is out of range, unknown or at odds with another is refused with its name."""
+    with pytest.raises(SettingsInvalid, match=named):
+        load_settings(parsed(*arguments))
+
+
+@pytest.mark.parametrize("text", ["unknown = 1\n", "workers = \n"])
+def test_bad_files_are_refused(toml, text):
+    """A settings file with an unknown name, or that is no TOML, is refused."""
+    with pytest.raises(SettingsInvalid):
+        load_settings(parsed("--config", toml(text)))
