@@ -10,7 +10,7 @@ import numpy as np
 from ocr_core import ctc_reference
 from ocr_core.charset import Charset
 from ocr_core.ctc_reference import Reading
-from ocr_core.errors import BackendMissing, BundleInvalid, OcrError
+from ocr_core.errors import BackendMissing, ModelFailed
 from ocr_core.types import DecodeOptions, Decoder, Hypothesis, Probs
 
 Backend = Literal["compiled", "reference"]
@@ -42,14 +42,16 @@ class CtcDecoder:
     def decode(self, probs: Probs, charset: Charset, options: DecodeOptions) -> list[Hypothesis]:
         """Hypotheses of one line, best first: one, and as many alternatives as options ask for and the search found.
 
-        probs: softmax, float32 [time, class]; copied only if it is not C-contiguous. Raises BundleInvalid if it has
-        another number of classes than charset, and OcrError if it holds anything but probabilities.
+        probs: softmax, float32 [time, class]; copied only if it is not C-contiguous. Raises ModelFailed if it has
+        another number of classes than charset, or holds anything but probabilities.
         """
         _check_layout(probs, charset)
         readings = self._read(np.ascontiguousarray(probs), charset.blank_index, options)
         best_log_prob = readings[0][3]
         if not -math.inf < best_log_prob <= _LOG_PROB_SLACK * len(probs):
-            raise OcrError(f"model emitted values that are no probabilities: log_prob of the line is {best_log_prob}")
+            raise ModelFailed(
+                f"model emitted values that are no probabilities: log_prob of the line is {best_log_prob}"
+            )
         return [
             Hypothesis(tuple(labels.tolist()), tuple(timesteps.tolist()), tuple(confidences.tolist()), log_prob)
             for labels, timesteps, confidences, log_prob in readings
@@ -84,7 +86,7 @@ def _check_layout(probs: Probs, charset: Charset) -> None:
     if probs.dtype != np.float32 or probs.ndim != 2:
         raise TypeError(f"probs are {probs.dtype} with {probs.ndim} axes, must be float32 [time, class]")
     if probs.shape[1] != charset.class_count:
-        raise BundleInvalid(
+        raise ModelFailed(
             f"charset has {len(charset)} characters and blank, {charset.class_count} classes; "
             f"model emits {probs.shape[1]} classes"
         )

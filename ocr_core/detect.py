@@ -7,6 +7,8 @@ Binarization, AAAI 2020, section 3.4).
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -22,31 +24,50 @@ KERNEL_THRESHOLD = 0.3
 LINE_THRESHOLD = 0.6
 UNCLIP_RATIO = 1.6
 MAX_LINES = 1000
+WINDOW_OVERLAP = 128
 
 _MIN_KERNEL_SIDE = 3.0
-_SIDE_STEP = 64
 _RowSpan = tuple[float, float]
 _RotatedRect = tuple[tuple[float, float], tuple[float, float], float]
 
 
 class LineDetector:
-    """Finds the lines of a page with a detector bundle's engine."""
+    """Finds the lines of a page with engines of a detector bundle, each compiled for one square canvas.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    A page goes onto the smallest canvas that holds it; a larger one is seen through several windows of the largest
+    canvas whose maps are put together before rectangles are made, so that no line is found twice. Time and memory are
+    bounded by the canvas, whatever the page.
+    """
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = sorted(engines, key=lambda engine: engine.image_size)
 
     def find(self, image: Image, max_side: int) -> tuple[Polygon, ...]:
         """Polygons of the lines in reading order, in pixels of `image`, from a copy of at most max_side per side."""
         height, width = image.shape[:2]
         scale = min(1.0, max_side / max(height, width))
         inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        canvas = _canvas(image, inner, self._engine.bundle.input.padding)
-        with self._engine.infer(canvas[None]) as output:
-            kernels = output[0, 0, : inner[1], : inner[0]]
-            rectangles = list(_rectangles(kernels))
+        kernels = self._kernels(image if inner == (width, height) else resize(image, *inner))
         to_source = np.array([width / inner[0], height / inner[1]], np.float32)
-        corners = [np.clip(_box(rect) * to_source, 0, (width, height)) for rect in rectangles]
+        corners = [np.clip(_box(rect) * to_source, 0, (width, height)) for rect in _rectangles(kernels)]
         return reading_order([_polygon(points) for points in corners])
+
+    def _kernels(self, image: Image) -> npt.NDArray[np.float32]:
+        """Probability of each pixel to lie in the kernel of a line, float32 [height, width]."""
+        height, width = image.shape[:2]
+        engine = next((each for each in self._engines if each.image_size[0] >= max(height, width)), self._engines[-1])
+        side = engine.image_size[0]
+        kernels = np.zeros((height, width), np.float32)
+        canvas = np.empty((1, side, side, 3), np.uint8)
+        for top, left in itertools.product(_window_starts(height, side), _window_starts(width, side)):
+            window = image[top : top + side, left : left + side]
+            rows, columns = window.shape[:2]
+            canvas[:] = engine.bundle.input.padding
+            canvas[0, :rows, :columns] = window
+            seen = kernels[top : top + rows, left : left + columns]
+            with engine.infer(canvas) as output:
+                np.maximum(seen, output[0, 0, :rows, :columns], out=seen)
+        return kernels
 
 
 def reading_order(polygons: Sequence[Polygon]) -> tuple[Polygon, ...]:
@@ -62,13 +83,11 @@ def reading_order(polygons: Sequence[Polygon]) -> tuple[Polygon, ...]:
     return tuple(polygon for _, row in rows for polygon in sorted(row, key=_left))
 
 
-def _canvas(image: Image, inner: tuple[int, int], padding: tuple[int, int, int]) -> Image:
-    """The image at `inner` (width, height) in the top left corner of a canvas with sides in steps of 64."""
-    width, height = (-(-side // _SIDE_STEP) * _SIDE_STEP for side in inner)
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = padding
-    canvas[: inner[1], : inner[0]] = image if image.shape[1::-1] == inner else resize(image, *inner)
-    return canvas
+def _window_starts(length: int, side: int) -> list[int]:
+    """Where windows of `side` start so that they cover `length`, evenly spread, with the overlap or more."""
+    count = max(1, math.ceil((length - WINDOW_OVERLAP) / (side - WINDOW_OVERLAP)))
+    last = max(0, length - side)
+    return [round(index * last / max(1, count - 1)) for index in range(count)]
 
 
 def _rectangles(kernels: npt.NDArray[np.float32]) -> Iterable[_RotatedRect]:

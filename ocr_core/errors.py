@@ -9,6 +9,7 @@ OcrError
 │   ├── RawImageInvalid         pixels do not match their width, height, stride and format
 │   ├── OptionInvalid           option out of range, not a number, or excluding another
 │   └── ModelNotFound           no bundle of that name and version
+├── ModelFailed                 our fault: emitted no probabilities, or not as many classes as its charset
 └── SetupError                  the operator's fault; raised while starting, never for a request
     ├── BundleInvalid           model.json or weights missing, inconsistent or altered
     ├── RecipeFailed            a model recipe could not be carried out
@@ -58,6 +59,13 @@ class OptionInvalid(InputError):
 
 class ModelNotFound(InputError):
     """No model of that name and version is loaded."""
+
+
+class ModelFailed(OcrError):
+    """The model emitted values that are no probabilities, or another number of classes than its charset has.
+
+    Our fault, found while a request runs.
+    """
 
 
 class SetupError(OcrError):

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from ocr_core.types import Mode, Polygon, Recognition, RecognizeOptions
+from ocr_core.errors import InputError
+from ocr_core.types import Line, Mode, Polygon, Recognition, RecognizeOptions
 
 LABELS = "labels.tsv"
 PAGES = "pages.json"
@@ -39,11 +40,14 @@ class Recognizer(Protocol):
 class LineScore:
     """One set of line images. exact: share of lines fully right; cer: edit distances over label lengths.
 
+    failed: images that could not be read at all; they count as empty text.
+
     The _norm figures compare after NFKC, removal of white space and case folding.
     """
 
     name: str
     lines: int
+    failed: int
     exact: float
     exact_norm: float
     cer: float
@@ -52,13 +56,16 @@ class LineScore:
 
 @dataclass(frozen=True, slots=True)
 class PageScore:
-    """One set of pages. covered: share of labelled lines at least half covered by polygons of found lines; read: share
-    whose text, normalised, stands in the text of the lines that cover it.
+    """One set of pages. failed: images that could not be read at all; their lines count as not covered.
+
+    covered: share of labelled lines at least half covered by polygons of found lines; read: share whose text,
+    normalised, stands in the text of the lines that cover it.
     """
 
     name: str
     pages: int
     lines: int
+    failed: int
     covered: float
     read: float
 
@@ -84,11 +91,11 @@ def normalise(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
-def score_texts(name: str, labels: Sequence[str], texts: Sequence[str]) -> LineScore:
+def score_texts(name: str, labels: Sequence[str], texts: Sequence[str], failed: int = 0) -> LineScore:
     """Compare texts with their labels, pair by pair."""
     exact, cer = _compare(labels, texts)
     exact_norm, cer_norm = _compare([normalise(label) for label in labels], [normalise(text) for text in texts])
-    return LineScore(name, len(labels), exact, exact_norm, cer, cer_norm)
+    return LineScore(name, len(labels), failed, exact, exact_norm, cer, cer_norm)
 
 
 def _compare(labels: Sequence[str], texts: Sequence[str]) -> tuple[float, float]:
@@ -103,36 +110,45 @@ def _score_lines(recognizer: Recognizer, folder: Path, options: RecognizeOptions
     ignored = folder / "ignore.txt"
     dropped = dict.fromkeys(map(ord, ignored.read_text(encoding="utf-8").strip("\r\n") if ignored.exists() else ""))
     texts = []
+    failed = 0
     for path, _ in rows:
-        lines = recognizer.recognize((folder / path).read_bytes(), options).lines
-        texts.append("".join(line.text for line in lines).translate(dropped))
+        lines = _lines(recognizer, folder / path, options)
+        failed += lines is None
+        texts.append("".join(line.text for line in lines or ()).translate(dropped))
         progress(path)
-    return score_texts(folder.name, [label.translate(dropped) for _, label in rows], texts)
+    return score_texts(folder.name, [label.translate(dropped) for _, label in rows], texts, failed)
 
 
 def _score_pages(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> PageScore:
     pages = json.loads((folder / PAGES).read_text(encoding="utf-8"))
-    covered = read = total = 0
+    covered = read = total = failed = 0
     for page in pages:
-        recognition = recognizer.recognize((folder / page["image"]).read_bytes(), options)
+        lines = _lines(recognizer, folder / page["image"], options)
+        failed += lines is None
         for label in page["lines"]:
             if label["ignore"]:
                 continue
-            share, text = _overlap(label["polygon"], recognition)
+            share, text = _overlap(label["polygon"], lines or ())
             total += 1
             covered += share >= _COVERED_SHARE
             read += bool(text) and normalise(label["text"]) in normalise(text)
         progress(page["image"])
-    return PageScore(folder.name, len(pages), total, covered / max(total, 1), read / max(total, 1))
+    return PageScore(folder.name, len(pages), total, failed, covered / max(total, 1), read / max(total, 1))
 
 
-def _overlap(vertices: Sequence[Sequence[float]], recognition: Recognition) -> tuple[float, str]:
+def _lines(recognizer: Recognizer, path: Path, options: RecognizeOptions) -> tuple[Line, ...] | None:
+    """The lines of an image, or None when it is none that can be read."""
+    try:
+        return recognizer.recognize(path.read_bytes(), options).lines
+    except InputError:
+        return None
+
+
+def _overlap(vertices: Sequence[Sequence[float]], lines: Sequence[Line]) -> tuple[float, str]:
     """What share of a labelled polygon the found lines cover, and the text of those that touch it, in reading order."""
     labelled = cv2.convexHull(np.array(vertices, np.float32))
     area = max(cv2.contourArea(labelled), 1.0)
-    shares = [
-        (cv2.intersectConvexConvex(labelled, _hull(line.polygon))[0] / area, line.text) for line in recognition.lines
-    ]
+    shares = [(cv2.intersectConvexConvex(labelled, _hull(line.polygon))[0] / area, line.text) for line in lines]
     return min(1.0, sum(share for share, _ in shares)), "".join(text for share, text in shares if share > 0.1)
 
 

@@ -15,7 +15,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from ocr_core.errors import ImageEmpty, ImageTooLarge, ImageTooSmall, ImageUndecodable, RawImageInvalid
 from ocr_core.types import Image, RawImage
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 # What Pillow's plugins raise on malformed files; their authors name these in the fuzzing notes.
 _DECODER_ERRORS = (
@@ -47,8 +47,8 @@ class ImageLimits:
 def load_image(image: bytes | RawImage, limits: ImageLimits, *, apply_exif_orientation: bool = True) -> Image:
     """Decode a file or convert raw pixels.
 
-    Returns RGB, uint8 [height, width, 3]. Transparent pixels show white, 16-bit samples keep their upper 8 bits, CMYK and
-    palettes are converted; of a multi-page file the first page is taken.
+    Returns RGB, uint8 [height, width, 3]. Transparent pixels show white, 16-bit samples keep their upper 8 bits, CMYK
+    and palettes are converted; of a multi-page file the first page is taken.
 
     Raises:
         ImageEmpty: no bytes.
@@ -70,7 +70,7 @@ def _from_file(image_bytes: bytes, limits: ImageLimits, apply_exif_orientation: 
             upright = ImageOps.exif_transpose(opened) if apply_exif_orientation else opened
             return _to_rgb(upright)
     except UnidentifiedImageError as error:
-        raise ImageUndecodable("the bytes are no JPEG, PNG, WebP, BMP or TIFF image", "image.encoded") from error
+        raise ImageUndecodable("the bytes are no JPEG, PNG, WebP, BMP, TIFF or GIF image", "image.encoded") from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
         raise ImageTooLarge(f"the image has more than {limits.max_pixels} pixels", "image.encoded") from error
     except _DECODER_ERRORS as error:
@@ -93,7 +93,8 @@ def _wide_samples(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     """32-bit integers hold 16-bit values, floats 0 to 1, by the habit of the programs that write them."""
     scale = 255.0 / 65535.0 if np.issubdtype(samples.dtype, np.integer) else 255.0
     finite = np.nan_to_num(samples.astype(np.float32) * scale)
-    return np.clip(finite, 0, 255).astype(np.uint8)
+    narrow: npt.NDArray[np.uint8] = np.clip(finite, 0, 255).astype(np.uint8)
+    return narrow
 
 
 def _gray_to_rgb(gray: npt.NDArray[np.uint8]) -> Image:

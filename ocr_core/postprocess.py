@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -43,7 +44,7 @@ def _characters(
     first, second = polygon.vertices[:2]
     length = math.hypot(second.x - first.x, second.y - first.y)
     peaks = [min((step + 0.5) * timestep_share, 1.0) * length for step in hypothesis.timesteps]
-    between = [(one + other) / 2 for one, other in zip(peaks, peaks[1:], strict=False)]
+    between = [(one + other) / 2 for one, other in itertools.pairwise(peaks)]
     # The outer ends mirror the inner half widths; a lone character has the line.
     start = max(0.0, 2 * peaks[0] - between[0]) if between else 0.0
     end = min(length, 2 * peaks[-1] - between[-1]) if between else length

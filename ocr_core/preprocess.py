@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,18 +17,11 @@ from ocr_core.types import Image, LineCrop, Point, Polygon
 VERTICAL_RATIO = 1.5
 """Crops this many times as high as wide are taken for vertical lines."""
 
-MAX_WIDTH = 2560
+MAX_WIDTH = 1920
+"""Longer lines, over sixty times as wide as high, are squeezed: the recogniser's memory grows with the width."""
 
 # Steps grow with the width so that padding stays below an eighth while the number of shapes the engine sees is small.
 _WIDTHS = (*range(32, 768, 32), *range(768, 1536, 64), *range(1536, MAX_WIDTH + 1, 128))
-
-
-@dataclass(frozen=True, slots=True)
-class FittedLine:
-    """A line crop resized to the model's height. width: of the text within the padded batch, in batch pixels."""
-
-    pixels: Image
-    width: int
 
 
 def whole_image(image: Image) -> LineCrop:
@@ -76,13 +70,13 @@ def turned(crop: LineCrop, quarters: int) -> LineCrop:
 def fitted_width(crop: LineCrop, wanted: InputFormat) -> int:
     """Width in pixels of the crop at the model's height, aspect kept, at most MAX_WIDTH."""
     height, width = crop.image.shape[:2]
-    return min(max(1, int(-(-wanted.height * width // height))), MAX_WIDTH)
+    return int(min(max(1, math.ceil(wanted.height * width / height)), MAX_WIDTH))
 
 
 def batch_width(crop: LineCrop, wanted: InputFormat) -> int:
     """Width of the batch in which the crop is read: one of a small fixed set."""
     least = max(fitted_width(crop, wanted), wanted.min_width)
-    return next(width for width in _WIDTHS if width >= least)
+    return int(_WIDTHS[bisect_left(_WIDTHS, least)])
 
 
 def make_batch(crops: Sequence[LineCrop], wanted: InputFormat) -> Batch:

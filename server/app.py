@@ -34,6 +34,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
             decoder_backend=settings.decoder_backend,
             workers=settings.workers,
             max_batch_size=settings.max_batch_size,
+            precision=settings.precision,
             limits=ImageLimits(
                 max_bytes=settings.max_image_bytes,
                 max_pixels=settings.max_image_pixels,

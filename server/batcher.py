@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol
 
 import structlog
 
-from ocr_core.pipeline import Stages
+from ocr_core.stages import Stages
 from ocr_core.types import LineCrop, ModelInfo, PreparedImage, ReadLine, Recognition
 from server.admission import Admission, draining
 from server.errors import DeadlineExpired

@@ -14,7 +14,7 @@ from ocr_core.types import DecodeOptions, Decoder, Mode, RecognizeOptions
 from server.reports import Recognition
 from server.settings import Settings
 
-LOCAL_SETTINGS = ("models_dir", "default_model", "decoder_backend", "workers", "max_batch_size")
+LOCAL_SETTINGS = ("models_dir", "default_model", "decoder_backend", "workers", "max_batch_size", "precision")
 """Settings of the pipeline, for commands that read in this process."""
 
 _NO_DEADLINE_S = 86_400.0

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = ("ocr_core", "server", "ext", "client/python/glyphwire")
-SOURCES = (".py", ".pyi", ".pyx", ".pxd")
+SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".pxi")
 GENERATED = ROOT / "client/python/glyphwire/v1"
 MAX_LINES = 400
 

@@ -120,6 +120,23 @@ def test_equal_classes_and_equal_prefixes_are_taken_in_order(ctc):
     assert [r[0].tolist() for r in readings] == [[0], [1], [], [0, 1], [1, 0]]
 
 
+@pytest.mark.parametrize(
+    ("rows", "blank", "expected"),
+    [
+        pytest.param([[1, 1, 0], [1, 1, 2]], 0, [[1], [1, 2]], id="a new prefix ties with the last of a full beam"),
+        pytest.param(
+            [[2, 1, 2], [2, 0, 1], [1, 2, 1]], 2, [[0], [0, 1], [1]], id="a prefix that comes back ties with its child"
+        ),
+        pytest.param([[2, 1, 2], [2, 0, 1], [0, 2, 1]], 2, [[0, 1], [0], [1]], id="and with the child of its child"),
+    ],
+)
+def test_tied_prefixes_stay_in_lexicographic_order_when_the_beam_is_full(ctc, rows, blank, expected):
+    """Of equal prefixes the smaller one gets the last place of the beam, however either of them came up."""
+    width = len(expected)
+    readings = ctc.prefix_beam_search(matrix(rows) / 4, blank, width, 3, 0.0, width)
+    assert [r[0].tolist() for r in readings] == expected
+
+
 def test_blank_likeliest_class_and_repeats_are_never_pruned(ctc):
     """A flat line survives a threshold above all its probabilities, and a pruned label may go on."""
     flat = matrix([[0.1, 0.3, 0.2], [0.1, 0.2, 0.3]])

@@ -8,7 +8,7 @@ import pytest
 
 from ocr_core.charset import Charset
 from ocr_core.decode import CtcDecoder, confidence
-from ocr_core.errors import BackendMissing, BundleInvalid, OcrError
+from ocr_core.errors import BackendMissing, ModelFailed
 from ocr_core.types import DecodeOptions, Decoder, Hypothesis
 
 PREFIX_BEAM = DecodeOptions(decoder=Decoder.PREFIX_BEAM)
@@ -100,7 +100,7 @@ def test_empty_line_reads_as_empty_text(decoder, charset):
 
 def test_class_count_mismatch_names_both_sides(decoder, charset):
     """A model that emits other classes than the charset has is refused with both numbers."""
-    with pytest.raises(BundleInvalid, match=r"charset has 2 characters and blank, 3 classes; model emits 5 classes"):
+    with pytest.raises(ModelFailed, match=r"charset has 2 characters and blank, 3 classes; model emits 5 classes"):
         decoder.decode(np.full((4, 5), 0.2, np.float32), charset, PREFIX_BEAM)
 
 
@@ -117,7 +117,7 @@ def test_what_is_no_probability_is_refused(decoder, charset, options, bad):
     """One NaN, negative or infinite value raises instead of yielding a text."""
     line = np.full((3, 3), 1 / 3, np.float32)
     line[1, 1] = bad
-    with pytest.raises(OcrError, match="no probabilities"):
+    with pytest.raises(ModelFailed, match="no probabilities"):
         decoder.decode(line, charset, options)
 
 
@@ -126,7 +126,7 @@ def test_logits_and_log_probs_are_refused(decoder, charset, options):
     """A model without its softmax, or with a logarithm after it, is noticed."""
     logits = np.random.default_rng(2).uniform(0.0, 9.0, (20, 3)).astype(np.float32)
     for emitted in (logits, logits - 10.0):
-        with pytest.raises(OcrError, match="no probabilities"):
+        with pytest.raises(ModelFailed, match="no probabilities"):
             decoder.decode(emitted, charset, options)
 
 

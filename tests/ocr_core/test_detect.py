@@ -21,12 +21,14 @@ class DarkPixels:
 
     bundle = SimpleNamespace(input=ANY_SIZE)
 
-    def __init__(self) -> None:
-        self.shapes: list[tuple[int, ...]] = []
+    def __init__(self, side: int = 400) -> None:
+        self.image_size = (side, side)
+        self.calls = 0
 
     @contextmanager
     def infer(self, batch: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float32]]:
-        self.shapes.append(batch.shape)
+        assert batch.shape == (1, *self.image_size, 3)
+        self.calls += 1
         yield (batch[:, None, :, :, 0] < 64).astype(np.float32)
 
 
@@ -43,7 +45,7 @@ def test_a_kernel_grows_to_its_line(scale: int) -> None:
     """A kernel of 200 x 10 has area over perimeter 4.76 and grows by 1.6 times that on every side, in source pixels."""
     image = page(400 * scale, 200 * scale)
     image[100 * scale : 110 * scale, 100 * scale : 300 * scale] = 0
-    (polygon,) = LineDetector(DarkPixels()).find(image, 400)
+    (polygon,) = LineDetector([DarkPixels()]).find(image, 400)
     found = np.array([(vertex.x, vertex.y) for vertex in polygon.vertices]) / scale
     assert np.abs(found - [(92.4, 92.4), (307.6, 92.4), (307.6, 117.6), (92.4, 117.6)]).max() < 1.5
 
@@ -53,7 +55,7 @@ def test_a_slanted_kernel_gives_a_slanted_polygon() -> None:
     image = page(400, 400)
     corners = cv2.boxPoints(((200, 200), (240, 12), 20)).astype(np.int32)
     cv2.fillPoly(image, [corners], (0, 0, 0))
-    (polygon,) = LineDetector(DarkPixels()).find(image, 400)
+    (polygon,) = LineDetector([DarkPixels()]).find(image, 400)
     first, second, third, _ = polygon.vertices
     assert np.degrees(np.arctan2(second.y - first.y, second.x - first.x)) == pytest.approx(20, abs=1.5)
     assert first.x < second.x
@@ -64,26 +66,37 @@ def test_specks_and_empty_pages_give_nothing() -> None:
     """A kernel under three pixels is noise."""
     image = page(300, 300)
     image[10:11, 10:12] = 0
-    assert LineDetector(DarkPixels()).find(image, 320) == ()
-    assert LineDetector(DarkPixels()).find(page(7, 5), 320) == ()
+    assert LineDetector([DarkPixels()]).find(image, 320) == ()
+    assert LineDetector([DarkPixels()]).find(page(7, 5), 320) == ()
 
 
 def test_polygons_stay_inside_the_image() -> None:
     """A line that touches the border does not grow over it."""
     image = page(300, 100)
     image[0:12, 0:300] = 0
-    (polygon,) = LineDetector(DarkPixels()).find(image, 320)
+    (polygon,) = LineDetector([DarkPixels()]).find(image, 320)
     assert all(0 <= vertex.x <= 300 and 0 <= vertex.y <= 100 for vertex in polygon.vertices)
 
 
-def test_the_engine_sees_sides_in_steps_of_64() -> None:
-    """Whatever the size of the page, the shapes are few."""
-    engine = DarkPixels()
-    detector = LineDetector(engine)
-    for width, height in [(1, 1), (63, 64), (65, 640), (2000, 1000), (333, 4000)]:
-        detector.find(page(width, height), 640)
-    assert {side % 64 for shape in engine.shapes for side in shape[1:3]} == {0}
-    assert max(max(shape[1:3]) for shape in engine.shapes) <= 640
+def test_a_page_goes_onto_the_smallest_canvas_that_holds_it() -> None:
+    """Small pictures do not pay for the large canvas."""
+    small, large = DarkPixels(200), DarkPixels(400)
+    detector = LineDetector([large, small])
+    detector.find(page(200, 90), 960)
+    assert (small.calls, large.calls) == (1, 0)
+    detector.find(page(201, 90), 960)
+    assert (small.calls, large.calls) == (1, 1)
+
+
+def test_a_line_across_windows_is_found_once() -> None:
+    """A page larger than every canvas is seen through windows whose maps are joined before lines are made."""
+    image = page(1500, 900)
+    image[500:512, 100:1400] = 0
+    engine = DarkPixels(400)
+    (polygon,) = LineDetector([engine]).find(image, 1500)
+    assert polygon.vertices[0].x < 100
+    assert polygon.vertices[1].x > 1400
+    assert engine.calls == 6 * 3
 
 
 def test_reading_order_is_by_rows_then_left_to_right() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ocr_core.errors import ImageEmpty
 from ocr_core.evaluation import LineScore, PageScore, evaluate, normalise, score_texts
 from ocr_core.types import Line, Mode, Point, Polygon, Recognition, RecognizeOptions, Timings
 
@@ -17,6 +18,8 @@ class Reader:
 
     def recognize(self, image: bytes, options: RecognizeOptions) -> Recognition:
         self.modes.append(options.mode)
+        if not image:
+            raise ImageEmpty("nothing")
         polygon = Polygon((Point(0, 0), Point(100, 0), Point(100, 20), Point(0, 20)))
         return Recognition((Line(image.decode(), 1.0, polygon),), 100, 20, "m", "1", Timings())
 
@@ -24,8 +27,7 @@ class Reader:
 def test_figures_of_a_hand_made_example() -> None:
     """Two of three lines differ raw, one after normalisation; edits and lengths are counted over all lines."""
     score = score_texts("s", ["AB c", "１２", "xyz"], ["abc", "12", "xyz"])
-    assert score == LineScore(
-        "s", 3, pytest.approx(1 / 3), pytest.approx(1.0), pytest.approx(5 / 9), pytest.approx(0.0)
+    assert score == LineScore("s", 3, 0, pytest.approx(1 / 3), pytest.approx(1.0), pytest.approx(5 / 9), pytest.approx(0.0)
     )
 
 
@@ -52,7 +54,7 @@ def test_line_sets_honour_the_ignore_list(tmp_path: Path) -> None:
 
 
 def test_page_sets_count_covered_and_read_lines(tmp_path: Path) -> None:
-    """A label is covered by half its area and read when its text stands in the text over it; ignored ones do not count."""
+    """A label is covered by half its area and read when its text stands in the text over it; ignored ones are not."""
     lines = [
         {"text": "Hello", "polygon": [[0, 0], [50, 0], [50, 20], [0, 20]], "ignore": False},
         {"text": "absent", "polygon": [[0, 12], [50, 12], [50, 32], [0, 32]], "ignore": False},
@@ -62,4 +64,12 @@ def test_page_sets_count_covered_and_read_lines(tmp_path: Path) -> None:
     (tmp_path / "pages.json").write_text(json.dumps([{"image": "p.png", "lines": lines}]))
     (tmp_path / "p.png").write_text("say hello there")
     (score,) = evaluate(Reader(), tmp_path, RecognizeOptions())
-    assert score == PageScore(tmp_path.name, 1, 3, pytest.approx(1 / 3), pytest.approx(1 / 3))
+    assert score == PageScore(tmp_path.name, 1, 3, 0, pytest.approx(1 / 3), pytest.approx(1 / 3))
+
+
+def test_an_image_that_cannot_be_read_counts_as_empty_text(tmp_path: Path) -> None:
+    """One damaged file neither ends the run nor vanishes from the figures."""
+    (tmp_path / "labels.tsv").write_text("a.png\tabcd\n", encoding="utf-8")
+    (tmp_path / "a.png").write_bytes(b"")
+    (score,) = evaluate(Reader(), tmp_path, RecognizeOptions())
+    assert (score.failed, score.exact, score.cer) == (1, 0.0, 1.0)

@@ -42,7 +42,7 @@ def png_header(width: int, height: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "JPEG", "WEBP"])
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP"])
 def test_reads_each_format(file_format: str) -> None:
     """Every promised format decodes to the same RGB pixels, up to the losses of the format."""
     options = {"lossless": True} if file_format == "WEBP" else {"quality": 100, "subsampling": 0}
@@ -101,7 +101,7 @@ def test_exif_orientation_turns_the_image_unless_told_not_to() -> None:
     [
         (b"", ImageEmpty),
         (b"dear server, please read me", ImageUndecodable),
-        (encoded(four_colors(), "GIF"), ImageUndecodable),
+        (encoded(four_colors(), "ICO"), ImageUndecodable),
         (encoded(four_colors(), "JPEG")[:-200], ImageUndecodable),
         (encoded(four_colors(), "PNG")[:60], ImageUndecodable),
         (encoded(PillowImage.new("RGB", (1, 1)), "PNG"), ImageTooSmall),
@@ -114,7 +114,7 @@ def test_exif_orientation_turns_the_image_unless_told_not_to() -> None:
     ids=[
         "empty",
         "text",
-        "gif",
+        "icon",
         "cut jpeg",
         "cut png",
         "1x1",

@@ -918,7 +918,9 @@ Global___Alternative: typing_extensions.TypeAlias = Alternative
 
 @typing.final
 class Timings(google.protobuf.message.Message):
-    """Where the time went, in milliseconds. Stages of a batch shared with other callers count in proportion to the lines."""
+    """Where the time went, in milliseconds. Lines are read side by side: stages add up the
+    work of all lines and may exceed the total.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -931,7 +933,7 @@ class Timings(google.protobuf.message.Message):
     POSTPROCESS_MS_FIELD_NUMBER: builtins.int
     TOTAL_MS_FIELD_NUMBER: builtins.int
     queue_ms: builtins.float
-    """Waiting for a free worker, all waits of the request added."""
+    """Waiting for a free worker: of the image, and the longest wait of its lines."""
     load_image_ms: builtins.float
     """Decoding the file or converting raw pixels."""
     find_lines_ms: builtins.float

@@ -87,7 +87,8 @@ class OcrServiceServicer:
         its own place and the others are answered.
 
         INVALID_ARGUMENT: no item, or more items than the server accepts; do not retry.
-        UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL: as for Recognize, for the batch as a whole.
+        UNAVAILABLE, DEADLINE_EXCEEDED: as for Recognize, for the batch as a whole.
+        Whatever else goes wrong with one item, INTERNAL included, is that item's error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

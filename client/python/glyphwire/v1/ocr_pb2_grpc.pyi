@@ -46,7 +46,8 @@ class OcrServiceStub:
     its own place and the others are answered.
 
     INVALID_ARGUMENT: no item, or more items than the server accepts; do not retry.
-    UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL: as for Recognize, for the batch as a whole.
+    UNAVAILABLE, DEADLINE_EXCEEDED: as for Recognize, for the batch as a whole.
+    Whatever else goes wrong with one item, INTERNAL included, is that item's error.
     """
     StreamRecognize: grpc.StreamStreamMultiCallable[glyphwire.v1.ocr_pb2.StreamRecognizeRequest, glyphwire.v1.ocr_pb2.StreamRecognizeResponse]
     """Reads a stream of frames. The first message carries the configuration, every later one a frame. Each frame gets
@@ -89,7 +90,8 @@ class OcrServiceAsyncStub(OcrServiceStub):
     its own place and the others are answered.
 
     INVALID_ARGUMENT: no item, or more items than the server accepts; do not retry.
-    UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL: as for Recognize, for the batch as a whole.
+    UNAVAILABLE, DEADLINE_EXCEEDED: as for Recognize, for the batch as a whole.
+    Whatever else goes wrong with one item, INTERNAL included, is that item's error.
     """
     StreamRecognize: grpc.aio.StreamStreamMultiCallable[glyphwire.v1.ocr_pb2.StreamRecognizeRequest, glyphwire.v1.ocr_pb2.StreamRecognizeResponse]  # type: ignore[assignment]
     """Reads a stream of frames. The first message carries the configuration, every later one a frame. Each frame gets
@@ -141,7 +143,8 @@ class OcrServiceServicer(metaclass=abc.ABCMeta):
         its own place and the others are answered.
 
         INVALID_ARGUMENT: no item, or more items than the server accepts; do not retry.
-        UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL: as for Recognize, for the batch as a whole.
+        UNAVAILABLE, DEADLINE_EXCEEDED: as for Recognize, for the batch as a whole.
+        Whatever else goes wrong with one item, INTERNAL included, is that item's error.
         """
 
     @abc.abstractmethod

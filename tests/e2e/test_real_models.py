@@ -1,0 +1,122 @@
+"""The whole product with its real models: server in a process of its own, Python client, our own sample images."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import glyphwire
+import pytest
+
+from ocr_core.evaluation import normalise, score_texts
+from ocr_core.image import ImageLimits, load_image
+from ocr_core.pipeline import Pipeline, PipelineConfig
+from ocr_core.types import DecodeOptions, Decoder, Mode, PreprocessOptions, RecognizeOptions
+
+LINE = glyphwire.RecognizeOptions(mode=glyphwire.Mode.LINE)
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+LABELS = dict(row.split("\t") for row in (DATA / "labels.tsv").read_text(encoding="utf-8").strip().split("\n"))
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[Pipeline]:
+    """A started pipeline on the models of this checkout."""
+    made = Pipeline(PipelineConfig(ROOT / "models", workers=2))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a real server serves."""
+    command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--log-format", "json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        yield _bound_address(server)
+        server.terminate()
+        server.communicate()
+        assert server.returncode == 0
+
+
+def test_our_lines_are_read(pipeline: Pipeline) -> None:
+    """Of the clean line images at least nine of twelve are fully right, white space and case aside."""
+    options = RecognizeOptions(mode=Mode.LINE)
+    images = [(DATA / name).read_bytes() for name in LABELS]
+    texts = ["".join(line.text for line in pipeline.recognize(image, options).lines) for image in images]
+    assert score_texts("ours", list(LABELS.values()), texts).exact_norm >= 9 / 12, texts
+
+
+@pytest.mark.parametrize("name", ["page_small.jpg", "page_rotated.jpg"])
+def test_a_small_page_is_read_in_order(pipeline: Pipeline, name: str) -> None:
+    """Upright or turned by EXIF, its lines are found and read from top to bottom."""
+    truth = (DATA / "page_small.txt").read_text(encoding="utf-8").split("\n")
+    lines = pipeline.recognize((DATA / name).read_bytes()).lines
+    assert [normalise(line.text) for line in lines] == [normalise(line) for line in truth if line]
+
+
+def test_upside_down_lines_are_turned_when_asked(pipeline: Pipeline) -> None:
+    """The classifier turns the line; its polygon starts where reading starts, at the bottom right."""
+    image = (DATA / "line_upside_down.jpg").read_bytes()
+    turned = RecognizeOptions(mode=Mode.LINE, preprocess=PreprocessOptions(classify_orientation=True))
+    recognition = pipeline.recognize(image, turned)
+    (line,) = recognition.lines
+    assert normalise(line.text) == normalise(LABELS["line_upside_down.jpg"])
+    first = line.polygon.vertices[0]
+    assert (first.x, first.y) == (recognition.image_width, recognition.image_height)
+
+
+def test_prefix_beam_agrees_with_best_path_on_clean_lines(pipeline: Pipeline) -> None:
+    """On a clean line both decoders read the same; the beam has ranked alternatives to offer."""
+    image = (DATA / "line_zh.jpg").read_bytes()
+    beam = DecodeOptions(Decoder.PREFIX_BEAM, alternatives=3)
+    (line,) = pipeline.recognize(image, RecognizeOptions(mode=Mode.LINE, decode=beam)).lines
+    (plain,) = pipeline.recognize(image, RecognizeOptions(mode=Mode.LINE)).lines
+    assert line.text == plain.text
+    scores = [other.log_prob for other in line.alternatives]
+    assert scores == sorted(scores, reverse=True)
+    assert line.text not in {other.text for other in line.alternatives}
+
+
+def test_characters_lie_in_order_within_the_image(pipeline: Pipeline) -> None:
+    """Each character has a place to the right of the one before."""
+    options = RecognizeOptions(mode=Mode.LINE, include_characters=True)
+    recognition = pipeline.recognize((DATA / "line_digits.jpg").read_bytes(), options)
+    (line,) = recognition.lines
+    assert "".join(character.text for character in line.characters) == line.text
+    borders = [x for character in line.characters for x in (character.x_start, character.x_end)]
+    assert borders == sorted(borders)
+    assert 0 <= borders[0] < borders[-1] <= recognition.image_width
+
+
+def test_the_server_reads_the_sample_page(address: str) -> None:
+    """A page sent over gRPC comes back as its lines, in order, most of them fully right."""
+    truth = (ROOT / "docs" / "sample" / "page.txt").read_text(encoding="utf-8").strip().split("\n")
+    with glyphwire.OcrClient(address) as client:
+        client.wait_ready(60)
+        recognition = client.recognize(ROOT / "docs" / "sample" / "page.jpg")
+    texts = [line.text for line in recognition.lines]
+    assert len(texts) == len(truth)
+    assert score_texts("page", truth, texts).cer_norm < 0.06
+    assert recognition.timings.total_ms > 0
+
+
+def test_raw_pixels_read_like_the_file_they_came_from(address: str) -> None:
+    """Decoded frames sent as raw pixels give the text of the file."""
+    image = (DATA / "line_sign.jpg").read_bytes()
+    pixels = load_image(image, ImageLimits())
+    height, width = pixels.shape[:2]
+    raw = glyphwire.RawImage(pixels.tobytes(), width, height, glyphwire.PixelFormat.RGB24)
+    with glyphwire.OcrClient(address) as client:
+        client.wait_ready(60)
+        one, other = (client.recognize(source, LINE) for source in (image, raw))
+    assert [line.text for line in one.lines] == [line.text for line in other.lines]
+    assert one.lines[0].text
+
+
+def _bound_address(server: "subprocess.Popen[str]") -> str:
+    """The server's log says which free port it took."""
+    assert server.stdout
+    events = map(json.loads, server.stdout)
+    return next(f"127.0.0.1:{event['port']}" for event in events if event["event"] == "listening")
