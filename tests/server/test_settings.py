@@ -24,6 +24,7 @@ OTHER_VALUES = {
     "max_queue": "300",
     "max_queue_bytes": "2GiB",
     "max_batch_size": "7",
+    "precision": "auto",
     "max_wait_ms": "2.5",
     "workers": "77",
     "stream_window": "7",
