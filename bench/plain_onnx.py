@@ -22,7 +22,7 @@ import tomllib
 import zipfile
 from argparse import ArgumentParser, Namespace, RawTextHelpFormatter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -81,25 +81,23 @@ def main() -> int:
 
 def compare(readers: tuple[Recognizer, Recognizer, Recognizer], directory: Path) -> Iterator[SetResult]:
     """Score every line set at or below `directory`. readers: plain, plain on our batches, ours."""
-    for folder in find_sets(directory):
-        if not (folder / LABELS).exists():
-            continue
+    for folder in (folder for folder in find_sets(directory) if (folder / LABELS).exists()):
         listeners = [_Listener(reader) for reader in readers]
         plain, same_batches, ours = (_score(listener, folder) for listener in listeners)
         alike = [one == other for one, other in zip(listeners[1].texts, listeners[2].texts, strict=True)]
         yield SetResult(plain, same_batches, ours, sum(alike) / max(len(alike), 1))
 
 
+@dataclass(frozen=True, slots=True)
 class _Listener:
     """Hands images on to a reader and keeps the texts; that of an image that cannot be read is empty."""
 
-    def __init__(self, reader: Recognizer) -> None:
-        self._reader = reader
-        self.texts: list[str] = []
+    reader: Recognizer
+    texts: list[str] = field(default_factory=list)
 
     def recognize(self, image: bytes, options: RecognizeOptions) -> Recognition:
         self.texts.append("")
-        recognition = self._reader.recognize(image, options)
+        recognition = self.reader.recognize(image, options)
         self.texts[-1] = "".join(line.text for line in recognition.lines)
         return recognition
 
@@ -153,9 +151,7 @@ def _text(probs: npt.NDArray[np.float32], charset: Charset) -> str:
 
 
 def _score(reader: Recognizer, folder: Path) -> LineScore:
-    (score,) = evaluate(reader, folder, RecognizeOptions())
-    assert isinstance(score, LineScore), folder
-    return score
+    return next(score for score in evaluate(reader, folder, RecognizeOptions()) if isinstance(score, LineScore))
 
 
 def _fetch_onnx(bundle: ModelBundle, scratch: Path) -> Path:

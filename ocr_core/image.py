@@ -67,8 +67,9 @@ def _from_file(image_bytes: bytes, limits: ImageLimits, apply_exif_orientation: 
         with PillowImage.open(io.BytesIO(image_bytes), formats=FORMATS) as opened:
             _check_size(opened.width, opened.height, limits)
             opened.load()
-            upright = ImageOps.exif_transpose(opened) if apply_exif_orientation else opened
-            return _to_rgb(upright)
+            if apply_exif_orientation:
+                ImageOps.exif_transpose(opened, in_place=True)
+            return _to_rgb(opened)
     except UnidentifiedImageError as error:
         raise ImageUndecodable("the bytes are no JPEG, PNG, WebP, BMP, TIFF or GIF image", "image.encoded") from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
@@ -86,7 +87,8 @@ def _to_rgb(image: PillowImage.Image) -> Image:
         pixels = image.convert("RGBA")
         paper = PillowImage.new("RGBA", pixels.size, (_WHITE, _WHITE, _WHITE, _WHITE))
         image = PillowImage.alpha_composite(paper, pixels)
-    return np.asarray(image.convert("RGB"))
+    # Converting an RGB image would copy it.
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _wide_samples(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
