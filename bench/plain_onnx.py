@@ -136,8 +136,7 @@ def _plain_tensor(image_bytes: bytes, bundle: ModelBundle) -> Tensor:
 
 def _our_tensor(image_bytes: bytes, bundle: ModelBundle) -> Tensor:
     crop = turn_if_vertical(whole_image(load_image(image_bytes, ImageLimits())))
-    batch = make_batch([crop], bundle.input)[0]
-    return _normalised(batch[:, :, ::-1] if bundle.input.channels == "BGR" else batch, bundle)
+    return _normalised(make_batch([crop], bundle.input)[0], bundle)
 
 
 def _normalised(image: Image, bundle: ModelBundle) -> Tensor:

@@ -49,10 +49,9 @@ class InputFormat(_Strict):
 
     @property
     def padding(self) -> tuple[int, int, int]:
-        """The pixel value, in RGB order, that comes nearest to 0 after normalisation."""
-        ordered = self.mean if self.channels == "RGB" else self.mean[::-1]
-        red, green, blue = (round(255 * value + 1e-6) for value in ordered)
-        return red, green, blue
+        """The pixel value, in the order of `channels`, that comes nearest to 0 after normalisation."""
+        first, second, third = (round(255 * value + 1e-6) for value in self.mean)
+        return first, second, third
 
 
 class Origin(_Strict):

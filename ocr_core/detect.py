@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr_core.engine import Engine
-from ocr_core.preprocess import resize
+from ocr_core.preprocess import in_model_order, resize
 from ocr_core.types import Image, Point, Polygon
 
 KERNEL_THRESHOLD = 0.3
-LINE_THRESHOLD = 0.6
+LINE_THRESHOLD = 0.5
 UNCLIP_RATIO = 1.6
 MAX_LINES = 1000
 WINDOW_OVERLAP = 128
@@ -56,14 +56,14 @@ class LineDetector:
         """Probability of each pixel to lie in the kernel of a line, float32 [height, width]."""
         height, width = image.shape[:2]
         engine = next((each for each in self._engines if each.image_size[0] >= max(height, width)), self._engines[-1])
-        side = engine.image_size[0]
+        side, wanted = engine.image_size[0], engine.bundle.input
         kernels = np.zeros((height, width), np.float32)
         canvas = np.empty((1, side, side, 3), np.uint8)
         for top, left in itertools.product(_window_starts(height, side), _window_starts(width, side)):
             window = image[top : top + side, left : left + side]
             rows, columns = window.shape[:2]
-            canvas[:] = engine.bundle.input.padding
-            canvas[0, :rows, :columns] = window
+            canvas[:] = wanted.padding
+            canvas[0, :rows, :columns] = in_model_order(window, wanted)
             seen = kernels[top : top + rows, left : left + columns]
             with engine.infer(canvas) as output:
                 np.maximum(seen, output[0, 0, :rows, :columns], out=seen)

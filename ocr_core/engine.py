@@ -17,7 +17,7 @@ from ocr_core.bundle import GRAPH, ModelBundle
 from ocr_core.errors import BundleInvalid
 
 Batch = npt.NDArray[np.uint8]
-"""RGB images padded to one size, uint8 [batch, height, width, 3]."""
+"""Images padded to one size, uint8 [batch, height, width, 3], channels in the order that the model wants."""
 
 Output = npt.NDArray[np.float32]
 
@@ -75,9 +75,9 @@ class Engine:
     def infer(self, batch: Batch) -> Iterator[Output]:
         """Run the model on a batch.
 
-        batch: RGB, uint8 [batch, height, width, 3], C-contiguous. Yields the first output, float32, as a view of the
-        request's own memory: it is valid inside the `with` block alone, so that megabytes of probabilities are decoded
-        where they lie.
+        batch: uint8 [batch, height, width, 3], channels in the order that the bundle names, C-contiguous. Yields the
+        first output, float32, as a view of the request's own memory: it is valid inside the `with` block alone, so that
+        megabytes of probabilities are decoded where they lie.
         """
         request = self._idle.get()
         try:
@@ -88,7 +88,10 @@ class Engine:
 
 
 def _with_preprocessing(model: ov.Model, bundle: ModelBundle, image_size: tuple[int, int]) -> ov.Model:
-    """Put colour order and normalisation into the graph, so that batches are bytes."""
+    """Put normalisation into the graph, so that batches are bytes.
+
+    Colour order stays outside: OpenVINO 2026.4 loses a reversal of channels when the batch or width is dynamic.
+    """
     wanted = bundle.input
     height, width = (side or -1 for side in image_size)
     model.reshape([1 if height > 0 and width > 0 else -1, 3, height, width])
@@ -96,10 +99,7 @@ def _with_preprocessing(model: ov.Model, bundle: ModelBundle, image_size: tuple[
     entry = steps.input()
     entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     entry.model().set_layout(ov.Layout("NCHW"))
-    chain = entry.preprocess()
-    if wanted.channels == "BGR":
-        chain = chain.reverse_channels()
-    chain = chain.convert_element_type(ov.Type.f32)
+    chain = entry.preprocess().convert_element_type(ov.Type.f32)
     chain.mean([255 * value for value in wanted.mean]).scale([255 * value for value in wanted.std])
     return steps.build()
 

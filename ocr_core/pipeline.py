@@ -52,8 +52,8 @@ DOUBTFUL_CONFIDENCE = 0.85
 
 UPSIDE_DOWN_THRESHOLD = 0.9
 
-_DETECTOR_CANVASES = (480, 960)
-"""Sides in pixels: small pictures take a quarter of the time on the small one."""
+_DETECTOR_CANVASES = (736,)
+"""Sides in pixels. A canvas of 960 would read some pages 10 ms sooner and take 45 MB more."""
 
 
 @dataclass(frozen=True, slots=True)

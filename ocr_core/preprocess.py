@@ -82,15 +82,20 @@ def batch_width(crop: LineCrop, wanted: InputFormat) -> int:
 def make_batch(crops: Sequence[LineCrop], wanted: InputFormat) -> Batch:
     """Resize crops to the model's height and pad them on the right to one width.
 
-    Returns RGB, uint8 [batch, height, width, 3]; the padding is the value that normalisation maps to 0.
+    Returns uint8 [batch, height, width, 3], channels in the model's order; the padding is what normalisation maps to 0.
     """
     width = wanted.width or max(batch_width(crop, wanted) for crop in crops)
     batch = np.empty((len(crops), wanted.height, width, 3), np.uint8)
     for row, crop in zip(batch, crops, strict=True):
         text_width = min(fitted_width(crop, wanted), width)
-        row[:, :text_width] = resize(crop.image, text_width, wanted.height)
+        row[:, :text_width] = in_model_order(resize(crop.image, text_width, wanted.height), wanted)
         row[:, text_width:] = wanted.padding
     return batch
+
+
+def in_model_order(image: Image, wanted: InputFormat) -> Image:
+    """An RGB image with its channels in the order that the model wants; a view."""
+    return image if wanted.channels == "RGB" else image[:, :, ::-1]
 
 
 def resize(image: Image, width: int, height: int) -> Image:

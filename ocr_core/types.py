@@ -91,7 +91,7 @@ class PreprocessOptions:
     apply_exif_orientation: bool = True
     rotate_vertical: bool = True
     classify_orientation: bool | None = None
-    detector_max_side: int = 960
+    detector_max_side: int = 1280
 
     def __post_init__(self) -> None:
         _check_range("preprocess.detector_max_side", self.detector_max_side, 320, 2560)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def test_serve_until_sigterm():
     """The server logs its port, answers, and ends with status 0 on SIGTERM; its log is JSON throughout."""
     command = [sys.executable, "-m", "tests.e2e.fake_glyphwire", "serve", "--listen", "127.0.0.1:0", "--workers", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:  # noqa: S603 - ourselves
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         rows = iter(process.stderr.readline, "")
         port = next(entry["port"] for entry in map(json.loads, rows) if entry["event"] == "listening")
         with glyphwire.OcrClient(f"127.0.0.1:{port}") as client:

@@ -124,9 +124,9 @@ def test_broken_manifests_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_padding_is_the_value_normalised_to_zero() -> None:
-    """Padding comes in RGB order whatever order the network wants."""
+    """Padding comes in the order that the network wants, as the mean does."""
     mean = (0.485, 0.456, 0.406)
-    assert InputFormat(height=0, channels="BGR", mean=mean, std=mean).padding == (104, 116, 124)
+    assert InputFormat(height=0, channels="BGR", mean=mean, std=mean).padding == (124, 116, 104)
     assert InputFormat(height=0, channels="RGB", mean=mean, std=mean).padding == (124, 116, 104)
 
 

@@ -27,7 +27,8 @@ class Reader:
 def test_figures_of_a_hand_made_example() -> None:
     """Two of three lines differ raw, one after normalisation; edits and lengths are counted over all lines."""
     score = score_texts("s", ["AB c", "１２", "xyz"], ["abc", "12", "xyz"])
-    assert score == LineScore("s", 3, 0, pytest.approx(1 / 3), pytest.approx(1.0), pytest.approx(5 / 9), pytest.approx(0.0)
+    assert score == LineScore(
+        "s", 3, 0, pytest.approx(1 / 3), pytest.approx(1.0), pytest.approx(5 / 9), pytest.approx(0.0)
     )
 
 

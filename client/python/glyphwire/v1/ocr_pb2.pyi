@@ -513,7 +513,7 @@ class Image(google.protobuf.message.Message):
     ENCODED_FIELD_NUMBER: builtins.int
     RAW_FIELD_NUMBER: builtins.int
     encoded: builtins.bytes
-    """A JPEG, PNG, WebP, BMP or TIFF file (the first page of a TIFF, the first frame of an animation). The format is
+    """A JPEG, PNG, WebP, BMP, TIFF or GIF file (the first page of a TIFF, the first frame of an animation). The format is
     found from the bytes. Limits are in the server's settings (max_image_bytes, max_image_pixels, max_image_side).
     """
     @property
@@ -687,7 +687,7 @@ class PreprocessOptions(google.protobuf.message.Message):
     """Finds line crops that are upside down and turns them. Default: true in MODE_PAGE, false in MODE_LINE."""
     detector_max_side: builtins.int
     """In MODE_PAGE lines are looked for in a copy of the image whose longer side has at most this many pixels. More finds
-    smaller text and takes longer. Range [320, 2560], default 960.
+    smaller text and takes longer. Range [320, 2560], default 1280.
     """
     def __init__(
         self,

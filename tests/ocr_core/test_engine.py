@@ -1,0 +1,70 @@
+"""Tests of ocr_core.engine, on the models of this checkout."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from ocr_core.bundle import Kind, ModelBundle, Registry, write_manifest
+from ocr_core.engine import Engine
+from ocr_core.errors import BundleInvalid
+
+MODELS = Path(__file__).parents[2] / "models"
+REGISTRY = Registry(MODELS)
+
+
+def the_bundle(kind: Kind) -> ModelBundle:
+    (bundle,) = REGISTRY.of_kind(kind)
+    return bundle
+
+
+def engine_for(bundle: ModelBundle, **changes: object) -> Engine:
+    engine = Engine(bundle, REGISTRY.folder(bundle), **({"streams": 1, "threads": 1} | changes))
+    engine.load()
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("kind", "image_size", "shape"),
+    [
+        (Kind.RECOGNIZER, None, (2, 32, 256, 3)),
+        (Kind.RECOGNIZER, (32, 320), (1, 32, 320, 3)),
+        (Kind.DETECTOR, (320, 320), (1, 320, 320, 3)),
+        (Kind.ORIENTATION, None, (1, 48, 192, 3)),
+    ],
+)
+def test_emits_what_the_bare_model_emits(
+    kind: Kind, image_size: tuple[int, int] | None, shape: tuple[int, ...]
+) -> None:
+    """Normalisation in the graph changes nothing, and no channel changes its place."""
+    bundle = the_bundle(kind)
+    batch = np.random.default_rng(7).integers(0, 256, shape, np.uint8)
+    normalised = (batch / 255 - bundle.input.mean) / bundle.input.std
+    bare = ov.Core().compile_model(
+        REGISTRY.folder(bundle) / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    )
+    expected = bare(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2), np.float32))[0]
+    with engine_for(bundle, image_size=image_size).infer(batch) as output:
+        assert output.shape == expected.shape
+        assert np.abs(output - expected).max() < 1e-3
+
+
+def test_a_request_is_free_again_after_an_error() -> None:
+    """Whatever happens to one caller inside the block, the next one is served."""
+    bundle = the_bundle(Kind.ORIENTATION)
+    engine = engine_for(bundle)
+    batch = np.zeros((1, 48, 192, 3), np.uint8)
+    with pytest.raises(ZeroDivisionError), engine.infer(batch):
+        raise ZeroDivisionError
+    with engine.infer(batch) as output:
+        assert output.shape == (1, 2)
+
+
+def test_a_graph_that_openvino_refuses_is_the_bundles_fault(tmp_path: Path) -> None:
+    """The message names the folder."""
+    bundle = the_bundle(Kind.ORIENTATION)
+    (tmp_path / "model.xml").write_text("<net/>")
+    write_manifest(tmp_path, bundle)
+    with pytest.raises(BundleInvalid, match=str(tmp_path)):
+        Engine(bundle, tmp_path, streams=1, threads=1).load()
