@@ -28,7 +28,7 @@ def test_unset_options_get_the_defaults_of_the_contract():
     assert (expected.mode, expected.decode.decoder) == (types.Mode.PAGE, types.Decoder.BEST_PATH)
     assert (expected.decode.beam_width, expected.decode.prune_top_k, expected.decode.prune_min_prob) == (10, 40, 0.001)
     assert (expected.preprocess.apply_exif_orientation, expected.preprocess.rotate_vertical) == (True, True)
-    assert (expected.preprocess.classify_orientation, expected.preprocess.detector_max_side) == (None, 960)
+    assert (expected.preprocess.classify_orientation, expected.preprocess.detector_max_side) == (None, 1280)
 
 
 def test_every_option_is_taken_over():
