@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -62,7 +63,7 @@ class Engine:
 
     def load(self) -> None:
         """Read the weights and compile. Raises BundleInvalid when OpenVINO refuses the model."""
-        core = ov.Core()
+        core = _core()
         try:
             model = _with_preprocessing(core.read_model(self._folder / GRAPH), self.bundle, self.image_size)
             compiled = core.compile_model(model, "CPU", self._config)
@@ -87,6 +88,16 @@ class Engine:
             self._idle.put(request)
 
 
+@cache
+def _core() -> ov.Core:
+    """The one runtime, kept as long as the process.
+
+    When the last one goes its CPU plugin is unloaded and leaves the thread without a valid signal stack: the next signal
+    that Python handles ends the process.
+    """
+    return ov.Core()
+
+
 def _with_preprocessing(model: ov.Model, bundle: ModelBundle, image_size: tuple[int, int]) -> ov.Model:
     """Put normalisation into the graph, so that batches are bytes.
 
@@ -109,4 +120,4 @@ def convert_onnx(source: Path, folder: Path) -> None:
 
     Reads through the runtime: the separate converter would report its use to a telemetry service.
     """
-    ov.save_model(ov.Core().read_model(source), folder / GRAPH, compress_to_fp16=False)
+    ov.save_model(_core().read_model(source), folder / GRAPH, compress_to_fp16=False)
