@@ -92,8 +92,8 @@ class Engine:
 def _core() -> ov.Core:
     """The one runtime, kept as long as the process.
 
-    When the last one goes its CPU plugin is unloaded and leaves the thread without a valid signal stack: the next signal
-    that Python handles ends the process.
+    When the last one goes its CPU plugin is unloaded and leaves the thread without a valid signal stack: the next
+    signal that Python handles ends the process.
     """
     return ov.Core()
 
