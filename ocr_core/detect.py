@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import cv2
@@ -27,7 +29,6 @@ MAX_LINES = 1000
 WINDOW_OVERLAP = 128
 
 _MIN_KERNEL_SIDE = 3.0
-_RowSpan = tuple[float, float]
 _RotatedRect = tuple[tuple[float, float], tuple[float, float], float]
 
 
@@ -71,16 +72,48 @@ class LineDetector:
 
 
 def reading_order(polygons: Sequence[Polygon]) -> tuple[Polygon, ...]:
-    """Rows from top to bottom, each from left to right. A polygon joins a row when it covers the row's middle."""
-    rows: list[tuple[_RowSpan, list[Polygon]]] = []
-    for polygon in sorted(polygons, key=_middle):
-        top, bottom = _span(polygon)
-        row = rows[-1] if rows else None
-        if row and _joins(row[0], (top, bottom)):
-            row[1].append(polygon)
+    """Rows from top to bottom, each from left to right, on a page as slanted as most of its lines are.
+
+    A polygon joins the row above when the two overlap by half the height of the smaller one.
+    """
+    slant = statistics.median(map(_slant, polygons)) if polygons else 0.0
+    levelled = sorted((_levelled(polygon, slant) for polygon in polygons), key=lambda line: line.top + line.bottom)
+    rows: list[list[_LevelLine]] = []
+    for line in levelled:
+        if rows and _share_row(rows[-1][0], line):
+            rows[-1].append(line)
         else:
-            rows.append(((top, bottom), [polygon]))
-    return tuple(polygon for _, row in rows for polygon in sorted(row, key=_left))
+            rows.append([line])
+    return tuple(line.polygon for row in rows for line in sorted(row, key=lambda line: line.left))
+
+
+@dataclass(frozen=True, slots=True)
+class _LevelLine:
+    """Where a polygon lies once the page is turned level."""
+
+    polygon: Polygon
+    left: float
+    top: float
+    bottom: float
+
+
+def _slant(polygon: Polygon) -> float:
+    """Angle of the first side against the horizontal, in radians; 0 for vertical lines, which say little about it."""
+    first, second = polygon.vertices[:2]
+    x, y = second.x - first.x, second.y - first.y
+    return math.atan2(y, x) if x > abs(y) else 0.0
+
+
+def _levelled(polygon: Polygon, slant: float) -> _LevelLine:
+    along, across = math.cos(slant), math.sin(slant)
+    lefts = [vertex.x * along + vertex.y * across for vertex in polygon.vertices]
+    heights = [vertex.y * along - vertex.x * across for vertex in polygon.vertices]
+    return _LevelLine(polygon, min(lefts), min(heights), max(heights))
+
+
+def _share_row(first: _LevelLine, line: _LevelLine) -> bool:
+    overlap = min(first.bottom, line.bottom) - max(first.top, line.top)
+    return overlap > 0.5 * min(first.bottom - first.top, line.bottom - line.top)
 
 
 def _window_starts(length: int, side: int) -> list[int]:
@@ -123,21 +156,3 @@ def _box(rect: _RotatedRect) -> npt.NDArray[np.float32]:
 
 def _polygon(corners: npt.NDArray[np.float32]) -> Polygon:
     return Polygon(tuple(Point(float(x), float(y)) for x, y in corners))
-
-
-def _span(polygon: Polygon) -> _RowSpan:
-    heights = [vertex.y for vertex in polygon.vertices]
-    return min(heights), max(heights)
-
-
-def _middle(polygon: Polygon) -> float:
-    return sum(_span(polygon)) / 2
-
-
-def _left(polygon: Polygon) -> float:
-    return min(vertex.x for vertex in polygon.vertices)
-
-
-def _joins(row: _RowSpan, line: _RowSpan) -> bool:
-    overlap = min(row[1], line[1]) - max(row[0], line[0])
-    return overlap > 0.5 * min(row[1] - row[0], line[1] - line[0])

@@ -105,3 +105,20 @@ def test_reading_order_is_by_rows_then_left_to_right() -> None:
     left = box(0, 10, 50, 20)
     below = box(0, 24, 90, 34)
     assert reading_order([below, right_higher, left]) == (left, right_higher, below)
+
+
+@pytest.mark.parametrize("degrees", [-25, -5, 5, 25])
+def test_reading_order_follows_a_slanted_page(degrees: int) -> None:
+    """Long lines and columns of words keep their order when the page is turned."""
+    level = [box(0, 0, 400, 20), box(0, 30, 90, 50), box(300, 31, 400, 51), box(0, 60, 400, 80)]
+    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    slanted = [
+        Polygon(tuple(Point(p.x * cosine - p.y * sine, p.x * sine + p.y * cosine) for p in polygon.vertices))
+        for polygon in level
+    ]
+    assert reading_order(slanted[::-1]) == tuple(slanted)
+
+
+def test_no_lines_have_an_order_too() -> None:
+    """An empty page is no error."""
+    assert reading_order([]) == ()
