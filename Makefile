@@ -62,6 +62,7 @@ stubs-fresh: protos
 # Speed and memory claims; each prints a table. EVAL: a folder of labelled sets.
 bench: dev
 	python -m bench.memory
+	python -m bench.batches
 	python -m bench.faults
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 
