@@ -60,7 +60,7 @@ _DETECTOR_CANVASES = (736,)
 class PipelineConfig:
     """How to build a pipeline. workers: engine threads; max_batch_size: lines per engine call.
 
-    Lines are best read one by one: batches of short lines gain a tenth, those of long ones lose one, and all take memory.
+    Lines are best read one by one: batches of short lines gain a tenth, of long ones lose one, and take memory.
     """
 
     models_dir: Path
