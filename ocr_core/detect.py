@@ -127,7 +127,8 @@ def _rectangles(kernels: npt.NDArray[np.float32]) -> Iterable[_RotatedRect]:
     """Rotated rectangles of the lines. kernels: float32 [height, width], probability of a pixel to be in a kernel."""
     bitmap = cv2.dilate((kernels > KERNEL_THRESHOLD).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(bitmap, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    for contour in contours[:MAX_LINES]:
+    # Contours come from the bottom up; on a page of more lines than these the lowest are left out.
+    for contour in reversed(contours[-MAX_LINES:]):
         center, size, angle = cast(_RotatedRect, cv2.minAreaRect(contour))
         if min(size) < _MIN_KERNEL_SIDE or _mean_inside(kernels, contour) < LINE_THRESHOLD:
             continue

@@ -34,14 +34,17 @@ class Admission:
     def take(self, sizes: list[int]) -> None:
         """Admit images of these sizes in bytes, all or none. Raises QueueFull or Draining."""
         self._check_open()
-        if self._waiting or not self._fits(len(sizes), sum(sizes)):
+        if not self._fits(len(sizes), sum(sizes)):
             raise QueueFull(f"{self._images} images are being read, at most {self._max_images} are held", _RETRY_FULL_S)
         self._add(len(sizes), sum(sizes))
 
     async def wait(self, size: int) -> None:
-        """Admit one image as soon as there is room, after those that wait already. Raises Draining."""
+        """Admit one image as soon as there is room, after those that wait already. Raises Draining.
+
+        A quarter of the room is left to those who do not wait, or streams would shut them out.
+        """
         self._check_open()
-        if not self._waiting and self._fits(1, size):
+        if not self._waiting and self._fits_in_turn(size):
             self._add(1, size)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -56,7 +59,7 @@ class Admission:
     def release(self, sizes: list[int]) -> None:
         """Give back what was admitted."""
         self._add(-len(sizes), -sum(sizes))
-        while self._waiting and (self._waiting[0][1].done() or self._fits(1, self._waiting[0][0])):
+        while self._waiting and (self._waiting[0][1].done() or self._fits_in_turn(self._waiting[0][0])):
             size, turn = self._waiting.popleft()
             if not turn.done():
                 self._add(1, size)
@@ -85,6 +88,10 @@ class Admission:
 
     def _fits(self, images: int, size: int) -> bool:
         return self._images + images <= self._max_images and self._bytes + size <= self._max_bytes
+
+    def _fits_in_turn(self, size: int) -> bool:
+        full = 4 * (self._images + 1) > 3 * self._max_images or 4 * (self._bytes + size) > 3 * self._max_bytes
+        return not self._images or not full
 
     def _add(self, images: int, size: int) -> None:
         self._images += images

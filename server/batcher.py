@@ -107,10 +107,11 @@ class Batcher:
         reading = [self._start_admitted(job, deadline) for job in jobs]
         return await asyncio.gather(*reading, return_exceptions=True)
 
-    async def submit_in_turn(self, job: Job, deadline: float) -> Recognition:
-        """Read one image of a stream: as submit(), but waits while the queue is full."""
+    async def submit_in_turn(self, job: Job, deadline: float, admitted: asyncio.Event) -> Recognition:
+        """Read one image of a stream: as submit(), but waits while the queue is full; sets `admitted` when it is in."""
         async with _until(deadline):
             await self._admission.wait(job.size)
+        admitted.set()
         return await self._start_admitted(job, deadline)
 
     def _start_admitted(self, job: Job, deadline: float) -> asyncio.Task[Recognition]:

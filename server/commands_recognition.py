@@ -18,7 +18,7 @@ from server.readers import LOCAL_SETTINGS, Reader, add_options, open_reader
 from server.reports import FORMATS, TSV_HEADER, Recognition, report, timings_row
 from server.settings import add_flags, load_settings
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 STDIN = "-"
 
 _IN_FLIGHT = 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 
 from glyphwire.v1 import ocr_pb2
 
@@ -77,16 +78,24 @@ class FrameStream:
                     return
                 if message.WhichOneof("message") != "frame":
                     raise RequestInvalid("every message of a stream after the first must be a frame", "frame")
-                self._answers.put_nowait(asyncio.create_task(self._answer(message.frame, options)))
+                # Admission counts what it has admitted: at most one frame of a stream may wait for it uncounted.
+                admitted = asyncio.Event()
+                answer = asyncio.create_task(self._answer(message.frame, options, admitted))
+                answer.add_done_callback(partial(_set, admitted))
+                self._answers.put_nowait(answer)
+                del message
+                await admitted.wait()
         finally:
             self._answers.put_nowait(None)
 
-    async def _answer(self, frame: ocr_pb2.Frame, options: RecognizeOptions) -> ocr_pb2.StreamRecognizeResponse:
+    async def _answer(
+        self, frame: ocr_pb2.Frame, options: RecognizeOptions, admitted: asyncio.Event
+    ) -> ocr_pb2.StreamRecognizeResponse:
         outcome: Recognition | Exception
         deadline = asyncio.get_running_loop().time() + self._max_deadline_s
         try:
             job = Job(convert.image(frame.image), options)
-            outcome = await self._batcher.submit_in_turn(job, deadline)
+            outcome = await self._batcher.submit_in_turn(job, deadline, admitted)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - sent as the frame's outcome; the stream goes on
@@ -116,3 +125,7 @@ class FrameStream:
                 answer.cancel()
                 answers.append(answer)
         return answers
+
+
+def _set(event: asyncio.Event, _: _Answer) -> None:
+    event.set()

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     default_model: str = Field("ppocrv2-zh-en", description="model of requests that name none")
     decoder_backend: Literal["compiled", "reference"] = Field("compiled", description="implementation of the decoders")
     max_image_bytes: ByteSize = Field(ByteSize(32 * _MIB), ge=1, description="largest image file or raw image")
-    max_image_pixels: int = Field(50_000_000, ge=1, description="largest width * height")
+    max_image_pixels: int = Field(50_000_000, ge=1, le=178_000_000, description="largest width * height")
     max_image_side: int = Field(16_384, ge=1, description="largest side in pixels")
     min_image_side: int = Field(4, ge=1, description="smallest side in pixels")
     max_batch_items: int = Field(256, ge=1, description="images per BatchRecognize call")

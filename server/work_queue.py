@@ -136,7 +136,7 @@ class WorkQueue:
     def take(self, now: float, free_workers: int) -> Batch | None:
         """The next batch for one of the free workers, or None. Expired tasks are dropped on the way."""
         self._drop_expired(now)
-        if self._lines and self._is_time_to_read(now):
+        if self._lines and self._is_time_to_read(now) and not self._is_image_more_urgent():
             self._images_in_a_row = 0
             return self._take_lines(free_workers)
         if not self._images:
@@ -149,6 +149,12 @@ class WorkQueue:
         if not self._lines or not self._max_wait_s:
             return None
         return min(lines.oldest() for lines in self._lines.values()) + self._max_wait_s
+
+    def _is_image_more_urgent(self) -> bool:
+        """Whether an image must be answered before every line that waits; not so often that lines never get a turn."""
+        if not self._images or self._images_in_a_row >= self._max_ahead:
+            return False
+        return self._images.head()[0] < min(lines.head()[0] for lines in self._lines.values())
 
     def _is_time_to_read(self, now: float) -> bool:
         if max(self._line_count(), self._images_in_a_row) >= self._max_ahead:

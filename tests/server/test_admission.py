@@ -48,15 +48,30 @@ async def test_waiting_ends_when_there_is_room():
     await second
 
 
-async def test_nobody_overtakes_those_that_wait():
-    """While somebody waits, a new group is refused even if it would fit."""
+async def test_those_that_wait_keep_their_order():
+    """A smaller frame that would fit does not overtake one that waits."""
     admission = Admission(max_images=10, max_bytes=100)
     admission.take([60])
-    waiting = await started(admission.wait(50))
-    with pytest.raises(QueueFull):
-        admission.take([1])
+    first, second = await started(admission.wait(50)), await started(admission.wait(1))
+    assert not second.done()
     admission.release([60])
+    await first
+    await second
+
+
+async def test_streams_leave_a_quarter_of_the_room_to_others():
+    """However many frames wait, a unary call is admitted, and a frame larger than the share gets in alone."""
+    admission = Admission(max_images=4, max_bytes=100)
+    inside = [await started(admission.wait(10)) for _ in range(3)]
+    waiting = await started(admission.wait(10))
+    assert [frame.done() for frame in (*inside, waiting)] == [True, True, True, False]
+    admission.take([10])
+    with pytest.raises(QueueFull):
+        admission.take([10])
+    admission.release([10] * 4)
     await waiting
+    admission.release([10])
+    await admission.wait(90)
 
 
 async def test_who_stops_waiting_holds_no_room():

@@ -217,9 +217,9 @@ async def test_streams_wait_for_room(start_batcher, stages):
     batcher = await start_batcher(max_queue=1, max_batch_items=1)
     stages.gate.clear()
     (busy,) = await submitted(batcher, job("busy"))
-    waiting = asyncio.create_task(batcher.submit_in_turn(job("frame"), after(30)))
+    waiting = asyncio.create_task(batcher.submit_in_turn(job("frame"), after(30), asyncio.Event()))
     with pytest.raises(DeadlineExpired):
-        await batcher.submit_in_turn(job("late"), after(0.01))
+        await batcher.submit_in_turn(job("late"), after(0.01), asyncio.Event())
     stages.gate.set()
     assert texts(await waiting) == ["frame"]
     await busy

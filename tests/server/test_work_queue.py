@@ -130,3 +130,14 @@ async def test_a_full_batch_does_not_wait_for_company():
     lines = [line(), line()]
     patient.push_lines(lines)
     assert patient.take(0.0, 1) == lines
+
+
+async def test_an_urgent_image_comes_before_lines_that_have_time() -> None:
+    """A page in hand does not hold up a caller whose deadline is nearer; lines still get their turns."""
+    queue = WorkQueue(max_batch_size=1, max_ahead=2, max_wait_s=0.0)
+    lines = [line(str(number), deadline=30.0) for number in range(6)]
+    urgent = [image(deadline=2.0) for _ in range(3)]
+    queue.push_lines(lines)
+    for task in urgent:
+        queue.push_image(task)
+    assert [queue.take(0.0, 1) for _ in range(4)] == [[urgent[0]], [urgent[1]], [lines[0]], [urgent[2]]]

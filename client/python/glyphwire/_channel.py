@@ -48,3 +48,8 @@ def _service_config(max_attempts: int) -> str:
     }
     names = [{"service": SERVICE, "method": method} for method in _UNARY_METHODS]
     return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})
+
+
+def chosen(timeout_s: float | None, default_s: float) -> float:
+    """The timeout of one call; 0 is a deadline that has passed, not the default."""
+    return default_s if timeout_s is None else timeout_s

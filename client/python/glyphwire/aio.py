@@ -80,7 +80,7 @@ class AsyncOcrClient:
         stream. Streams are not retried.
         """
         outgoing = _Outgoing(frames, options or RecognizeOptions())
-        call = self._stub.StreamRecognize(aiter(outgoing), timeout=timeout_s or self._stream_timeout_s)
+        call = self._stub.StreamRecognize(aiter(outgoing), timeout=_channel.chosen(timeout_s, self._stream_timeout_s))
         try:
             with _faults.translated():
                 async for response in call:
@@ -96,7 +96,7 @@ class AsyncOcrClient:
 
     async def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until the server says that it serves. Raises OcrError when it does not in time."""
-        deadline = time.monotonic() + (timeout_s or self._timeout_s)
+        deadline = time.monotonic() + _channel.chosen(timeout_s, self._timeout_s)
         with _faults.translated():
             while not await self._is_serving(deadline - time.monotonic()):  # noqa: ASYNC110 - another process's state
                 await asyncio.sleep(_channel.HEALTH_POLL_S)
@@ -117,7 +117,7 @@ class AsyncOcrClient:
         self, method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
     ) -> _Response:
         with _faults.translated():
-            return await method(request, timeout=timeout_s or self._timeout_s)
+            return await method(request, timeout=_channel.chosen(timeout_s, self._timeout_s))
 
     async def _is_serving(self, timeout_s: float) -> bool:
         check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)

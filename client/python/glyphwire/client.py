@@ -81,7 +81,7 @@ class OcrClient:
         the iterator cancels the stream. Streams are not retried.
         """
         outgoing = _Outgoing(frames, options or RecognizeOptions())
-        call = self._stub.StreamRecognize(iter(outgoing), timeout=timeout_s or self._stream_timeout_s)
+        call = self._stub.StreamRecognize(iter(outgoing), timeout=_channel.chosen(timeout_s, self._stream_timeout_s))
         try:
             with _faults.translated():
                 yield from map(_responses.frame_result, call)
@@ -96,7 +96,7 @@ class OcrClient:
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until the server says that it serves. Raises OcrError when it does not in time."""
-        deadline = time.monotonic() + (timeout_s or self._timeout_s)
+        deadline = time.monotonic() + _channel.chosen(timeout_s, self._timeout_s)
         with _faults.translated():
             while not self._is_serving(deadline - time.monotonic()):
                 time.sleep(_channel.HEALTH_POLL_S)
@@ -117,7 +117,7 @@ class OcrClient:
         self, method: grpc.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
     ) -> _Response:
         with _faults.translated():
-            return method(request, timeout=timeout_s or self._timeout_s)
+            return method(request, timeout=_channel.chosen(timeout_s, self._timeout_s))
 
     def _is_serving(self, timeout_s: float) -> bool:
         check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)

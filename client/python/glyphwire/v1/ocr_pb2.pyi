@@ -742,7 +742,7 @@ class Recognition(google.protobuf.message.Message):
     """Version of that model."""
     @property
     def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Line]:
-        """Lines in reading order."""
+        """Lines in reading order; of a page with more than 1000, the upper ones."""
 
     @property
     def timings(self) -> Global___Timings:

@@ -31,6 +31,8 @@ class OcrServiceStub:
     Every call honours the caller's deadline: work that is still queued when the deadline passes, or when the call is
     cancelled, is dropped before it reaches the engine. Errors carry google.rpc.ErrorInfo with domain "glyphwire.v1",
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
+    A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
+    retry.
     """
 
     def __init__(self, channel):
@@ -67,6 +69,8 @@ class OcrServiceServicer:
     Every call honours the caller's deadline: work that is still queued when the deadline passes, or when the call is
     cancelled, is dropped before it reaches the engine. Errors carry google.rpc.ErrorInfo with domain "glyphwire.v1",
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
+    A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
+    retry.
     """
 
     def Recognize(self, request, context):
@@ -155,6 +159,8 @@ class OcrService:
     Every call honours the caller's deadline: work that is still queued when the deadline passes, or when the call is
     cancelled, is dropped before it reaches the engine. Errors carry google.rpc.ErrorInfo with domain "glyphwire.v1",
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
+    A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
+    retry.
     """
 
     @staticmethod

@@ -26,6 +26,8 @@ class OcrServiceStub:
     Every call honours the caller's deadline: work that is still queued when the deadline passes, or when the call is
     cancelled, is dropped before it reaches the engine. Errors carry google.rpc.ErrorInfo with domain "glyphwire.v1",
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
+    A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
+    retry.
     """
 
     @typing.overload
@@ -73,6 +75,8 @@ class OcrServiceAsyncStub(OcrServiceStub):
     Every call honours the caller's deadline: work that is still queued when the deadline passes, or when the call is
     cancelled, is dropped before it reaches the engine. Errors carry google.rpc.ErrorInfo with domain "glyphwire.v1",
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
+    A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
+    retry.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
@@ -116,6 +120,8 @@ class OcrServiceServicer(metaclass=abc.ABCMeta):
     Every call honours the caller's deadline: work that is still queued when the deadline passes, or when the call is
     cancelled, is dropped before it reaches the engine. Errors carry google.rpc.ErrorInfo with domain "glyphwire.v1",
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
+    A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
+    retry.
     """
 
     @abc.abstractmethod
