@@ -40,3 +40,8 @@ def test_one_attempt_means_no_retries():
 def test_this_machine_is_reached_without_a_proxy(target, proxied):
     """An http_proxy in the environment is not asked for addresses of this machine."""
     assert dict(_channel.channel_options(target, 3))["grpc.enable_http_proxy"] == proxied
+
+
+def test_a_timeout_of_zero_is_not_the_default():
+    """A caller whose budget is spent gets a deadline that has passed, not thirty seconds."""
+    assert (_channel.chosen(0.0, 30.0), _channel.chosen(None, 30.0)) == (0.0, 30.0)

@@ -122,3 +122,13 @@ def test_reading_order_follows_a_slanted_page(degrees: int) -> None:
 def test_no_lines_have_an_order_too() -> None:
     """An empty page is no error."""
     assert reading_order([]) == ()
+
+
+def test_a_page_of_too_many_lines_keeps_the_upper_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit cuts from below, as the contract says."""
+    monkeypatch.setattr("ocr_core.detect.MAX_LINES", 3)
+    image = page(400, 400)
+    for top in range(20, 380, 70):
+        image[top : top + 8, 50:350] = 0
+    polygons = LineDetector([DarkPixels()]).find(image, 400)
+    assert [round(sum(vertex.y for vertex in polygon.vertices) / 4) for polygon in polygons] == [24, 94, 164]
