@@ -629,6 +629,9 @@ class DecodeOptions(google.protobuf.message.Message):
     PRUNE_TOP_K_FIELD_NUMBER: builtins.int
     PRUNE_MIN_PROB_FIELD_NUMBER: builtins.int
     ALTERNATIVES_FIELD_NUMBER: builtins.int
+    PRUNE_CUM_PROB_FIELD_NUMBER: builtins.int
+    CHARACTER_ALTERNATIVES_FIELD_NUMBER: builtins.int
+    LANGUAGE_FIELD_NUMBER: builtins.int
     decoder: Global___Decoder.ValueType
     """Default: DECODER_BEST_PATH."""
     beam_width: builtins.int
@@ -641,6 +644,18 @@ class DecodeOptions(google.protobuf.message.Message):
     """Further readings of each line to return, best first, without the best one. Range [0, 32], at most
     beam_width - 1; needs DECODER_PREFIX_BEAM. Default 0.
     """
+    prune_cum_prob: builtins.float
+    """Prefix beam search looks at no further classes of a timestep once blank and those it has are together this likely.
+    Range (0, 1], default 1: as many as the other limits leave.
+    """
+    character_alternatives: builtins.int
+    """Other characters to return in the place of each, likeliest first: Character.alternatives. Range [0, 16]; needs
+    DECODER_PREFIX_BEAM, and include_characters to be seen. Default 0.
+    """
+    @property
+    def language(self) -> Global___LanguageOptions:
+        """What is known of the text. Default: nothing."""
+
     def __init__(
         self,
         *,
@@ -649,13 +664,18 @@ class DecodeOptions(google.protobuf.message.Message):
         prune_top_k: builtins.int | None = ...,
         prune_min_prob: builtins.float | None = ...,
         alternatives: builtins.int = ...,
+        prune_cum_prob: builtins.float | None = ...,
+        character_alternatives: builtins.int = ...,
+        language: Global___LanguageOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_beam_width", b"_beam_width", "_prune_min_prob", b"_prune_min_prob", "_prune_top_k", b"_prune_top_k", "beam_width", b"beam_width", "prune_min_prob", b"prune_min_prob", "prune_top_k", b"prune_top_k"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_beam_width", b"_beam_width", "_prune_cum_prob", b"_prune_cum_prob", "_prune_min_prob", b"_prune_min_prob", "_prune_top_k", b"_prune_top_k", "beam_width", b"beam_width", "language", b"language", "prune_cum_prob", b"prune_cum_prob", "prune_min_prob", b"prune_min_prob", "prune_top_k", b"prune_top_k"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_beam_width", b"_beam_width", "_prune_min_prob", b"_prune_min_prob", "_prune_top_k", b"_prune_top_k", "alternatives", b"alternatives", "beam_width", b"beam_width", "decoder", b"decoder", "prune_min_prob", b"prune_min_prob", "prune_top_k", b"prune_top_k"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_beam_width", b"_beam_width", "_prune_cum_prob", b"_prune_cum_prob", "_prune_min_prob", b"_prune_min_prob", "_prune_top_k", b"_prune_top_k", "alternatives", b"alternatives", "beam_width", b"beam_width", "character_alternatives", b"character_alternatives", "decoder", b"decoder", "language", b"language", "prune_cum_prob", b"prune_cum_prob", "prune_min_prob", b"prune_min_prob", "prune_top_k", b"prune_top_k"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beam_width: typing_extensions.TypeAlias = typing.Literal["beam_width"]
     _WhichOneofArgType__beam_width: typing_extensions.TypeAlias = typing.Literal["_beam_width", b"_beam_width"]
+    _WhichOneofReturnType__prune_cum_prob: typing_extensions.TypeAlias = typing.Literal["prune_cum_prob"]
+    _WhichOneofArgType__prune_cum_prob: typing_extensions.TypeAlias = typing.Literal["_prune_cum_prob", b"_prune_cum_prob"]
     _WhichOneofReturnType__prune_min_prob: typing_extensions.TypeAlias = typing.Literal["prune_min_prob"]
     _WhichOneofArgType__prune_min_prob: typing_extensions.TypeAlias = typing.Literal["_prune_min_prob", b"_prune_min_prob"]
     _WhichOneofReturnType__prune_top_k: typing_extensions.TypeAlias = typing.Literal["prune_top_k"]
@@ -663,11 +683,115 @@ class DecodeOptions(google.protobuf.message.Message):
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__beam_width) -> _WhichOneofReturnType__beam_width | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prune_cum_prob) -> _WhichOneofReturnType__prune_cum_prob | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__prune_min_prob) -> _WhichOneofReturnType__prune_min_prob | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__prune_top_k) -> _WhichOneofReturnType__prune_top_k | None: ...
 
 Global___DecodeOptions: typing_extensions.TypeAlias = DecodeOptions
+
+@typing.final
+class LanguageOptions(google.protobuf.message.Message):
+    """What is known of the text of every line; all of it holds at once. All but the whitelist needs DECODER_PREFIX_BEAM.
+
+    Fields that end in _name, and language_model, name a file of the server's language_dir. The server reads a file again
+    when it has changed: words and models are replaced while it runs. A name that it does not have is an invalid option.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATTERN_FIELD_NUMBER: builtins.int
+    WHITELIST_FIELD_NUMBER: builtins.int
+    HOT_WORDS_FIELD_NUMBER: builtins.int
+    HOT_WORDS_NAME_FIELD_NUMBER: builtins.int
+    LEXICON_FIELD_NUMBER: builtins.int
+    LEXICON_NAME_FIELD_NUMBER: builtins.int
+    LEXICON_BONUS_FIELD_NUMBER: builtins.int
+    LANGUAGE_MODEL_FIELD_NUMBER: builtins.int
+    LANGUAGE_MODEL_WEIGHT_FIELD_NUMBER: builtins.int
+    LANGUAGE_MODEL_BONUS_FIELD_NUMBER: builtins.int
+    pattern: builtins.str
+    """Regular expression that a line must match as a whole, for example "[A-Z]{2}-[0-9]{4}"; at most 256 characters. A line in
+    which nothing likely fits has empty text. Default: any text.
+    """
+    whitelist: builtins.str
+    """Characters that may be read, in any order; at most 8192. Default: all that the model knows."""
+    hot_words_name: builtins.str
+    """Name of a list of hot words that the server has; hot_words go before it where both have a text."""
+    lexicon_name: builtins.str
+    """Name of a list of words that the server has; lexicon is added to it."""
+    lexicon_bonus: builtins.float
+    """Nats by which a word of the lexicon is likelier than other text. Range [-20, 20]. Default: not set, which allows no
+    text but words of the lexicon.
+    """
+    language_model: builtins.str
+    """Name of a language model that the server has. Default: none."""
+    language_model_weight: builtins.float
+    """How much the language model counts against the image. Range [0, 10], default 0.5."""
+    language_model_bonus: builtins.float
+    """Nats by which each character is likelier, to make up for the language model's preference for short text.
+    Range [-10, 10], default 0.
+    """
+    @property
+    def hot_words(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___HotWord]:
+        """Texts that are likelier, or less likely, here than elsewhere; at most 1000. Of equal texts the last one counts."""
+
+    @property
+    def lexicon(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Words that a line consists of; at most 10000, each of 1 to 64 characters."""
+
+    def __init__(
+        self,
+        *,
+        pattern: builtins.str = ...,
+        whitelist: builtins.str = ...,
+        hot_words: collections.abc.Iterable[Global___HotWord] | None = ...,
+        hot_words_name: builtins.str = ...,
+        lexicon: collections.abc.Iterable[builtins.str] | None = ...,
+        lexicon_name: builtins.str = ...,
+        lexicon_bonus: builtins.float | None = ...,
+        language_model: builtins.str = ...,
+        language_model_weight: builtins.float | None = ...,
+        language_model_bonus: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight", "_lexicon_bonus", b"_lexicon_bonus", "language_model_weight", b"language_model_weight", "lexicon_bonus", b"lexicon_bonus"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight", "_lexicon_bonus", b"_lexicon_bonus", "hot_words", b"hot_words", "hot_words_name", b"hot_words_name", "language_model", b"language_model", "language_model_bonus", b"language_model_bonus", "language_model_weight", b"language_model_weight", "lexicon", b"lexicon", "lexicon_bonus", b"lexicon_bonus", "lexicon_name", b"lexicon_name", "pattern", b"pattern", "whitelist", b"whitelist"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__language_model_weight: typing_extensions.TypeAlias = typing.Literal["language_model_weight"]
+    _WhichOneofArgType__language_model_weight: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight"]
+    _WhichOneofReturnType__lexicon_bonus: typing_extensions.TypeAlias = typing.Literal["lexicon_bonus"]
+    _WhichOneofArgType__lexicon_bonus: typing_extensions.TypeAlias = typing.Literal["_lexicon_bonus", b"_lexicon_bonus"]
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__language_model_weight) -> _WhichOneofReturnType__language_model_weight | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lexicon_bonus) -> _WhichOneofReturnType__lexicon_bonus | None: ...
+
+Global___LanguageOptions: typing_extensions.TypeAlias = LanguageOptions
+
+@typing.final
+class HotWord(google.protobuf.message.Message):
+    """A text that is likelier, or less likely, here than elsewhere."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    WEIGHT_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """Wherever it stands in a line; 1 to 64 characters."""
+    weight: builtins.float
+    """Nats: e to this power is the factor on the probability of lines with the text. Range [-20, 20]."""
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        weight: builtins.float = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["text", b"text", "weight", b"weight"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___HotWord: typing_extensions.TypeAlias = HotWord
 
 @typing.final
 class PreprocessOptions(google.protobuf.message.Message):
@@ -865,6 +989,10 @@ class Character(google.protobuf.message.Message):
     TIMESTEP_FIELD_NUMBER: builtins.int
     X_START_FIELD_NUMBER: builtins.int
     X_END_FIELD_NUMBER: builtins.int
+    START_TIMESTEP_FIELD_NUMBER: builtins.int
+    END_TIMESTEP_FIELD_NUMBER: builtins.int
+    POSTERIOR_FIELD_NUMBER: builtins.int
+    ALTERNATIVES_FIELD_NUMBER: builtins.int
     text: builtins.str
     """The text."""
     confidence: builtins.float
@@ -875,6 +1003,18 @@ class Character(google.protobuf.message.Message):
     """Start along the reading direction, in source pixels from the polygon's first vertex towards its second."""
     x_end: builtins.float
     """End along the reading direction, in source pixels from the polygon's first vertex towards its second."""
+    start_timestep: builtins.int
+    """First timestep of the model's time axis that emits the character."""
+    end_timestep: builtins.int
+    """One past the last timestep that emits it."""
+    posterior: builtins.float
+    """Probability of the character against its alternatives and against no character in its place, the rest of the line
+    being as it is. Range [0, 1]; only with DecodeOptions.character_alternatives.
+    """
+    @property
+    def alternatives(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CharacterAlternative]:
+        """Other characters in its place, likeliest first; only with DecodeOptions.character_alternatives."""
+
     def __init__(
         self,
         *,
@@ -883,11 +1023,43 @@ class Character(google.protobuf.message.Message):
         timestep: builtins.int = ...,
         x_start: builtins.float = ...,
         x_end: builtins.float = ...,
+        start_timestep: builtins.int = ...,
+        end_timestep: builtins.int = ...,
+        posterior: builtins.float | None = ...,
+        alternatives: collections.abc.Iterable[Global___CharacterAlternative] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["confidence", b"confidence", "text", b"text", "timestep", b"timestep", "x_end", b"x_end", "x_start", b"x_start"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_posterior", b"_posterior", "posterior", b"posterior"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_posterior", b"_posterior", "alternatives", b"alternatives", "confidence", b"confidence", "end_timestep", b"end_timestep", "posterior", b"posterior", "start_timestep", b"start_timestep", "text", b"text", "timestep", b"timestep", "x_end", b"x_end", "x_start", b"x_start"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__posterior: typing_extensions.TypeAlias = typing.Literal["posterior"]
+    _WhichOneofArgType__posterior: typing_extensions.TypeAlias = typing.Literal["_posterior", b"_posterior"]
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__posterior) -> _WhichOneofReturnType__posterior | None: ...
 
 Global___Character: typing_extensions.TypeAlias = Character
+
+@typing.final
+class CharacterAlternative(google.protobuf.message.Message):
+    """Another character in the place of one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    POSTERIOR_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The text."""
+    posterior: builtins.float
+    """As Character.posterior."""
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        posterior: builtins.float = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["posterior", b"posterior", "text", b"text"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___CharacterAlternative: typing_extensions.TypeAlias = CharacterAlternative
 
 @typing.final
 class Alternative(google.protobuf.message.Message):
@@ -898,20 +1070,24 @@ class Alternative(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     CONFIDENCE_FIELD_NUMBER: builtins.int
     LOG_PROB_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
     text: builtins.str
     """The text."""
     confidence: builtins.float
     """As Line.confidence."""
     log_prob: builtins.float
     """Natural logarithm of the reading's probability, summed over its alignments. For ranking only."""
+    score: builtins.float
+    """By what readings are ranked: log_prob, as far as the search found it, and what is known of the text."""
     def __init__(
         self,
         *,
         text: builtins.str = ...,
         confidence: builtins.float = ...,
         log_prob: builtins.float = ...,
+        score: builtins.float = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["confidence", b"confidence", "log_prob", b"log_prob", "text", b"text"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["confidence", b"confidence", "log_prob", b"log_prob", "score", b"score", "text", b"text"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Alternative: typing_extensions.TypeAlias = Alternative
