@@ -1,197 +1,365 @@
 """CTC decoding in plain Python: the specification of ext/ctc.pyx, its oracle in tests, and an opt-in backend.
 
-Both return the same to the last bit, so the order of floating point operations is part of the specification.
+docs/decoding.md says what is computed. Both return the same, so the order of floating point operations on masses is
+part of the specification. A stream keeps its rows and decodes them when it is asked.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from ocr_core.types import Probs
-
-Reading: TypeAlias = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32], float]
-"""labels int32 [length], timesteps int32 [length], confidences float32 [length], log_prob."""
+from ext.automaton import Automaton, check_automaton
+from ext.readings import Int32, Readings
+from ocr_core.ctc_alignment import align, locate, log, log_prob, weigh_alternatives
+from ocr_core.ctc_rows import Alphabet, Kind, Lengths, Line, Matrix, Row, split
 
 Prefix: TypeAlias = tuple[int, ...]
 
-Masses: TypeAlias = tuple[float, float]
-"""Probability of the alignments of a prefix that end in blank, and of those that end in its last label."""
-
-Score: TypeAlias = tuple[int, float]
-"""(exponent, mantissa): mantissa * 2 ** (256 * exponent), mantissa in (2 ** -256, 1]: tuples order as the values do."""
-
 # All powers of two: rescaling rounds nothing, however long the line.
 MASS_FLOOR = 2.0**-900
-RESCALE_BELOW = 2.0**-256
-RESCALE_UP = 2.0**256
+SHARE_FLOOR = 2.0**-40
 RESCALE_BITS = 256
-ZERO: Score = (-(2**31), 0.0)
+LEAST = 2.0**-RESCALE_BITS
+MOST = 2.0**RESCALE_BITS
 
 
-def best_path(probs: Probs, blank: int) -> Reading:
-    """Best path of one line (Graves et al. 2006, section 3.2): likeliest class per timestep, collapsed.
+def best_path(
+    x: Matrix | Sequence[Matrix],
+    blank: int,
+    lengths: Lengths | None = None,
+    kind: Kind = "probs",
+    classes: Int32 | None = None,
+    confidences: bool = True,
+) -> Readings:
+    """The likeliest class per timestep, repeats collapsed, blanks dropped: one hypothesis per line.
 
-    probs: softmax, float32 [time, class], C-contiguous. Of equal classes the first is taken. The timestep of a label
-    is the first of the likeliest in its run, its confidence the probability there; log_prob is the natural logarithm
-    of the probability of this one alignment. It is not finite if probs has a NaN, a negative value or a row of zeros;
-    the labels then mean nothing.
+    x: one line, float32 or float16 [time, class], several, [batch, time, class], or a sequence of lines; lengths: rows
+    of each. blank: its class index. kind: what the values are. classes: labels that may be read, int32 [n], None for
+    all. Raises ValueError for arguments that make no sense, TypeError for arrays of another type.
     """
-    _check_blank(probs, blank)
-    classes = [int(row.argmax()) for row in probs]
-    labels, timesteps = _collapse(probs, classes, blank)
-    log_prob = 0.0
-    for row, best in zip(probs, classes, strict=True):
-        log_prob += _log(float(row[best])) if _is_distribution(row) else math.nan
-    return _pack(probs, labels, timesteps, log_prob)
+    decoder = _BestPath(Alphabet(blank, kind, classes), confidences)
+    return _pack([decoder.decode(Line(decoder.alphabet).push(rows)) for rows in split(x, lengths)], 0)
 
 
 def prefix_beam_search(
-    probs: Probs, blank: int, beam_width: int, prune_top_k: int, prune_min_prob: float, n_best: int = 1
-) -> list[Reading]:
-    """Up to n_best labellings by total probability over their alignments, best first (Hannun et al. 2014, algorithm 1).
+    x: Matrix | Sequence[Matrix],
+    blank: int,
+    beam_width: int,
+    prune_top_k: int,
+    prune_min_prob: float,
+    n_best: int = 1,
+    lengths: Lengths | None = None,
+    kind: Kind = "probs",
+    classes: Int32 | None = None,
+    automata: Sequence[Automaton] = (),
+    prune_cum_prob: float = 1.0,
+    align: bool = True,
+    alternatives: int = 0,
+) -> Readings:
+    """Up to n_best labellings per line by the mass found over their alignments, best first; perhaps none.
 
-    probs: softmax, float32 [time, class], C-contiguous. Per timestep the beam_width best prefixes are kept. They are
-    extended by no more than the prune_top_k likeliest labels and by none below prune_min_prob, but always by the
-    timestep's likeliest class; blank and repeats are never pruned. Equal classes: lower index first. Equal prefixes:
-    lexicographic order of labels.
-
-    log_prob: natural logarithm of the mass found, a lower bound of the labelling's probability. timesteps: peaks as in
-    best_path, in the labelling's most probable alignment. If probs has a NaN, a negative value or a row of zeros the
-    result is one empty reading with log_prob -inf.
+    x, blank, lengths, kind, classes: as in best_path. Per timestep the beam_width best prefixes are kept; they are
+    extended by at most prune_top_k labels, by none below prune_min_prob, by no more once prune_cum_prob is reached.
+    automata: what weighs each label. align: whether labels are located. alternatives: how many other labels are weighed
+    against each one. Raises as best_path does.
     """
-    _check_blank(probs, blank)
-    if beam_width < 1 or prune_top_k < 1 or n_best < 1:
-        raise ValueError("beam_width, prune_top_k and n_best must be at least 1")
-    beam: dict[Prefix, Masses] = {(): (1.0, 0.0)}
-    exponent = 0
-    for row in probs:
-        likely = _likely_labels(row, blank, prune_top_k, prune_min_prob)
-        beam = _best(_advance(beam, row.tolist(), likely, blank), beam_width) if _is_distribution(row) else {}
-        while beam and max(map(sum, beam.values())) < RESCALE_BELOW:
-            beam = {prefix: (ends * RESCALE_UP, goes * RESCALE_UP) for prefix, (ends, goes) in beam.items()}
-            exponent -= RESCALE_BITS
-    readings = [
-        _pack(probs, prefix, _peaks(probs, prefix, blank), _log(sum(masses)) + exponent * math.log(2.0))
-        for prefix, masses in list(beam.items())[:n_best]
-    ]
-    return readings or [_pack(probs, (), [], -math.inf)]
+    pruning = _Pruning(beam_width, prune_top_k, prune_min_prob, prune_cum_prob)
+    alphabet = Alphabet(blank, kind, classes, tuple(prepare(automaton) for automaton in automata))
+    decoder = _Beam(alphabet, pruning, n_best, align, alternatives)
+    return _pack([decoder.decode(Line(alphabet).push(rows)) for rows in split(x, lengths)], alternatives)
 
 
-def _check_blank(probs: Probs, blank: int) -> None:
-    if not 0 <= blank < probs.shape[1]:
-        raise ValueError(f"blank is {blank}, matrix has {probs.shape[1]} classes")
+def prepare(automaton: Automaton) -> Automaton:
+    """The automaton as functions and streams take it, checked. Raises ValueError if it is malformed."""
+    return check_automaton(automaton)
 
 
-def _is_distribution(row: Probs) -> bool:
-    return bool(np.isfinite(row).all() and not np.signbit(row).any())
+class BestPathStream:
+    """best_path of one line whose rows come bit by bit."""
+
+    def __init__(
+        self, blank: int, kind: Kind = "probs", classes: Int32 | None = None, confidences: bool = True
+    ) -> None:
+        self._decoder = _BestPath(Alphabet(blank, kind, classes), confidences)
+        self._line = Line(self._decoder.alphabet)
+
+    def push(self, x: Matrix) -> None:
+        """Take the next rows, float32 or float16 [time, class]."""
+        self._line.push(x)
+
+    def partial(self) -> tuple[Int32, int]:
+        """Labels so far, int32 [length], and how many of them no later row changes: all."""
+        (hypothesis,) = self._decoder.decode(self._line.opened())
+        return np.array(hypothesis.labels, np.int32), len(hypothesis.labels)
+
+    def finish(self) -> Readings:
+        """What best_path gives for all rows. The stream ends."""
+        return _pack([self._decoder.decode(self._line.closed())], 0)
 
 
-def _log(value: float) -> float:
-    return math.log(value) if value > 0.0 else -math.inf
+class BeamStream:
+    """prefix_beam_search of one line whose rows come bit by bit."""
+
+    def __init__(
+        self,
+        blank: int,
+        beam_width: int,
+        prune_top_k: int,
+        prune_min_prob: float,
+        n_best: int = 1,
+        kind: Kind = "probs",
+        classes: Int32 | None = None,
+        automata: Sequence[Automaton] = (),
+        prune_cum_prob: float = 1.0,
+        align: bool = True,
+        alternatives: int = 0,
+    ) -> None:
+        pruning = _Pruning(beam_width, prune_top_k, prune_min_prob, prune_cum_prob)
+        alphabet = Alphabet(blank, kind, classes, tuple(prepare(automaton) for automaton in automata))
+        self._decoder = _Beam(alphabet, pruning, n_best, align, alternatives)
+        self._line = Line(alphabet)
+
+    def push(self, x: Matrix) -> None:
+        """Take the next rows, float32 or float16 [time, class]."""
+        self._line.push(x)
+
+    def partial(self) -> tuple[Int32, int]:
+        """The best prefix so far, int32 [length], and how many of its labels all prefixes of the beam share."""
+        prefixes = list(self._decoder.search(self._line.opened())[0])
+        return np.array(prefixes[0] if prefixes else (), np.int32), _shared_length(prefixes)
+
+    def finish(self) -> Readings:
+        """What prefix_beam_search gives for all rows. The stream ends."""
+        return _pack([self._decoder.decode(self._line.closed())], self._decoder.alternatives)
 
 
-def _pack(probs: Probs, labels: Sequence[int], timesteps: Sequence[int], log_prob: float) -> Reading:
-    confidences = [probs[t, label] for t, label in zip(timesteps, labels, strict=True)]
-    return (
-        np.array(labels, np.int32),
-        np.array(timesteps, np.int32),
-        np.array(confidences, np.float32),
-        log_prob,
+class _Hypothesis(NamedTuple):
+    """As in Readings. alternatives: pairs of another label and its share."""
+
+    labels: Sequence[int]
+    log_prob: float
+    score: float
+    timesteps: Sequence[int] = ()
+    starts: Sequence[int] = ()
+    ends: Sequence[int] = ()
+    confidences: Sequence[float] = ()
+    posteriors: Sequence[float] = ()
+    alternatives: Sequence[Sequence[tuple[int, float]]] = ()
+
+
+_BAD = _Hypothesis((), math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class _BestPath:
+    alphabet: Alphabet
+    confidences: bool
+
+    def decode(self, line: Line) -> list[_Hypothesis]:
+        if line.is_bad:
+            return [_BAD]
+        labels, owners = self._collapse([row.best for row in line.rows])
+        # Without confidences z is not looked at.
+        spans = locate(line.rows, labels, owners, Row.prob if self.confidences else Row.value)
+        confidences = [line.rows[t].prob(label) for t, label in zip(spans.timesteps, labels, strict=True)]
+        is_logits = self.alphabet.kind == "logits"
+        score = 0.0 if is_logits else sum(log(row.prob(row.best)) for row in line.rows)
+        exact = math.nan if is_logits else score
+        return [_Hypothesis(labels, exact, score, *spans, confidences if self.confidences else ())]
+
+    def _collapse(self, path: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Labels of an alignment, and for each timestep which of them it emits, -1 for none."""
+        labels: list[int] = []
+        owners: list[int] = []
+        for previous, label in zip([self.alphabet.blank, *path], path, strict=False):
+            if label not in (self.alphabet.blank, previous):
+                labels.append(label)
+            owners.append(-1 if label == self.alphabet.blank else len(labels) - 1)
+        return labels, owners
+
+
+class _Masses(NamedTuple):
+    """Mass of a prefix's alignments that end in blank, of those that end in its last label; the automata's states."""
+
+    blank: float
+    last: float
+    states: tuple[int, ...]
+
+    @property
+    def total(self) -> float:
+        return self.blank + self.last
+
+
+@dataclass(frozen=True)
+class _Pruning:
+    beam_width: int
+    top_k: int
+    min_prob: float
+    cum_prob: float
+
+    def __post_init__(self) -> None:
+        if self.beam_width < 1 or self.top_k < 1:
+            raise ValueError("beam_width and prune_top_k must be at least 1")
+        if math.isnan(self.min_prob) or math.isnan(self.cum_prob):
+            raise ValueError("prune_min_prob and prune_cum_prob must be numbers")
+
+    def likely(self, row: Row, blank: int) -> list[int]:
+        """Labels that extend prefixes at this timestep, likeliest first."""
+        labels = [label for label in row.p if label != blank][: self.top_k]
+        labels = [label for label in labels if row.p[label] >= self.min_prob * row.share]
+        if self.cum_prob < 1.0:
+            taken = accumulate((row.p[label] for label in labels), initial=row.p[blank])
+            labels = [label for label, mass in zip(labels, taken, strict=False) if mass < self.cum_prob * row.share]
+        return labels or [row.best] * (row.best != blank)
+
+    def best(self, prefixes: dict[Prefix, _Masses]) -> dict[Prefix, _Masses]:
+        """The greatest by total mass, in that order; of equals the smaller prefix first. Specks are dropped."""
+        greatest = max((masses.total for masses in prefixes.values()), default=0.0)
+        floor = max(MASS_FLOOR, greatest * SHARE_FLOOR)
+        alive = [(prefix, masses) for prefix, masses in prefixes.items() if masses.total >= floor]
+        return dict(sorted(alive, key=lambda item: (-item[1].total, item[0]))[: self.beam_width])
+
+
+@dataclass(frozen=True)
+class _Beam:
+    alphabet: Alphabet
+    pruning: _Pruning
+    n_best: int
+    align: bool
+    alternatives: int
+
+    def __post_init__(self) -> None:
+        if self.n_best < 1 or self.alternatives < 0:
+            raise ValueError("n_best must be at least 1, alternatives at least 0")
+        if self.alternatives and not self.align:
+            raise ValueError("alternatives need the alignment")
+
+    def decode(self, line: Line) -> list[_Hypothesis]:
+        if line.is_bad:
+            return [_BAD]
+        beam, exponent = self.search(line)
+        finals = [(self._final_mass(masses), prefix) for prefix, masses in beam.items()]
+        ranked = sorted((-mass, prefix) for mass, prefix in finals if mass > 0.0)[: self.n_best]
+        scale = exponent * math.log(2.0)
+        return [self._describe(line, prefix, math.log(-mass) + scale) for mass, prefix in ranked]
+
+    def search(self, line: Line) -> tuple[dict[Prefix, _Masses], int]:
+        """Prefixes alive after the last row, best first, and the exponent of 2 that their masses lack."""
+        start: Prefix = ()
+        beam = {start: _Masses(1.0, 0.0, (0,) * len(self.alphabet.automata))}
+        exponent = 0
+        for row in line.rows:
+            beam, bits = _rescale(self.pruning.best(self._advance(beam, row)))
+            exponent += bits
+        return ({} if line.is_bad else beam), exponent
+
+    def _advance(self, beam: dict[Prefix, _Masses], row: Row) -> dict[Prefix, _Masses]:
+        """Every prefix of the beam one timestep later, kept and extended."""
+        blank, p = self.alphabet.blank, row.p
+        longer = {
+            prefix: _Masses(masses.total * p[blank], masses.last * p[prefix[-1]] if prefix else 0.0, masses.states)
+            for prefix, masses in beam.items()
+        }
+        likely = self.pruning.likely(row, blank)
+        for prefix, masses in beam.items():
+            for label in likely:
+                states, weight = self._weigh(masses.states, label)
+                # A repeat is a new label only after a blank.
+                mass = (masses.blank if prefix[-1:] == (label,) else masses.total) * p[label] * weight
+                known = longer.get((*prefix, label), _Masses(0.0, 0.0, states))
+                longer[(*prefix, label)] = known._replace(last=known.last + mass)
+        return longer
+
+    def _weigh(self, states: Sequence[int], label: int) -> tuple[tuple[int, ...], float]:
+        """The automata's states after a label, and what they say to it; 0 forbids it."""
+        weight, after = 1.0, []
+        for automaton, start in zip(self.alphabet.automata, states, strict=True):
+            state = start
+            while (arc := _find_arc(automaton, state, int(automaton.symbols[label]))) < 0:
+                weight *= float(automaton.backoff_weights[state])
+                state = int(automaton.backoff_states[state])
+                if state < 0:
+                    return (), 0.0
+            weight *= float(automaton.arc_weights[arc])
+            after.append(int(automaton.arc_states[arc]))
+        return tuple(after), weight
+
+    def _final_mass(self, masses: _Masses) -> float:
+        mass = masses.total
+        for automaton, state in zip(self.alphabet.automata, masses.states, strict=True):
+            mass *= float(automaton.final_weights[state])
+        return mass
+
+    def _describe(self, line: Line, labels: Prefix, score: float) -> _Hypothesis:
+        rows, blank = line.rows, self.alphabet.blank
+        # Searched without z, which all prefixes have in common.
+        score -= sum(math.log(row.z) for row in rows)
+        exact = log_prob(rows, labels, blank)
+        if not self.align:
+            return _Hypothesis(labels, exact, score)
+        spans = locate(rows, labels, align(rows, labels, blank), Row.prob)
+        confidences = [rows[t].prob(label) for t, label in zip(spans.timesteps, labels, strict=True)]
+        if not self.alternatives:
+            return _Hypothesis(labels, exact, score, *spans, confidences)
+        weighed = [
+            weigh_alternatives(rows, labels, blank, i, t, self.alternatives) for i, t in enumerate(spans.timesteps)
+        ]
+        posteriors, others = [share for share, _ in weighed], [other for _, other in weighed]
+        return _Hypothesis(labels, exact, score, *spans, confidences, posteriors, others)
+
+
+def _rescale(beam: dict[Prefix, _Masses]) -> tuple[dict[Prefix, _Masses], int]:
+    """Masses in a range that one row does not leave, and the exponent of 2 that they lack."""
+    greatest = next((masses.total for masses in beam.values()), 1.0)
+    if LEAST <= greatest <= MOST or greatest == math.inf:
+        return beam, 0
+    factor, bits = (MOST, -RESCALE_BITS) if greatest < LEAST else (LEAST, RESCALE_BITS)
+    beam, further = _rescale({p: _Masses(m.blank * factor, m.last * factor, m.states) for p, m in beam.items()})
+    return beam, bits + further
+
+
+def _shared_length(prefixes: Sequence[Prefix]) -> int:
+    """How many labels all prefixes begin with."""
+    if not prefixes:
+        return 0
+    first, last = min(prefixes), max(prefixes)
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+
+
+def _find_arc(automaton: Automaton, state: int, symbol: int) -> int:
+    """The arc of a state with a symbol, -1 for none."""
+    begin, end = automaton.begins[state : state + 2].tolist()
+    arc = bisect_left(automaton.arc_symbols, symbol, begin, end)
+    return arc if arc < end and automaton.arc_symbols[arc] == symbol else -1
+
+
+def _pack(lines: Sequence[Sequence[_Hypothesis]], alternatives: int) -> Readings:
+    """Readings of the hypotheses of each line, with so many columns of alternatives."""
+    hypotheses = [hypothesis for line in lines for hypothesis in line]
+    others = [pair for hypothesis in hypotheses for pairs in hypothesis.alternatives for pair in pairs]
+    shape = (-1, alternatives) if alternatives else (0, 0)
+
+    def flat(field: str, dtype: type) -> np.ndarray:
+        return np.array([value for hypothesis in hypotheses for value in getattr(hypothesis, field)], dtype)
+
+    return Readings(
+        labels=flat("labels", np.int32),
+        timesteps=flat("timesteps", np.int32),
+        starts=flat("starts", np.int32),
+        ends=flat("ends", np.int32),
+        confidences=flat("confidences", np.float32),
+        offsets=np.cumsum([0, *(len(hypothesis.labels) for hypothesis in hypotheses)], dtype=np.int32),
+        log_probs=np.array([hypothesis.log_prob for hypothesis in hypotheses], np.float64),
+        scores=np.array([hypothesis.score for hypothesis in hypotheses], np.float64),
+        lines=np.cumsum([0, *map(len, lines)], dtype=np.int32),
+        posteriors=flat("posteriors", np.float32),
+        alternative_labels=np.array([label for label, _ in others], np.int32).reshape(shape),
+        alternative_posteriors=np.array([share for _, share in others], np.float32).reshape(shape),
     )
-
-
-def _collapse(probs: Probs, classes: Sequence[int], blank: int) -> tuple[list[int], list[int]]:
-    """Labels of an alignment, one class per timestep, and the peak timestep of each run."""
-    labels: list[int] = []
-    timesteps: list[int] = []
-    previous = blank
-    for t, label in enumerate(classes):
-        if label not in (blank, previous):
-            labels.append(label)
-            timesteps.append(t)
-        elif label != blank and probs[t, label] > probs[timesteps[-1], label]:
-            timesteps[-1] = t
-        previous = label
-    return labels, timesteps
-
-
-def _likely_labels(row: Probs, blank: int, top_k: int, min_prob: float) -> list[int]:
-    """Labels that extend prefixes at this timestep, likeliest first."""
-    order = [int(label) for label in np.argsort(-row, stable=True) if label != blank and row[label] > 0.0]
-    likely = [label for label in order[:top_k] if float(row[label]) >= min_prob]
-    return likely or [label for label in order[:1] if label == int(row.argmax())]
-
-
-def _advance(
-    beam: dict[Prefix, Masses], row: Sequence[float], likely: Sequence[int], blank: int
-) -> dict[Prefix, Masses]:
-    """Every prefix of the beam one timestep later, kept and extended."""
-    kept = {
-        prefix: ((ends + goes) * row[blank], goes * row[prefix[-1]] if prefix else 0.0)
-        for prefix, (ends, goes) in beam.items()
-    }
-    for prefix, (ends, goes) in beam.items():
-        for label in likely:
-            # A repeat is a new label only after a blank.
-            mass = (ends if prefix[-1:] == (label,) else ends + goes) * row[label]
-            longer_ends, longer_goes = kept.get((*prefix, label), (0.0, 0.0))
-            kept[(*prefix, label)] = (longer_ends, longer_goes + mass)
-    return kept
-
-
-def _best(prefixes: dict[Prefix, Masses], beam_width: int) -> dict[Prefix, Masses]:
-    """The beam_width greatest by total mass, in that order; of equals the smaller prefix first. Specks are dropped."""
-    alive = [(prefix, masses) for prefix, masses in prefixes.items() if sum(masses) >= MASS_FLOOR]
-    return dict(sorted(alive, key=lambda item: (-sum(item[1]), item[0]))[:beam_width])
-
-
-def _peaks(probs: Probs, labels: Prefix, blank: int) -> list[int]:
-    """Peak timesteps of labels in their most probable alignment.
-
-    The best path is the most probable alignment of all, so of its own labels too: no search is needed for those.
-    """
-    path_labels, path_timesteps = _collapse(probs, [int(row.argmax()) for row in probs], blank)
-    if list(labels) == path_labels:
-        return path_timesteps
-    states = [blank, *(state for label in labels for state in (label, blank))]
-    peaks = [-1] * len(labels)
-    alignment = _viterbi(probs, states, blank)
-    for t, state in enumerate(alignment):
-        if state % 2 and (peaks[state // 2] < 0 or probs[t, states[state]] > probs[peaks[state // 2], states[state]]):
-            peaks[state // 2] = t
-    return peaks
-
-
-def _viterbi(probs: Probs, states: Sequence[int], blank: int) -> list[int]:
-    """Most probable alignment as one state per timestep; states: classes blank, label, blank, ..., label, blank.
-
-    On ties the fewest states are moved at once, and the alignment ends in the last state.
-    """
-    scores = [(0, 1.0), *[ZERO] * (len(states) - 1)]
-    moves: list[list[int]] = []
-    for row in probs.tolist():
-        moves.append([_best_move(scores, states, state, blank) for state in range(len(states))])
-        scores = [_times(scores[i - move], row[states[i]]) for i, move in enumerate(moves[-1])]
-    last = len(states) - 1
-    alignment = [last - 1 if last and scores[last - 1] > scores[last] else last]
-    for move in reversed(moves):
-        alignment.append(alignment[-1] - move[alignment[-1]])
-    return alignment[-2::-1]
-
-
-def _best_move(scores: Sequence[Score], states: Sequence[int], state: int, blank: int) -> int:
-    may_skip = state >= 3 and states[state] not in (blank, states[state - 2])
-    reachable = range(1 + min(state, 2 if may_skip else 1))
-    return max(reachable, key=lambda move: scores[state - move])
-
-
-def _times(score: Score, prob: float) -> Score:
-    exponent, mantissa = score[0], score[1] * prob
-    if mantissa == 0.0:
-        return ZERO
-    return (exponent - 1, mantissa * RESCALE_UP) if mantissa <= RESCALE_BELOW else (exponent, mantissa)
