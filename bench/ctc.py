@@ -1,0 +1,364 @@
+"""The CTC decoder: speed, exactness and memory, beside the decoders that others use.
+
+- bandwidth: best path over matrices in the processor's caches, against the fastest loop that only reads them;
+- lines: time per line, in a call of many lines (kernel) and in a call of one from Python (call);
+- kinds: the same for logits, log-probabilities and float16;
+- exactness: nats of log-probability lost against the likeliest labelling known, by width and pruning;
+- peers: other decoders on the same lines in the same run, times, nats lost, and timesteps;
+- threads: many lines on two threads against one;
+- memory: greatest memory of one call by timesteps and width, and what 10,000 calls leave behind;
+- pipeline: decoding's share of the time that reading a line takes.
+
+C: classes, T: timesteps. Times are medians over rounds in which all that is compared takes turns. Compare within a run
+only: other work on the machine moves all figures. Peers are those of the extra `peers`, and pyctcdecode, which asks for
+an older NumPy but works with ours: pip install --no-deps pyctcdecode==0.5.0
+
+Run: python -m bench.ctc [--inputs FILE.npz] [--only SECTION ...] [--seconds 0.3]
+"""
+
+from __future__ import annotations
+
+import ctypes
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from bench.bandwidth import stream_reads
+from bench.ctc_inputs import (
+    BLANK,
+    InputLine,
+    aligned_states,
+    exact_log_prob,
+    flat,
+    flat_sets,
+    load_sets,
+    peaked,
+    render_sets,
+)
+from bench.ctc_peers import (
+    OURS,
+    Peer,
+    Pruning,
+    Reading,
+    beam_decoders,
+    best_path_decoders,
+    characters,
+    first_of,
+    missing,
+    our_pruning,
+)
+from bench.rounds import interleaved, machine, timed
+from bench.tables import markdown
+from ext import ctc
+from ext.readings import Readings
+from ocr_core.bundle import Kind, Registry
+from ocr_core.decode import Decoder
+from ocr_core.engine import Engine
+from ocr_core.scores import Batch
+from ocr_core.scores import Kind as ScoreKind
+from ocr_core.types import DecodeMethod, DecodeOptions, Mode, Probs, RecognizeOptions
+from server.app import build_pipeline
+from server.readers import LOCAL_SETTINGS
+from server.settings import add_flags, load_settings
+
+_ROOT = Path(__file__).resolve().parent.parent
+_SAMPLES = sorted((_ROOT / "tests" / "data").glob("line_*"))
+
+_WIDTHS = (5, 10, 25, 100)
+_SEED = 1
+_SLOW_LINE_S = 0.5
+
+Sets = Mapping[str, Sequence[InputLine]]
+Table = Iterator[Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every section may use. seconds: for each cell of a table."""
+
+    sets: Sets
+    seconds: float
+    flags: Namespace
+
+
+def main() -> None:
+    """Print one table per section."""
+    flags = _flags()
+    print(machine())
+    context = Context(_sets(flags), flags.seconds, flags)
+    for name in flags.only or _SECTIONS:
+        print(f"\n## {name}\n", flush=True)
+        header, *rows = _SECTIONS[name](context)
+        print(markdown([str(cell) for cell in header], rows), flush=True)
+    if absent := missing():
+        print(f"\nNot installed: {', '.join(absent)}")
+
+
+def bandwidth(context: Context) -> Table:
+    """The matrix is the same in all calls of a row, so it stays in the cache that it fits into."""
+    yield "C", "T", "MB", "best path, GB/s", "stream read, GB/s", "fastest loop", "best path, % of stream read"
+    for classes, times in ((6625, 24), (6625, 80), (6625, 160), (18385, 8), (18385, 30), (18385, 58)):
+        probs = peaked(times, classes, _SEED)
+        repeats = max(1, 20_000_000 // probs.nbytes)
+        calls: dict[str, Callable[[], object]] = {
+            name: partial(read, probs, repeats) for name, read in stream_reads().items()
+        }
+        calls[OURS] = partial(ctc.best_path, [probs] * repeats, BLANK)
+        speeds = {
+            name: probs.nbytes * repeats / taken / 1e9 for name, taken in interleaved(calls, context.seconds).items()
+        }
+        ours = speeds.pop(OURS)
+        fastest = max(speeds, key=lambda name: speeds[name])
+        share = f"{ours / speeds[fastest]:.0%}"
+        yield classes, times, f"{probs.nbytes / 1e6:.2f}", f"{ours:.1f}", f"{speeds[fastest]:.1f}", fastest, share
+
+
+def lines(context: Context) -> Table:
+    """Ratios are of kernel times."""
+    yield "C", "T", "decoder", "kernel, us", "kernel without extras, us", "call, us", "beam / best path"
+    for name in (f"{kind}{times}" for kind in ("al", "en", "zh") for times in (40, 80, 160)):
+        batch = [line.probs for line in context.sets[name]]
+        calls: dict[tuple[int, str], Callable[[], object]] = {}
+        for width in (0, *_WIDTHS):
+            calls[width, "kernel"] = partial(_decode, batch * (64 // len(batch)), width)
+            calls[width, "bare"] = partial(_decode, batch * (64 // len(batch)), width, extras=False)
+            calls[width, "call"] = partial(_each, partial(_decode, width=width), batch)
+        taken = interleaved(calls, context.seconds)
+        for width in (0, *_WIDTHS):
+            kernel, bare, call = (
+                taken[width, "kernel"] / 64,
+                taken[width, "bare"] / 64,
+                taken[width, "call"] / len(batch),
+            )
+            ratio = f"{kernel / (taken[0, 'kernel'] / 64):.2f}" if width else ""
+            times, classes = batch[0].shape
+            yield classes, times, _decoder_name(width), _us(kernel), _us(bare), _us(call), ratio
+
+
+def kinds(context: Context) -> Table:
+    """Kernel times, and their ratios to those of float32 probabilities."""
+    yield "C", "T", "values", *(f"{_decoder_name(width)}, {unit}" for width in (0, 10) for unit in ("us", "ratio"))
+    for name in ("en80", "zh80"):
+        probs = [line.probs for line in context.sets[name]] * 8
+        log_probs = [np.log(np.maximum(matrix, 1e-30)) for matrix in probs]
+        values: dict[ScoreKind, list[Probs]] = {
+            "probs": probs,
+            "log_probs": log_probs,
+            "logits": [matrix + np.float32(3) for matrix in log_probs],
+        }
+        batches: dict[tuple[ScoreKind, str], Batch] = {}
+        for kind, batch in values.items():
+            batches[kind, "float32"] = batch
+            batches[kind, "float16"] = [matrix.astype(np.float16) for matrix in batch]
+        calls = {
+            (key, width): partial(_decode, batch, width, kind=key[0])
+            for key, batch in batches.items()
+            for width in (0, 10)
+        }
+        taken = interleaved(calls, context.seconds)
+        times, classes = probs[0].shape
+        for key in batches:
+            cells: list[str] = []
+            for width in (0, 10):
+                each, plain = taken[key, width], taken[("probs", "float32"), width]
+                cells += [_us(each / len(probs)), f"{each / plain:.2f}"]
+            yield classes, times, " ".join(key), *cells
+
+
+def exactness(context: Context) -> Table:
+    """Nats lost by the best hypothesis, mean and greatest over a set."""
+    yield "set", "pruning", "best path", *(_decoder_name(width) for width in _WIDTHS)
+    for name, batch in {**context.sets, **flat_sets(_SEED)}.items():
+        for pruning in ("default", "equal"):
+            losses = [
+                [_loss(line, first_of(_decode(line.probs, width, pruning=pruning)).labels) for line in batch]
+                for width in (0, *_WIDTHS)
+            ]
+            yield name, pruning, *map(_mean_and_greatest, losses)
+
+
+def peers(context: Context) -> Table:
+    """Of each line's characters: the share whose timestep is inside the character in the best alignment."""
+    yield "set", "C", "decoder", "pruning", "peer", "call, us", "peer / ours", "nats lost", "timesteps inside", "rising"
+    for name, batch in {"en80": context.sets["en80"], "zh80": context.sets["zh80"], **flat_sets(_SEED)}.items():
+        classes = batch[0].probs.shape[1]
+        yield from _peer_rows((name, classes, "best path", ""), best_path_decoders(classes), batch, context.seconds)
+        for pruning in ("equal", "top40", "default"):
+            for width in _WIDTHS:
+                what = (name, classes, _decoder_name(width), pruning)
+                yield from _peer_rows(what, beam_decoders(classes, width, pruning), batch, context.seconds)
+
+
+def _peer_rows(what: Sequence[object], decoders: Iterable[Peer], batch: Sequence[InputLine], seconds: float) -> Table:
+    """One row per decoder; a slow one is timed once, on one line, and its readings are not looked at."""
+    prepared = {peer: [peer.prepare(line.probs) for line in batch] for peer in decoders}
+    first = {peer: timed(partial(peer.run, matrices[0]), 1) for peer, matrices in prepared.items()}
+    calls = {
+        peer: partial(_each, peer.run, matrices) for peer, matrices in prepared.items() if first[peer] < _SLOW_LINE_S
+    }
+    taken = first | {peer: each / len(batch) for peer, each in interleaved(calls, seconds).items()}
+    ours = next(each for peer, each in taken.items() if peer.name == OURS)
+    for peer, each in taken.items():
+        readings = [peer.read(peer.run(matrix)) for matrix in prepared[peer]] if peer in calls else []
+        yield *what, peer.name, _us(each), f"{each / ours:.2f}", *_quality(batch, readings)
+
+
+def _quality(batch: Sequence[InputLine], readings: Sequence[Reading]) -> tuple[str, str, str]:
+    """Nats lost, share of timesteps that are inside, whether all are rising; empty what is not known."""
+    pairs = list(zip(batch, readings, strict=False))
+    lost = [_loss(line, reading.labels) for line, reading in pairs]
+    inside = [
+        aligned_states(line.probs, reading.labels)[reading.timesteps] == 2 * np.arange(len(reading.labels)) + 1
+        for line, reading in pairs
+        if reading.timesteps is not None
+    ]
+    rising = all(np.all(np.diff(reading.timesteps) > 0) for reading in readings if reading.timesteps is not None)
+    timesteps = (f"{np.concatenate(inside).mean():.1%}", "yes" if rising else "no") if inside else ("", "")
+    return _mean_and_greatest(lost) if lost else "", *timesteps
+
+
+def threads(context: Context) -> Table:
+    """Through Decoder, which spreads the lines."""
+    yield "C", "T", "decoder", "one thread, lines/s", "two threads, lines/s", "gain"
+    for name in ("en80", "zh80"):
+        batch = [line.probs for line in context.sets[name]] * 32
+        times, classes = batch[0].shape
+        decoder = Decoder(characters(classes)[1:], BLANK)
+        for width in (0, 10):
+            method = partial(decoder.beam, width=width) if width else decoder.best_path
+            calls = {count: partial(method, batch, threads=count) for count in (1, 2)}
+            one, two = (len(batch) / each for each in interleaved(calls, 3 * context.seconds).values())
+            yield classes, times, _decoder_name(width), f"{one:.0f}", f"{two:.0f}", f"{two / one:.2f}"
+
+
+def memory(context: Context) -> Table:
+    """Each peak is measured in a fresh process, for flat lines of 97 classes."""
+    yield "T", "beam", "peak of a call, kB", "bytes per timestep and prefix"
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as fresh:
+        for times in (160, 640, 2560):
+            for width in (10, 100, 250):
+                peak = fresh.submit(_peak_bytes, times, width).result()
+                yield times, width, f"{peak / 1e3:.0f}", f"{peak / (times * width):.0f}"
+    before, after = _resident_around(10_000, [line.probs for line in context.sets["en80"]])
+    yield "10,000 calls", 10, f"{(after - before) / 1e3:+.0f} left behind", ""
+
+
+def _peak_bytes(times: int, width: int) -> int:
+    probs = flat(times, 97, _SEED)
+    _decode(probs[:2], width)
+    ctypes.CDLL(None).malloc_trim(0)  # else the call would first use up what imports have freed
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    before = _status_bytes("VmRSS")
+    _decode(probs, width)
+    return _status_bytes("VmHWM") - before
+
+
+def _resident_around(calls: int, batch: Sequence[Probs]) -> tuple[int, int]:
+    _repeat(calls // 10, batch)
+    before = _status_bytes("VmRSS")
+    _repeat(calls, batch)
+    return before, _status_bytes("VmRSS")
+
+
+def _repeat(calls: int, batch: Sequence[Probs]) -> None:
+    for i in range(calls):
+        _decode(batch[i % len(batch)], 10)
+
+
+def _status_bytes(field: str) -> int:
+    rows = dict(row.split(":", 1) for row in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
+    return 1024 * int(rows[field].removesuffix("kB"))
+
+
+def pipeline(context: Context) -> Table:
+    """Bundled sample lines, encoded images in, text out."""
+    yield "decoder", "lines", "total, ms", "decode, us", "decode, % of total", "greatest share of a line"
+    methods = {
+        "best path": DecodeOptions(),
+        _decoder_name(10): DecodeOptions(decoder=DecodeMethod.PREFIX_BEAM, beam_width=10),
+    }
+    reader = build_pipeline(load_settings(context.flags))
+    reader.start()
+    taken: dict[tuple[str, Path], list[tuple[float, float]]] = {
+        (method, path): [] for path in _SAMPLES for method in methods
+    }
+    for _ in range(15):
+        for (method, path), samples in taken.items():
+            timings = reader.recognize(
+                path.read_bytes(), RecognizeOptions(mode=Mode.LINE, decode=methods[method])
+            ).timings
+            samples.append((timings.decode_ms, timings.total_ms))
+    reader.close()
+    for method in methods:
+        decode, total = (
+            np.array([median(sample[i] for sample in taken[method, path]) for path in _SAMPLES]) for i in (0, 1)
+        )
+        shares = f"{np.median(decode / total):.2%}", f"{(decode / total).max():.2%}"
+        yield method, len(_SAMPLES), f"{np.median(total):.1f}", f"{1e3 * np.median(decode):.0f}", *shares
+
+
+_SECTIONS: dict[str, Callable[[Context], Table]] = {
+    section.__name__: section for section in (bandwidth, lines, kinds, exactness, peers, threads, memory, pipeline)
+}
+
+
+def _decode(
+    x: Batch, width: int, *, extras: bool = True, kind: ScoreKind = "probs", pruning: Pruning = "default"
+) -> Readings:
+    """width: of the beam, 0 for best path. extras: alignment and confidences."""
+    if not width:
+        return ctc.best_path(x, BLANK, kind=kind, confidences=extras)
+    return ctc.prefix_beam_search(x, BLANK, width, *our_pruning(pruning), kind=kind, align=extras)
+
+
+def _each(call: Callable[[Any], object], items: Iterable[Any]) -> None:
+    for item in items:
+        call(item)
+
+
+def _loss(line: InputLine, labels: Sequence[int]) -> float:
+    return exact_log_prob(line.probs, line.reference) - exact_log_prob(line.probs, labels)
+
+
+def _mean_and_greatest(lost: Sequence[float]) -> str:
+    return f"{fmean(lost):.4f} / {max(lost):.3f}"
+
+
+def _decoder_name(width: int) -> str:
+    return f"beam {width}" if width else "best path"
+
+
+def _us(seconds: float) -> str:
+    return f"{1e6 * seconds:.1f}"
+
+
+def _sets(flags: Namespace) -> Sets:
+    if flags.inputs:
+        return load_sets(flags.inputs)
+    settings = load_settings(flags)
+    registry = Registry(settings.models_dir)
+    bundle = registry.find(settings.default_model, Kind.RECOGNIZER)
+    engine = Engine(bundle, registry.folder(bundle), streams=1, threads=1)
+    engine.load()
+    return render_sets(engine, _SEED)
+
+
+def _flags() -> Namespace:
+    parser = ArgumentParser("python -m bench.ctc", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help="matrices from a file, see bench.ctc_inputs")
+    parser.add_argument("--only", nargs="+", choices=list(_SECTIONS), metavar="SECTION", help="[all]")
+    parser.add_argument("--seconds", type=float, default=0.3, metavar="S", help="for each cell of a table [0.3]")
+    add_flags(parser, LOCAL_SETTINGS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
