@@ -17,7 +17,7 @@ setup(
             Extension(
                 "ext.ctc",
                 ["ext/ctc.pyx"],
-                depends=glob("ext/*.pxi"),
+                depends=glob("ext/*.h"),
                 include_dirs=[numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 # A fused multiply-add rounds once where the reference rounds twice.

@@ -1,16 +1,66 @@
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-_Reading: TypeAlias = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32], float]
+from ext.automaton import Automaton
+from ext.readings import Readings
 
-def best_path(probs: npt.NDArray[np.float32], blank: int) -> _Reading: ...
+_Scores = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+_Lines = _Scores | Sequence[_Scores]
+_Ints = Sequence[int] | npt.NDArray[np.integer]
+
+class Prepared:
+    def __init__(self, automaton: Automaton) -> None: ...
+
+def prepare(automaton: Automaton | Prepared) -> Prepared: ...
+def best_path(
+    x: _Lines,
+    blank: int,
+    lengths: _Ints | None = None,
+    kind: str = "probs",
+    classes: _Ints | None = None,
+    confidences: bool = True,
+) -> Readings: ...
 def prefix_beam_search(
-    probs: npt.NDArray[np.float32],
+    x: _Lines,
     blank: int,
     beam_width: int,
     prune_top_k: int,
     prune_min_prob: float,
     n_best: int = 1,
-) -> list[_Reading]: ...
+    lengths: _Ints | None = None,
+    kind: str = "probs",
+    classes: _Ints | None = None,
+    automata: Sequence[Automaton | Prepared] = (),
+    prune_cum_prob: float = 1.0,
+    align: bool = True,
+    alternatives: int = 0,
+) -> Readings: ...
+
+class BestPathStream:
+    def __init__(
+        self, blank: int, kind: str = "probs", classes: _Ints | None = None, confidences: bool = True
+    ) -> None: ...
+    def push(self, x: _Scores) -> None: ...
+    def partial(self) -> tuple[npt.NDArray[np.int32], int]: ...
+    def finish(self) -> Readings: ...
+
+class BeamStream:
+    def __init__(
+        self,
+        blank: int,
+        beam_width: int,
+        prune_top_k: int,
+        prune_min_prob: float,
+        n_best: int = 1,
+        kind: str = "probs",
+        classes: _Ints | None = None,
+        automata: Sequence[Automaton | Prepared] = (),
+        prune_cum_prob: float = 1.0,
+        align: bool = True,
+        alternatives: int = 0,
+    ) -> None: ...
+    def push(self, x: _Scores) -> None: ...
+    def partial(self) -> tuple[npt.NDArray[np.int32], int]: ...
+    def finish(self) -> Readings: ...

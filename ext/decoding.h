@@ -1,0 +1,263 @@
+/* Whole lines: best path, and the hypotheses of a search, written to growing arrays. */
+#ifndef GLYPHWIRE_DECODING_H
+#define GLYPHWIRE_DECODING_H
+
+#include "alignment.h"
+
+/* ext/readings.py's Readings as it grows. */
+typedef struct {
+    int32_t *labels, *timesteps, *starts, *ends;
+    float *confidences, *posteriors;
+    int32_t *alternative_labels;
+    float *alternative_posteriors;
+    int32_t *offsets;
+    double *log_probs, *scores;
+    size_t characters, hypotheses, character_room, hypothesis_room;
+    size_t alternatives; /* columns of the arrays of alternatives */
+} Store;
+
+static int grow(void *array, size_t count, size_t size) {
+    void **place = array, *grown = realloc(*place, count ? count * size : 1);
+    if (grown) *place = grown;
+    return grown != NULL;
+}
+
+/* Room for one more hypothesis of up to `length` labels. Returns 0 when out of memory. */
+static int make_room(Store *store, size_t length) {
+    size_t characters = store->characters + length, hypotheses = store->hypotheses + 2;
+    if (characters > store->character_room || !store->labels) {
+        size_t room = characters + store->character_room + 64;
+        if (!grow(&store->labels, room, sizeof(int32_t)) || !grow(&store->timesteps, room, sizeof(int32_t)) ||
+            !grow(&store->starts, room, sizeof(int32_t)) || !grow(&store->ends, room, sizeof(int32_t)) ||
+            !grow(&store->confidences, room, sizeof(float)))
+            return 0;
+        if (store->alternatives &&
+            (!grow(&store->posteriors, room, sizeof(float)) ||
+             !grow(&store->alternative_labels, room * store->alternatives, sizeof(int32_t)) ||
+             !grow(&store->alternative_posteriors, room * store->alternatives, sizeof(float))))
+            return 0;
+        store->character_room = room;
+    }
+    if (hypotheses > store->hypothesis_room) {
+        size_t room = hypotheses + store->hypothesis_room + 16;
+        if (!grow(&store->offsets, room, sizeof(int32_t)) || !grow(&store->log_probs, room, sizeof(double)) ||
+            !grow(&store->scores, room, sizeof(double)))
+            return 0;
+        store->hypothesis_room = room;
+        store->offsets[0] = 0;
+    }
+    return 1;
+}
+
+static void end_hypothesis(Store *store, size_t length, double log_prob, double score) {
+    store->characters += length;
+    store->log_probs[store->hypotheses] = log_prob;
+    store->scores[store->hypotheses] = score;
+    store->offsets[++store->hypotheses] = (int32_t)store->characters;
+}
+
+static void discard(Store *store) {
+    free(store->labels), free(store->timesteps), free(store->starts), free(store->ends), free(store->confidences);
+    free(store->posteriors), free(store->alternative_labels), free(store->alternative_posteriors);
+    free(store->offsets), free(store->log_probs), free(store->scores);
+}
+
+/* The best path of the rows so far: what one more row does to it. */
+typedef struct {
+    const Layout *layout;
+    int wants_confidences;
+    int32_t previous; /* the column of the last row */
+    int32_t times, exponent, length;
+    double mass; /* of the path, times 2 ** -exponent */
+    int bad;
+    double best; /* probability at the peak of the run that is under way */
+    uint32_t *maxima; /* [blocks] scratch */
+    float *row, *columns; /* [classes], [columns] scratch */
+} Path;
+
+/* Returns 0 when out of memory. free(path->row) afterwards in any case. */
+static int allocate_path(Path *path, const Layout *layout, int wants_confidences) {
+    memset(path, 0, sizeof *path);
+    path->layout = layout;
+    path->wants_confidences = wants_confidences;
+    path->row = malloc((size_t)(layout->classes + layout->columns + block_count(layout->columns)) * sizeof(float));
+    path->columns = path->row + layout->classes;
+    path->maxima = (uint32_t *)(path->columns + layout->columns);
+    return path->row != NULL;
+}
+
+static void begin_path(Path *path) {
+    path->previous = path->layout->blank;
+    path->times = path->exponent = path->length = 0;
+    path->mass = 1.0;
+    path->bad = 0;
+}
+
+/* The next row's class, emitted into the store's arrays from store->characters on, for which there must be room. */
+static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Store *store) {
+    const Layout *layout = path->layout;
+    const float *row = load_row(layout, matrix, t, path->columns);
+    int32_t peak = find_peak(layout, row, path->maxima), now = path->times++;
+    size_t place = store->characters + (size_t)path->length;
+    if (peak < 0) {
+        path->bad = 1;
+        return;
+    }
+    double prob = row[peak];
+    if (layout->kind == LOG_PROBS) prob = exp(prob);
+    if (layout->kind != LOGITS) path->mass *= prob;
+    if (path->mass < RESCALE_BELOW) {
+        path->mass *= RESCALE_UP;
+        path->exponent -= RESCALE_BITS;
+    }
+    if (peak != layout->blank) {
+        if (layout->kind == LOGITS) {
+            prob = 1.0;
+            if (path->wants_confidences)
+                prob /= sum_of_exps(whole_row(layout, matrix, t, path->row), layout->classes, row[peak]);
+        }
+        if (peak != path->previous) {
+            store->labels[place] = class_of(layout, peak);
+            store->starts[place] = now;
+            path->best = -INFINITY;
+            path->length++;
+            place++;
+        }
+        place--;
+        if (prob > path->best) {
+            path->best = prob;
+            store->timesteps[place] = now;
+            store->confidences[place] = (float)prob;
+        }
+        store->ends[place] = now + 1;
+    }
+    path->previous = peak;
+}
+
+static void end_path(Path *path, Store *store) {
+    double score = path->bad ? NAN : log(path->mass) + path->exponent * LN2;
+    end_hypothesis(store, path->bad ? 0 : (size_t)path->length, path->layout->kind == LOGITS ? NAN : score, score);
+}
+
+/* The other labels that are likeliest at a timestep, int32 [wanted], as classes; -1 where there are fewer. */
+static int32_t find_others(Search *s, const Line *line, ptrdiff_t t, int32_t label, int32_t wanted, int32_t *others) {
+    const Layout *layout = line->layout;
+    const float *values = load_row(layout, line->matrix, t, s->columns);
+    int32_t count = 0, found, top = wanted < layout->columns ? wanted + 1 : (int32_t)layout->columns;
+    find_peak(layout, values, s->maxima);
+    found = collect_likely(
+        layout, values, s->maxima, layout->kind == PROBS ? 1 : score_key(bits_of(-INFINITY)) + 1, top, s->likely
+    );
+    for (int32_t i = 0; i < found && count < wanted; i++) {
+        int32_t other = class_of(layout, column_of(s->likely + i));
+        if (other != label) others[count++] = other;
+    }
+    for (int32_t i = count; i < wanted; i++) others[i] = -1;
+    return count;
+}
+
+/* Most probable first; few enough for the simplest sort. */
+static void sort_alternatives(int32_t *labels, float *shares, int32_t count) {
+    for (int32_t i = 1; i < count; i++)
+        for (int32_t k = i; k && shares[k] > shares[k - 1]; k--) {
+            float share = shares[k];
+            int32_t label = labels[k];
+            shares[k] = shares[k - 1], labels[k] = labels[k - 1];
+            shares[k - 1] = share, labels[k - 1] = label;
+        }
+}
+
+/* Alternatives of the `length` labels from store->characters on. Returns 0 when out of memory. */
+static int describe_alternatives(Search *s, const Line *line, Store *store, ptrdiff_t length) {
+    size_t place = store->characters, states = 2 * (size_t)length + 1, rows = (size_t)line->matrix->times + 1;
+    int32_t wanted = (int32_t)store->alternatives;
+    long double *masses = malloc(2 * rows * states * sizeof *masses);
+    if (!masses) return 0;
+    Context context = {line, store->labels + place, length, (ptrdiff_t)states, masses, masses + rows * states};
+    fill_masses(line, context.labels, context.states, masses, masses + rows * states);
+    for (ptrdiff_t i = 0; i < length; i++, place++) {
+        int32_t *others = store->alternative_labels + place * store->alternatives;
+        float *shares = store->alternative_posteriors + place * store->alternatives;
+        int32_t count = find_others(s, line, store->timesteps[place], store->labels[place], wanted, others);
+        for (int32_t k = count; k < wanted; k++) shares[k] = 0.0f;
+        share_out(&context, i, others, count, store->posteriors + place, shares);
+        sort_alternatives(others, shares, count);
+    }
+    free(masses);
+    return 1;
+}
+
+typedef struct {
+    int32_t n_best;
+    int align;
+} Wanted;
+
+/* Adds the best hypotheses of a finished search to the store. Returns 0 when out of memory. */
+static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
+    ptrdiff_t times = line->matrix->times;
+    if (s->bad) {
+        if (!make_room(store, 0)) return 0;
+        end_hypothesis(store, 0, NAN, NAN);
+        return 1;
+    }
+    conclude(s);
+    for (int32_t i = 0; i < wanted.n_best && i < s->ranked; i++) {
+        int32_t slot = s->pool[i].slot, node = s->beam.node[slot];
+        size_t length = (size_t)s->nodes[node].depth, place = store->characters, states = 2 * length + 1;
+        double score = log(s->pool[i].total) + s->exponent * LN2;
+        Mass found = {s->options->automata_count ? 0.0 : s->beam.total[slot], s->exponent};
+        char *scratch = calloc(1, (states + 2) * 2 * sizeof(double) + states * (size_t)times);
+        if (!scratch || !make_room(store, length)) {
+            free(scratch);
+            return 0;
+        }
+        double *masses = (double *)scratch;
+        Lattice lattice = {
+            .labels = store->labels + place, .states = (ptrdiff_t)states, .forward = masses + 2, .viterbi = masses + states + 4,
+            .steps = wanted.align ? (int8_t *)(masses + 2 * states + 4) : NULL,
+        };
+        read_labels(s, node, store->labels + place);
+        double log_prob = align(
+            line, &lattice, found, store->timesteps + place, store->starts + place, store->ends + place,
+            store->confidences + place
+        );
+        free(scratch);
+        if (store->alternatives && !describe_alternatives(s, line, store, (ptrdiff_t)length)) return 0;
+        /* Searched without z, which is common to all prefixes. */
+        for (ptrdiff_t t = 0; line->layout->kind == LOGITS && t < times; t++) score -= log(line->z[t]);
+        end_hypothesis(store, length, log_prob, score);
+    }
+    return 1;
+}
+
+/* Goes on through the rows of a matrix, for which the store must have room. */
+static void follow_rows(Path *path, const Matrix *matrix, Store *store) {
+    for (ptrdiff_t t = 0; t < matrix->times && !path->bad; t++) follow_path(path, matrix, t, store);
+}
+
+/* Adds the best path of one line. Returns 0 when out of memory. */
+static int decode_best_path(Path *path, const Matrix *matrix, Store *store) {
+    if (!make_room(store, (size_t)matrix->times)) return 0;
+    begin_path(path);
+    follow_rows(path, matrix, store);
+    end_path(path, store);
+    return 1;
+}
+
+/* Searches further rows; most and z [time] take what turns logits into probabilities. Returns 0 when out of memory. */
+static int search_rows(Search *s, const Matrix *matrix, double *most, double *z) {
+    if (!reserve(s, (size_t)matrix->times)) return 0;
+    for (ptrdiff_t t = 0; t < matrix->times && !s->bad; t++) advance(s, matrix, t, most + t, z + t);
+    return 1;
+}
+
+/* Adds the hypotheses of one line. most and z: scratch [time]. Returns 0 when out of memory. */
+static int decode_beam(Search *s, const Matrix *matrix, double *most, double *z, Wanted wanted, Store *store) {
+    Line line = {s->layout, matrix, most, z};
+    s->node_count = 0;
+    if (!reserve(s, 1)) return 0;
+    begin(s);
+    return search_rows(s, matrix, most, z) && describe(s, &line, wanted, store);
+}
+
+#endif

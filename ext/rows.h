@@ -1,0 +1,95 @@
+/* One line's matrix as it lies in memory, and its rows as the kernels want them: contiguous float32, or in place. */
+#ifndef GLYPHWIRE_ROWS_H
+#define GLYPHWIRE_ROWS_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Loops that vectorise are compiled twice and the compiler's own choice is made once, when the module is loaded; elsewhere
+ * its baseline (NEON on aarch64) is what there is. */
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#include <immintrin.h>
+#define WIDE_CLONES __attribute__((target_clones("avx2", "default")))
+#define HAS_AVX2 __builtin_cpu_supports("avx2")
+#define AVX2 __attribute__((target("avx2")))
+#else
+#define WIDE_CLONES
+#endif
+
+typedef enum { PROBS, LOG_PROBS, LOGITS } Kind;
+
+typedef uint32_t __attribute__((__may_alias__)) float_bits;
+
+typedef struct {
+    const char *data;
+    ptrdiff_t times;
+    ptrdiff_t time_stride;  /* bytes */
+    ptrdiff_t class_stride; /* bytes */
+    int half;               /* float16, else float32 */
+} Matrix;
+
+/* What the columns of all lines of a call are. A column is a class that may be emitted, or blank; without a restriction
+ * columns are classes. Columns ascend as their classes do, so order and ties are the same in both. */
+typedef struct {
+    Kind kind;
+    ptrdiff_t classes;
+    ptrdiff_t columns;
+    int32_t blank;             /* a column */
+    const int32_t *class_of;   /* [columns], NULL when columns are classes */
+} Layout;
+
+static inline int32_t class_of(const Layout *layout, int32_t column) {
+    return layout->class_of ? layout->class_of[column] : column;
+}
+
+/* A multiplication moves the exponent and makes denormals normal; infinity and NaN need theirs filled up. */
+static inline float half_to_float(uint16_t half) {
+    uint32_t magnitude = (uint32_t)(half & 0x7FFF) << 13, scaled_bits;
+    float scaled;
+    memcpy(&scaled, &magnitude, sizeof scaled);
+    scaled *= 0x1p112f;
+    memcpy(&scaled_bits, &scaled, sizeof scaled);
+    scaled_bits |= magnitude >= 0x0F800000u ? 0x7F800000u | magnitude : 0;
+    scaled_bits |= (uint32_t)(half & 0x8000) << 16;
+    memcpy(&scaled, &scaled_bits, sizeof scaled);
+    return scaled;
+}
+
+WIDE_CLONES static void widen_halves(const uint16_t *halves, ptrdiff_t count, float *restrict row) {
+    for (ptrdiff_t i = 0; i < count; i++) row[i] = half_to_float(halves[i]);
+}
+
+static inline float value_at(const Matrix *matrix, ptrdiff_t t, ptrdiff_t class) {
+    const char *place = matrix->data + t * matrix->time_stride + class * matrix->class_stride;
+    uint16_t half;
+    float value;
+    if (matrix->half) {
+        memcpy(&half, place, sizeof half);
+        return half_to_float(half);
+    }
+    memcpy(&value, place, sizeof value);
+    return value;
+}
+
+/* All classes of a timestep, float32 [classes]: in place where they lie that way, else in `buffer`. */
+static const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
+    const char *place = matrix->data + t * matrix->time_stride;
+    if (!matrix->half && matrix->class_stride == sizeof(float) && (uintptr_t)place % _Alignof(float) == 0)
+        return (const float *)place;
+    if (matrix->half && matrix->class_stride == sizeof(uint16_t) && (uintptr_t)place % _Alignof(uint16_t) == 0)
+        widen_halves((const uint16_t *)place, layout->classes, buffer);
+    else
+        for (ptrdiff_t i = 0; i < layout->classes; i++) buffer[i] = value_at(matrix, t, i);
+    return buffer;
+}
+
+/* The columns of a timestep, float32 [columns]. */
+static const float *load_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
+    if (!layout->class_of) return whole_row(layout, matrix, t, buffer);
+    for (ptrdiff_t i = 0; i < layout->columns; i++) buffer[i] = value_at(matrix, t, layout->class_of[i]);
+    return buffer;
+}
+
+#endif

@@ -1,0 +1,557 @@
+/* Prefix beam search (Hannun et al. 2014, algorithm 1): a trie that names prefixes, the beam of those alive, one step per
+ * timestep. docs/decoding.md says what each step does; the order of floating point operations is part of it. */
+#ifndef GLYPHWIRE_SEARCH_H
+#define GLYPHWIRE_SEARCH_H
+
+#include <stdlib.h>
+
+#include "automaton.h"
+#include "scan.h"
+
+enum { NONE = -1, RESCALE_BITS = 256, MAX_AUTOMATA = 8 };
+
+/* Powers of two: rescaling rounds nothing, however long the line. */
+#define MASS_FLOOR 0x1p-900
+#define SHARE_FLOOR 0x1p-40
+#define RESCALE_BELOW 0x1p-256
+#define RESCALE_UP 0x1p256
+#define LN2 0x1.62e42fefa39efp-1
+
+typedef struct {
+    int32_t width, top_k, alternatives;
+    double min_prob, cum_prob;
+    int32_t automata_count;
+    Automaton automata[MAX_AUTOMATA];
+} SearchOptions;
+
+/* One prefix in the trie; its labels are read from here up to the root, node 0, which is the empty prefix.
+ * - A prefix has one node at most, made when it first enters the beam and never removed: equal prefixes are equal indices
+ *   even when a prefix leaves the beam and comes back, so merging needs no comparison of labels.
+ * - parent < own index; depth = depth of parent + 1; the label of the root is blank.
+ * - first_child and next_sibling chain all children; 0 ends the chain, as the root is nobody's child.
+ * - slot is where the prefix stood in the last beam that held it: live if that slot still names it. */
+typedef struct {
+    int32_t parent, label, depth, first_child, next_sibling, slot;
+} Node;
+
+/* The prefixes alive, best first; masses carry the common factor 2 ** -exponent. */
+typedef struct {
+    double *total; /* [width] alignments up to here: all, */
+    double *blank; /* those that end in blank, */
+    double *last;  /* those that end in the last label */
+    int32_t *node;
+    int32_t *label; /* its last, blank for the root */
+    int32_t *above; /* slot of the prefix without its last label, or NONE */
+} Beam;
+
+/* What may stand in the next beam: a slot's prefix as it is (extension NONE) or with one more label. */
+typedef struct {
+    double total;
+    int32_t slot, extension;
+} Candidate;
+
+/* A label worth an extension. The key orders by probability, then by ascending label. */
+typedef struct {
+    uint64_t key;
+    double prob;
+} LikelyLabel;
+
+typedef struct {
+    const Layout *layout;
+    const SearchOptions *options;
+    double most_weight;
+    uint32_t lowest; /* key of min_prob among probabilities */
+    void *fixed; /* the memory of all arrays whose length is known beforehand */
+    Node *nodes;
+    int32_t *states;      /* [node][automaton] */
+    double *node_weights; /* [node] what the automata said to its last label */
+    size_t node_capacity;
+    int32_t node_count;
+    Beam beam, next;
+    int32_t size;
+    double *kept_total, *kept_blank, *kept_last; /* [width] the prefixes of the beam after the timestep */
+    Candidate *pool;                /* [width] best first */
+    int32_t ranked;
+    double threshold;                  /* totals below cannot enter the pool */
+    int32_t *live_child, *live_sibling; /* [width] chains of slots that extend a slot's prefix by one label */
+    LikelyLabel *likely;               /* [likely_room] */
+    uint32_t *maxima;                  /* [maxima_room] */
+    float *row, *columns;              /* [classes], [columns] scratch */
+    int32_t exponent;
+    int bad; /* a row was no distribution */
+} Search;
+
+/* A row, and how its values become probabilities up to the factor that all labels share. */
+typedef struct {
+    const float *values; /* [columns] */
+    Kind kind;
+    double most; /* greatest logit */
+} Row;
+
+static inline double prob_of(const Row *row, int32_t column) {
+    double value = row->values[column];
+    if (row->kind == PROBS) return value;
+    return exp(row->kind == LOG_PROBS ? value : value - row->most);
+}
+
+static inline double greater(double a, double b) { return a > b ? a : b; }
+
+/* Totals below this are dropped, given the greatest. */
+static inline double lowest_total(double most) { return greater(MASS_FLOOR, most * SHARE_FLOOR); }
+
+static void *take(char **memory, size_t count, size_t size) {
+    char *place = *memory;
+    if (place) *memory += (count * size + 15) & ~(size_t)15;
+    return place;
+}
+
+/* The labels that are collected at a timestep: to extend prefixes, or as alternatives to one that stands there. */
+static int32_t likely_room(const Search *s) {
+    int32_t most = s->options->top_k > s->options->alternatives ? s->options->top_k : s->options->alternatives + 1;
+    return most < s->layout->columns ? most : (int32_t)s->layout->columns;
+}
+
+/* Hands out the arrays of known length; with memory NULL only counts. Returns the bytes needed. */
+static size_t place_arrays(Search *s, char *memory) {
+    size_t width = (size_t)s->options->width, needed = 0;
+    char *at = memory;
+#define PLACE(array, count)                                                    \
+    do {                                                                       \
+        (array) = take(&at, (count), sizeof *(array));                         \
+        needed += ((count) * sizeof *(array) + 15) & ~(size_t)15;              \
+    } while (0)
+    for (int i = 0; i < 2; i++) {
+        Beam *beam = i ? &s->next : &s->beam;
+        PLACE(beam->total, width);
+        PLACE(beam->blank, width);
+        PLACE(beam->last, width);
+        PLACE(beam->node, width);
+        PLACE(beam->label, width);
+        PLACE(beam->above, width);
+    }
+    PLACE(s->kept_total, width);
+    PLACE(s->kept_blank, width);
+    PLACE(s->kept_last, width);
+    PLACE(s->pool, width);
+    PLACE(s->live_child, width);
+    PLACE(s->live_sibling, width);
+    PLACE(s->likely, (size_t)likely_room(s));
+    PLACE(s->maxima, (size_t)maxima_room(s->layout->columns));
+    PLACE(s->row, (size_t)s->layout->classes);
+    PLACE(s->columns, (size_t)s->layout->columns);
+#undef PLACE
+    return needed;
+}
+
+/* A key that no column with at least this share of the row can fall below; prob_of has the last word. */
+static uint32_t lowest_key(Kind kind, double most, double least_prob) {
+    if (kind == PROBS) {
+        float least = (float)least_prob;
+        if (least < least_prob) least = nextafterf(least, INFINITY);
+        return least > 0.0f ? bits_of(least) : 1;
+    }
+    if (!(least_prob > 0.0)) return score_key(bits_of(-INFINITY)) + 1;
+    double least = log(least_prob) + (kind == LOGITS ? most : 0.0);
+    return score_key(bits_of((float)(least - 1e-6 * (1.0 + fabs(least)))));
+}
+
+/* Returns 0 when out of memory. release() afterwards in any case. */
+static int allocate(Search *s, const Layout *layout, const SearchOptions *options) {
+    memset(s, 0, sizeof *s);
+    s->layout = layout;
+    s->options = options;
+    s->most_weight = 1.0;
+    for (int i = 0; i < options->automata_count; i++) s->most_weight *= options->automata[i].most_weight;
+    if (options->automata_count) s->most_weight *= 1.0 + 1e-9; /* products round */
+    s->lowest = lowest_key(PROBS, 0.0, options->min_prob);
+    s->fixed = malloc(place_arrays(s, NULL));
+    if (!s->fixed) return 0;
+    place_arrays(s, s->fixed);
+    memset(s->maxima, 0, (size_t)maxima_room(layout->columns) * sizeof *s->maxima);
+    return 1;
+}
+
+static void release(Search *s) {
+    free(s->fixed);
+    free(s->nodes);
+    free(s->states);
+    free(s->node_weights);
+}
+
+/* Room for the prefixes of so many further timesteps: a step makes at most `width` nodes. Returns 0 when there is none. */
+static int reserve(Search *s, size_t times) {
+    size_t needed = (size_t)s->node_count + times * (size_t)s->options->width + 1;
+    size_t automata = (size_t)s->options->automata_count;
+    if (needed <= s->node_capacity) return 1;
+    if (needed > INT32_MAX) return 0;
+    Node *nodes = realloc(s->nodes, needed * sizeof *nodes);
+    if (nodes) s->nodes = nodes;
+    if (!nodes) return 0;
+    if (automata) {
+        int32_t *states = realloc(s->states, needed * automata * sizeof *states);
+        if (states) s->states = states;
+        double *weights = realloc(s->node_weights, needed * sizeof *weights);
+        if (weights) s->node_weights = weights;
+        if (!states || !weights) return 0;
+    }
+    s->node_capacity = needed;
+    return 1;
+}
+
+/* The empty prefix, before any row. */
+static void begin(Search *s) {
+    s->nodes[0] = (Node){0, s->layout->blank, 0, 0, 0, 0};
+    for (int i = 0; i < s->options->automata_count; i++) s->states[i] = 0;
+    s->node_count = 1;
+    s->beam.total[0] = s->beam.blank[0] = 1.0;
+    s->beam.last[0] = 0.0;
+    s->beam.node[0] = 0;
+    s->beam.label[0] = s->layout->blank;
+    s->beam.above[0] = s->live_child[0] = NONE;
+    s->size = 1;
+    s->exponent = 0;
+    s->bad = 0;
+}
+
+/* Puts a label in its place among the likely ones. Returns how many there are then. */
+static int32_t insert_likely(LikelyLabel *likely, int32_t count, int32_t top_k, uint64_t key) {
+    int32_t at = count < top_k ? count : top_k - 1;
+    while (at && likely[at - 1].key < key) {
+        likely[at] = likely[at - 1];
+        at--;
+    }
+    likely[at].key = key;
+    return count < top_k ? count + 1 : top_k;
+}
+
+static inline uint64_t likely_key(uint32_t key, int32_t column) { return (uint64_t)key << 32 | (uint32_t)~column; }
+
+static inline int32_t column_of(const LikelyLabel *label) { return (int32_t)~(uint32_t)label->key; }
+
+/* Labels that have been found at a timestep, the likeliest first. */
+typedef struct {
+    const Layout *layout;
+    const float *values;
+    LikelyLabel *labels;
+    int32_t count, top_k;
+    uint32_t lowest; /* keys below cannot enter; rises once there are top_k */
+} Collection;
+
+static inline void collect(Collection *found, int32_t column) {
+    uint32_t key = key_of(found->layout->kind, found->values[column]);
+    if (column == found->layout->blank || key < found->lowest) return;
+    found->count = insert_likely(found->labels, found->count, found->top_k, likely_key(key, column));
+    /* Among equals the lower column is in already: only a greater one may still enter. */
+    if (found->count == found->top_k) found->lowest = (uint32_t)(found->labels[found->count - 1].key >> 32) + 1;
+}
+
+static inline __attribute__((always_inline)) void collect_from_block(Collection *found, int32_t block, HitsOf hits_of) {
+    int32_t at = block * BLOCK, left = (int32_t)found->layout->columns - at, end = left < BLOCK ? at + left : at + BLOCK;
+    for (; at + CHUNK <= end; at += CHUNK) {
+        uint32_t hits = hits_of(found->layout->kind, (const float_bits *)found->values + at, found->lowest);
+        for (; hits; hits &= hits - 1) collect(found, at + __builtin_ctz(hits));
+    }
+    for (; at < end; at++) collect(found, at);
+}
+
+static inline __attribute__((always_inline)) void collect_all(Collection *found, const uint32_t *maxima, HitsOf hits_of) {
+    for (int32_t block = 0; block < block_count(found->layout->columns); block += CHUNK)
+        /* Maxima are keys already, and ordered as those of probabilities are. */
+        for (uint32_t hits = hits_of(PROBS, maxima + block, found->lowest); hits; hits &= hits - 1)
+            collect_from_block(found, block + __builtin_ctz(hits), hits_of);
+}
+
+#ifdef HAS_AVX2
+AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) { collect_all(found, maxima, hits_of_avx2); }
+#endif
+
+/* The top_k likeliest columns but blank with keys of at least `lowest`, likeliest first. */
+static int32_t collect_likely(
+    const Layout *layout, const float *values, const uint32_t *maxima, uint32_t lowest, int32_t top_k, LikelyLabel *likely
+) {
+    Collection found = {layout, values, likely, 0, top_k, lowest};
+#ifdef HAS_AVX2
+    if (HAS_AVX2) {
+        collect_all_avx2(&found, maxima);
+        return found.count;
+    }
+#endif
+    collect_all(&found, maxima, hits_of);
+    return found.count;
+}
+
+/* What all probabilities of the row, and of a restricted one its columns, come to. `z`: sum over the whole row. */
+static double row_share(const Layout *layout, const Row *row, double z) {
+    double sum = 0.0;
+    if (!layout->class_of) return z;
+    for (int32_t i = 0; i < layout->columns; i++) sum += prob_of(row, i);
+    return sum;
+}
+
+/* Fills s->likely with the labels that extend prefixes at this timestep. Returns how many there are. */
+static int32_t find_likely(Search *s, const Row *row, int32_t peak, double z) {
+    const SearchOptions *options = s->options;
+    double share = row_share(s->layout, row, z), least = options->min_prob * share;
+    uint32_t lowest = row->kind == PROBS && share == 1.0 ? s->lowest : lowest_key(row->kind, row->most, least);
+    LikelyLabel *likely = s->likely;
+    int32_t most = options->top_k < s->layout->columns ? options->top_k : (int32_t)s->layout->columns;
+    int32_t found = collect_likely(
+        s->layout, row->values, s->maxima, lowest, most, likely
+    );
+    double taken = options->cum_prob < 1.0 ? prob_of(row, s->layout->blank) : -INFINITY;
+    int32_t count = 0;
+    for (; count < found && taken < options->cum_prob * share; count++) {
+        likely[count].prob = prob_of(row, column_of(likely + count));
+        if (likely[count].prob < least || likely[count].prob == 0.0) break;
+        taken += likely[count].prob;
+    }
+    if (!count && peak != s->layout->blank) {
+        likely[0].key = likely_key(key_of(row->kind, row->values[peak]), peak);
+        likely[0].prob = prob_of(row, peak);
+        count = likely[0].prob > 0.0;
+    }
+    return count;
+}
+
+/* Whether the labels of a come before those of b in lexicographic order, a prefix before what extends it. */
+static int precedes(const Search *s, const Candidate *a, const Candidate *b) {
+    const Node *nodes = s->nodes;
+    int32_t x = s->beam.node[a->slot], y = s->beam.node[b->slot], after_x = a->extension, after_y = b->extension;
+    int32_t length_x = nodes[x].depth + (after_x != NONE), length_y = nodes[y].depth + (after_y != NONE);
+    int32_t depth = nodes[x].depth < nodes[y].depth ? nodes[x].depth : nodes[y].depth;
+    for (; nodes[x].depth > depth; x = nodes[x].parent) after_x = nodes[x].label;
+    for (; nodes[y].depth > depth; y = nodes[y].parent) after_y = nodes[y].label;
+    for (; x != y; x = nodes[x].parent, y = nodes[y].parent) {
+        after_x = nodes[x].label;
+        after_y = nodes[y].label;
+    }
+    return after_x < after_y || (after_x == after_y && length_x < length_y);
+}
+
+static inline int better(const Search *s, const Candidate *a, const Candidate *b) {
+    return a->total > b->total || (a->total == b->total && precedes(s, a, b));
+}
+
+/* Inserts a candidate into the pool if it is among the best. */
+static void insert_candidate(Search *s, Candidate candidate) {
+    int32_t width = s->options->width, low = 0, high = s->ranked;
+    while (low < high) {
+        int32_t middle = (low + high) >> 1;
+        if (better(s, &candidate, s->pool + middle)) high = middle;
+        else low = middle + 1;
+    }
+    if (low == width) return;
+    if (s->ranked < width) s->ranked++;
+    memmove(s->pool + low + 1, s->pool + low, (size_t)(s->ranked - 1 - low) * sizeof *s->pool);
+    s->pool[low] = candidate;
+    if (s->ranked == width && s->pool[width - 1].total > s->threshold) s->threshold = s->pool[width - 1].total;
+}
+
+static inline void rank(Search *s, Candidate candidate) {
+    if (!(candidate.total >= s->threshold)) return;
+    /* Prefixes come nearly in order. */
+    if (s->ranked + 1 < s->options->width && (!s->ranked || candidate.total < s->pool[s->ranked - 1].total))
+        s->pool[s->ranked++] = candidate;
+    else insert_candidate(s, candidate);
+}
+
+/* Every prefix of the beam as it stands after this timestep, what the prefix above adds to it included. */
+static void keep_prefixes(Search *s, const Row *row, int32_t likely_count) {
+    const Beam *beam = &s->beam;
+    double blank = prob_of(row, s->layout->blank), prob = 0.0;
+    uint64_t least = likely_count ? s->likely[likely_count - 1].key : UINT64_MAX;
+    int32_t known = NONE;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        int32_t label = beam->label[slot], above = beam->above[slot];
+        if (label != known) prob = prob_of(row, label); /* neighbours in the beam often end alike */
+        known = label;
+        double last = beam->last[slot] * prob, mass;
+        if (above != NONE && likely_key(key_of(row->kind, row->values[label]), label) >= least) {
+            mass = (beam->label[above] == label ? beam->blank[above] : beam->total[above]) * prob;
+            last += s->options->automata_count ? mass * s->node_weights[beam->node[slot]] : mass;
+        }
+        s->kept_blank[slot] = beam->total[slot] * blank;
+        s->kept_last[slot] = last;
+        s->kept_total[slot] = s->kept_blank[slot] + last;
+    }
+}
+
+/* Whether the prefixes kept, without extensions, are the next beam as they stand. */
+static int is_in_order(const Search *s) {
+    for (int32_t slot = 1; slot < s->size; slot++)
+        if (!(s->kept_total[slot] < s->kept_total[slot - 1])) return 0;
+    return s->size && s->kept_total[s->size - 1] >= lowest_total(s->kept_total[0]);
+}
+
+/* Whether the prefix in `slot`, extended by `label`, is in the beam: keep_prefixes has ranked it then. */
+static inline int is_live(const Search *s, int32_t slot, int32_t label) {
+    int32_t child = s->live_child[slot];
+    while (child != NONE && s->beam.label[child] != label) child = s->live_sibling[child];
+    return child != NONE;
+}
+
+/* What the automata say to a label after a node; 0 forbids it. `next`, if given, takes their states. */
+static double weigh(const Search *s, int32_t node, int32_t label, int32_t *next) {
+    const SearchOptions *options = s->options;
+    double weight = 1.0;
+    for (int i = 0; i < options->automata_count; i++) {
+        int32_t state = s->states[node * options->automata_count + i];
+        state = follow(options->automata + i, state, class_of(s->layout, label), &weight);
+        if (state == DEAD) return 0.0;
+        if (next) next[i] = state;
+    }
+    return weight;
+}
+
+/* The prefixes of the beam extended by one likely label. Both loops go down, so the first miss ends them. */
+static void extend_prefixes(Search *s, int32_t likely_count) {
+    const Beam *beam = &s->beam;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        if (beam->total[slot] * s->likely[0].prob * s->most_weight < s->threshold) return;
+        for (int32_t i = 0; i < likely_count; i++) {
+            double prob = s->likely[i].prob;
+            if (beam->total[slot] * prob * s->most_weight < s->threshold) break;
+            int32_t label = column_of(s->likely + i);
+            double mass = (beam->label[slot] == label ? beam->blank[slot] : beam->total[slot]) * prob;
+            if (s->options->automata_count) mass *= weigh(s, beam->node[slot], label, NULL);
+            if (mass >= s->threshold && !is_live(s, slot, label)) rank(s, (Candidate){mass, slot, label});
+        }
+    }
+}
+
+/* The node of `parent` extended by `label`, made if there is none. */
+static int32_t find_child(Search *s, int32_t parent, int32_t label) {
+    int32_t child = s->nodes[parent].first_child, automata = s->options->automata_count;
+    while (child && s->nodes[child].label != label) child = s->nodes[child].next_sibling;
+    if (child) return child;
+    child = s->node_count++;
+    s->nodes[child] = (Node){parent, label, s->nodes[parent].depth + 1, 0, s->nodes[parent].first_child, NONE};
+    s->nodes[parent].first_child = child;
+    if (automata) s->node_weights[child] = weigh(s, parent, label, s->states + child * automata);
+    return child;
+}
+
+/* Who extends whom among the prefixes of the beam. */
+static void link_beam(Search *s) {
+    Beam *beam = &s->beam;
+    for (int32_t slot = 0; slot < s->size; slot++) s->live_child[slot] = NONE;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        int32_t node = beam->node[slot], parent = s->nodes[node].parent, above = s->nodes[parent].slot;
+        beam->above[slot] = NONE;
+        if (!node || above < 0 || above >= s->size || beam->node[above] != parent) continue;
+        beam->above[slot] = above;
+        s->live_sibling[slot] = s->live_child[above];
+        s->live_child[above] = slot;
+    }
+}
+
+/* Between two characters nothing but masses changes. */
+static void commit_masses(Search *s) {
+    double *total = s->beam.total, *blank = s->beam.blank, *last = s->beam.last;
+    s->beam.total = s->kept_total;
+    s->beam.blank = s->kept_blank;
+    s->beam.last = s->kept_last;
+    s->kept_total = total;
+    s->kept_blank = blank;
+    s->kept_last = last;
+}
+
+/* The pool becomes the beam. */
+static void commit_prefixes(Search *s) {
+    Beam old = s->beam, *next = &s->next;
+    for (int32_t slot = 0; slot < s->ranked; slot++) {
+        const Candidate *candidate = s->pool + slot;
+        int32_t from = candidate->slot, label = candidate->extension, kept = label == NONE;
+        next->total[slot] = candidate->total;
+        next->blank[slot] = kept ? s->kept_blank[from] : 0.0;
+        next->last[slot] = kept ? s->kept_last[from] : candidate->total;
+        next->label[slot] = kept ? old.label[from] : label;
+        next->node[slot] = kept ? old.node[from] : find_child(s, old.node[from], label);
+        s->nodes[next->node[slot]].slot = slot;
+    }
+    s->size = s->ranked;
+    s->beam = *next;
+    s->next = old;
+    link_beam(s);
+}
+
+static void rescale(Search *s, double factor, int32_t bits) {
+    s->exponent += bits;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        s->beam.total[slot] *= factor;
+        s->beam.blank[slot] *= factor;
+        s->beam.last[slot] *= factor;
+    }
+}
+
+/* The next beam, of the prefixes that were kept and their extensions. */
+static void choose_prefixes(Search *s, int32_t likely_count) {
+    s->ranked = 0;
+    s->threshold = MASS_FLOOR;
+    for (int32_t slot = 0; slot < s->size; slot++) rank(s, (Candidate){s->kept_total[slot], slot, NONE});
+    if (s->ranked) s->threshold = greater(s->threshold, lowest_total(s->pool[0].total));
+    if (likely_count) extend_prefixes(s, likely_count);
+    while (s->ranked && s->pool[s->ranked - 1].total < lowest_total(s->pool[0].total)) s->ranked--;
+    commit_prefixes(s);
+}
+
+static void keep_masses_in_range(Search *s) {
+    while (s->size && s->beam.total[0] < RESCALE_BELOW) rescale(s, RESCALE_UP, -RESCALE_BITS);
+    while (s->size && s->beam.total[0] > RESCALE_UP) rescale(s, RESCALE_BELOW, RESCALE_BITS);
+}
+
+/* One timestep. `most` and `z` take what turns logits into probabilities: p = exp(x - most) / z. */
+static void advance(Search *s, const Matrix *matrix, ptrdiff_t t, double *most, double *z) {
+    const Layout *layout = s->layout;
+    Row row = {load_row(layout, matrix, t, s->columns), layout->kind, 0.0};
+    int32_t peak = find_peak(layout, row.values, s->maxima);
+    double sum = 1.0;
+    if (peak < 0) {
+        s->bad = 1;
+        s->size = 0;
+        return;
+    }
+    if (row.kind == LOGITS) {
+        float greatest = isinf(row.values[peak]) ? 0.0f : row.values[peak];
+        row.most = *most = greatest;
+        sum = *z = sum_of_exps(whole_row(layout, matrix, t, s->row), layout->classes, greatest);
+    }
+    int32_t likely_count = find_likely(s, &row, peak, sum);
+    keep_prefixes(s, &row, likely_count);
+    if (!likely_count && is_in_order(s)) commit_masses(s);
+    else choose_prefixes(s, likely_count);
+    keep_masses_in_range(s);
+}
+
+/* Ranks the prefixes of the beam in the pool as the line's hypotheses, by their masses and what the automata say to their
+ * end. */
+static void conclude(Search *s) {
+    const SearchOptions *options = s->options;
+    s->ranked = 0;
+    s->threshold = 0.0;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        double total = s->beam.total[slot];
+        for (int i = 0; i < options->automata_count; i++)
+            total *= options->automata[i].final_weights[s->states[s->beam.node[slot] * options->automata_count + i]];
+        if (total > 0.0) rank(s, (Candidate){total, slot, NONE});
+    }
+}
+
+/* How many labels the prefixes of the beam have in common at their start. */
+static int32_t common_depth(const Search *s) {
+    int32_t common = s->size ? s->beam.node[0] : 0;
+    for (int32_t slot = 1; slot < s->size; slot++)
+        for (int32_t other = s->beam.node[slot]; common != other;) {
+            if (s->nodes[common].depth > s->nodes[other].depth) common = s->nodes[common].parent;
+            else other = s->nodes[other].parent;
+        }
+    return s->nodes[common].depth;
+}
+
+/* Labels of a prefix as class indices, int32 [depth]. */
+static void read_labels(const Search *s, int32_t node, int32_t *labels) {
+    for (int32_t i = s->nodes[node].depth - 1; i >= 0; i--, node = s->nodes[node].parent)
+        labels[i] = class_of(s->layout, s->nodes[node].label);
+}
+
+#endif
