@@ -10,6 +10,7 @@ OcrError
 │   ├── OptionInvalid           option out of range, not a number, or excluding another
 │   └── ModelNotFound           no bundle of that name and version
 ├── ModelFailed                 our fault: emitted no probabilities, or not as many classes as its charset
+├── LanguageInvalid             our fault: a file of language knowledge cannot be understood
 └── SetupError                  the operator's fault; raised while starting, never for a request
     ├── BundleInvalid           model.json or weights missing, inconsistent or altered
     ├── RecipeFailed            a model recipe could not be carried out
@@ -66,6 +67,10 @@ class ModelFailed(OcrError):
 
     Our fault, found while a request runs.
     """
+
+
+class LanguageInvalid(OcrError):
+    """A file of language knowledge cannot be understood. Our fault, found when a request first needs the file."""
 
 
 class SetupError(OcrError):
