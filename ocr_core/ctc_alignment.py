@@ -7,7 +7,7 @@ blank, ..., label, blank.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
@@ -63,13 +63,11 @@ def align(rows: Sequence[Row], labels: Sequence[int], blank: int) -> list[int]:
     return owners[::-1]
 
 
-def locate(
-    rows: Sequence[Row], labels: Sequence[int], owners: Sequence[int], likelihood: Callable[[Row, int], float]
-) -> Spans:
+def locate(rows: Sequence[Row], labels: Sequence[int], owners: Sequence[int]) -> Spans:
     """Spans of labels in an alignment as align returns it; of equally likely timesteps the first."""
     runs = [list(run) for owner, run in groupby(range(len(owners)), key=owners.__getitem__) if owner >= 0]
-    values = [[likelihood(rows[t], label) for t in run] for label, run in zip(labels, runs, strict=True)]
-    timesteps = [run[value.index(max(value))] for run, value in zip(runs, values, strict=True)]
+    probs = [[rows[t].prob(label) for t in run] for label, run in zip(labels, runs, strict=True)]
+    timesteps = [run[prob.index(max(prob))] for run, prob in zip(runs, probs, strict=True)]
     return Spans(timesteps, [run[0] for run in runs], [run[-1] + 1 for run in runs])
 
 

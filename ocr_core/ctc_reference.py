@@ -166,10 +166,11 @@ class _BestPath:
         if line.is_bad:
             return [_BAD]
         labels, owners = self._collapse([row.best for row in line.rows])
-        # Without confidences z is not looked at.
-        spans = locate(line.rows, labels, owners, Row.prob if self.confidences else Row.value)
-        confidences = [line.rows[t].prob(label) for t, label in zip(spans.timesteps, labels, strict=True)]
         is_logits = self.alphabet.kind == "logits"
+        spans = locate(line.rows, labels, owners)
+        if is_logits and not self.confidences:  # nothing that needs z
+            spans = spans._replace(timesteps=spans.starts)
+        confidences = [line.rows[t].prob(label) for t, label in zip(spans.timesteps, labels, strict=True)]
         score = 0.0 if is_logits else sum(log(row.prob(row.best)) for row in line.rows)
         exact = math.nan if is_logits else score
         return [_Hypothesis(labels, exact, score, *spans, confidences if self.confidences else ())]
@@ -304,7 +305,7 @@ class _Beam:
         exact = log_prob(rows, labels, blank)
         if not self.align:
             return _Hypothesis(labels, exact, score)
-        spans = locate(rows, labels, align(rows, labels, blank), Row.prob)
+        spans = locate(rows, labels, align(rows, labels, blank))
         confidences = [rows[t].prob(label) for t, label in zip(spans.timesteps, labels, strict=True)]
         if not self.alternatives:
             return _Hypothesis(labels, exact, score, *spans, confidences)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -28,22 +28,16 @@ CEILINGS = {"probs": 1.01, "log_probs": 0.01, "logits": sys.float_info.max}
 
 
 class Row(NamedTuple):
-    """What a row says of blank and the labels that may be read: likeliest first, of equals the lowest."""
+    """What a row says of blank and the labels that may be read."""
 
-    x: dict[int, float]
-    """The values as they came."""
     p: dict[int, float]
-    """Probabilities times z."""
+    """Probabilities times z; likeliest first, of equals the lowest class."""
     z: float
     """Of logits the sum of exp(x - m) over all classes, else 1."""
     share: float
     """What thresholds are parts of, times z."""
     best: int
     """The likeliest class; blank when all are impossible."""
-
-    def value(self, label: int) -> float:
-        """The label's value as it came."""
-        return self.x[label]
 
     def prob(self, label: int) -> float:
         """The label's probability."""
@@ -93,14 +87,14 @@ class Alphabet:
     def read(self, row: Float32, columns: Int32) -> Row:
         """A row that is not bad, float32 [class]."""
         likeliest = columns[np.argsort(-row[columns], stable=True)].tolist()
-        x, most = dict(zip(likeliest, row[likeliest].tolist(), strict=True)), float(row.max())
-        p = dict(zip(likeliest, self._probs(x.values(), most), strict=True))
+        most = float(row.max())
+        p = dict(zip(likeliest, self._probs(row[likeliest].tolist(), most), strict=True))
         z = sum(self._probs(row.tolist(), most)) if self.kind == "logits" else 1.0
         # Plainly from left to right: sum compensates rounding since Python 3.12.
         share = z if self.classes is None else reduce(add, (p[label] for label in columns.tolist()))
-        return Row(x, p, z, share, likeliest[0] if p[likeliest[0]] else self.blank)
+        return Row(p, z, share, likeliest[0] if p[likeliest[0]] else self.blank)
 
-    def _probs(self, values: Iterable[float], most: float) -> list[float]:
+    def _probs(self, values: Sequence[float], most: float) -> list[float]:
         if self.kind == "probs":
             return list(values)
         # When no logit is possible there is nothing to subtract.

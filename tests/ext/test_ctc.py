@@ -90,12 +90,12 @@ def test_peak_is_the_first_of_the_likeliest_timesteps_of_a_run(ctc):
 
 
 def test_best_path_without_confidences_needs_no_sum_over_a_row(ctc):
-    """Without confidences labels and spans stay; of logits the peak is where the label's logit is greatest."""
+    """Without confidences labels and spans stay; of logits the timestep is the first of the run."""
     logits = matrix([[0, 3, 1], [5, 7, 6.5], [0, 6, 0], [4, 0, 0]])
     (with_,) = only(ctc.best_path(logits, 0, kind="logits"))
     (without,) = only(ctc.best_path(logits, 0, kind="logits", confidences=False))
     assert (with_.labels, with_.timesteps, len(with_.confidences)) == ((1,), [2], 1)
-    assert (without.labels, without.timesteps, without.confidences) == ((1,), [1], [])
+    assert (without.labels, without.timesteps, without.confidences) == ((1,), [0], [])
     assert (without.starts, without.ends) == (with_.starts, with_.ends) == ([0], [3])
 
 
