@@ -81,11 +81,11 @@ static void run_lattice(const Line *line, Lattice *lattice) {
         double blank_prob = line_prob(line, t, blank), most = 0.0;
         ptrdiff_t reachable = t ? high + 2 : 1, needed = states - 2 * (times - t);
         high = reachable < states ? reachable : states - 1;
-        for (; low < needed; low++) leave_out(lattice, low);
-        for (ptrdiff_t state = high; state >= low; state--) {
+        for (ptrdiff_t state = high; state >= (low > needed ? low : needed); state--) {
             double prob = state & 1 ? line_prob(line, t, lattice->labels[state >> 1]) : blank_prob;
             most = greater(enter_state(lattice, t, state, prob), most);
         }
+        while (low < needed) leave_out(lattice, low++);
         while (low < high && lattice->forward[low] < least) leave_out(lattice, low++);
         while (low < high && lattice->forward[high] < least) leave_out(lattice, high--);
         if (most > 0.0 && most < RESCALE_BELOW) {

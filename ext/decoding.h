@@ -101,6 +101,7 @@ static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Store *st
     size_t place = store->characters + (size_t)path->length;
     if (peak < 0) {
         path->bad = 1;
+        path->length = 0;
         return;
     }
     double prob = row[peak];
@@ -111,11 +112,9 @@ static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Store *st
         path->exponent -= RESCALE_BITS;
     }
     if (peak != layout->blank) {
-        if (layout->kind == LOGITS) {
-            prob = 1.0;
-            if (path->wants_confidences)
-                prob /= sum_of_exps(whole_row(layout, matrix, t, path->row), layout->classes, row[peak]);
-        }
+        if (layout->kind == LOGITS) prob = 1.0;
+        if (layout->kind == LOGITS && path->wants_confidences)
+            prob /= sum_of_exps(whole_row(layout, matrix, t, path->row), layout->classes, row[peak]);
         if (peak != path->previous) {
             store->labels[place] = class_of(layout, peak);
             store->starts[place] = now;
@@ -136,7 +135,7 @@ static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Store *st
 
 static void end_path(Path *path, Store *store) {
     double score = path->bad ? NAN : log(path->mass) + path->exponent * LN2;
-    end_hypothesis(store, path->bad ? 0 : (size_t)path->length, path->layout->kind == LOGITS ? NAN : score, score);
+    end_hypothesis(store, (size_t)path->length, path->layout->kind == LOGITS ? NAN : score, score);
 }
 
 /* The other labels that are likeliest at a timestep, int32 [wanted], as classes; -1 where there are fewer. */

@@ -13,6 +13,7 @@ enum { NOWHERE = 1 << 30 }; /* gcc 12 does not vectorise the search for INT32_MA
 
 #define INFINITY_BITS 0x7F800000u
 #define SIGN_BIT 0x80000000u
+#define ZERO_KEY SIGN_BIT /* of scores */
 /* Rounding may lift a probability above 1. */
 #define MAX_PROB 1.01f
 #define MAX_LOG_PROB 0.01f
@@ -25,7 +26,8 @@ static inline uint32_t bits_of(float value) {
     return bits;
 }
 
-static inline uint32_t score_key(uint32_t bits) { return bits & SIGN_BIT ? ~bits : bits | SIGN_BIT; }
+/* Both zeros have one key. */
+static inline uint32_t score_key(uint32_t bits) { return bits > SIGN_BIT ? ~bits : bits | SIGN_BIT; }
 
 static inline uint32_t key_of(Kind kind, float value) {
     return kind == PROBS ? bits_of(value) : score_key(bits_of(value));
@@ -101,7 +103,7 @@ static inline Extremes extremes(const float_bits *bits, ptrdiff_t count) {
 
 /* Of negative numbers the greatest has the least bits. */
 static inline uint32_t greatest_key(Extremes found) {
-    return found.most_signed < 0 ? ~found.least : (uint32_t)found.most_signed | SIGN_BIT;
+    return score_key(found.most_signed < 0 ? found.least : (uint32_t)found.most_signed);
 }
 
 static inline int has_nan(Extremes found) {
@@ -132,7 +134,10 @@ WIDE_CLONES static int32_t peak_of_scores(const float *row, ptrdiff_t columns, u
             best = full;
         }
     }
-    return nan ? -1 : first_from(bits, best * BLOCK, columns, bits_of(value_of(LOGITS, most)));
+    if (nan) return -1;
+    if (most != ZERO_KEY) return first_from(bits, best * BLOCK, columns, bits_of(value_of(LOGITS, most)));
+    for (best *= BLOCK; row[best] != 0.0f; best++) continue; /* of either sign */
+    return (int32_t)best;
 }
 
 /* The likeliest column, the first of equals, or -1 for a row that is no distribution. Where only some classes may be
