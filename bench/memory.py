@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.tables import markdown
 from ocr_core.pipeline import Pipeline
-from ocr_core.types import DecodeOptions, Decoder, Image, Mode, RecognizeOptions
+from ocr_core.types import DecodeMethod, DecodeOptions, Image, Mode, RecognizeOptions
 from server.app import build_pipeline
 from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
@@ -126,7 +126,7 @@ def _random_page(rng: np.random.Generator, page: Image, lines: list[Image]) -> I
 def _random_options(rng: np.random.Generator, mode: Mode) -> RecognizeOptions:
     decode = DecodeOptions()
     if rng.random() < 0.5:
-        decode = DecodeOptions(decoder=Decoder.PREFIX_BEAM, beam_width=int(rng.integers(1, 33)))
+        decode = DecodeOptions(decoder=DecodeMethod.PREFIX_BEAM, beam_width=int(rng.integers(1, 33)))
     return RecognizeOptions(mode=mode, decode=decode, include_characters=bool(rng.random() < 0.5))
 
 

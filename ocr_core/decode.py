@@ -1,92 +1,273 @@
-"""Probabilities of one line -> hypotheses: checks what the model emitted, picks the backend, runs the decoder."""
+"""Class scores -> hypotheses: a charset, what is known of the text, the backend and its threads."""
 
 from __future__ import annotations
 
-import math
-from typing import Literal, Protocol
+import copy
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property, partial, reduce
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from ocr_core import ctc_reference
+from ext.automaton import Automaton
+from ext.readings import Int32, Readings
 from ocr_core.charset import Charset
-from ocr_core.ctc_reference import Reading
-from ocr_core.errors import BackendMissing, ModelFailed
-from ocr_core.types import DecodeOptions, Decoder, Hypothesis, Probs
+from ocr_core.ctc_rows import Kind, Lengths
+from ocr_core.errors import OptionInvalid
+from ocr_core.hypotheses import Lines, join_readings
+from ocr_core.kernels import Backend, load_kernels
+from ocr_core.line_stream import LineStream
+from ocr_core.ngram import CharacterModel
+from ocr_core.scores import Batch, check_batch, split_batch
 
-Backend = Literal["compiled", "reference"]
+# Lines differ in length: with a few parts each, threads end at about the same time.
+_PARTS_PER_THREAD = 4
 
-# Nats per timestep by which rounding may lift a line above probability 1; rows of a bfloat16 softmax sum to 1.004.
-_LOG_PROB_SLACK = 0.01
-
-
-class _Kernels(Protocol):
-    """What ext.ctc and ctc_reference have in common."""
-
-    def best_path(self, probs: Probs, blank: int) -> Reading: ...
-
-    def prefix_beam_search(
-        self, probs: Probs, blank: int, beam_width: int, prune_top_k: int, prune_min_prob: float, n_best: int = 1
-    ) -> list[Reading]: ...
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
-class CtcDecoder:
-    """Decodes lines with one backend; may be shared by threads.
+@runtime_checkable
+class Knowledge(Protocol):
+    """Something that is known of the text: ocr_core.language has lexicons, hot words and patterns."""
 
-    Raises BackendMissing when the compiled kernels are asked for and not built; never falls back to the reference.
+    def automaton(self, charset: Charset) -> Automaton:
+        """What it says of each label after each prefix. Raises OptionInvalid when it does not suit the charset."""
+
+
+class Mask(Protocol):
+    """What excludes labels: a whitelist of ocr_core.language; a pattern, which is Knowledge besides."""
+
+    def allowed_labels(self, charset: Charset) -> Int32:
+        """Labels that may be read at all, sorted. Raises OptionInvalid when there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """An n-gram model, how much it counts against the image, and nats that each character gains."""
+
+    model: CharacterModel
+    weight: float = 0.5
+    bonus: float = 0.0
+
+    def automaton(self, charset: Charset) -> Automaton:
+        """As Knowledge."""
+        return self.model.automaton(charset, self.weight, self.bonus)
+
+
+class _Keep(Enum):
+    """Default of what stays as it is."""
+
+    KEEP = "keep"
+
+
+class Decoder:
+    """CTC decoder of one charset, with what is known of the text. Nothing changes it; may be shared by threads.
+
+    charset: a Charset, or its characters in class order together with `blank`, the class index of blank.
+    lm, lexicon, hotwords: what prefix beam search weighs prefixes with; best path does not use them.
+    mask: what may be read at all, one thing or several. Best path uses only its allowed labels: of a whitelist that is
+    all it says, of a pattern the labels that occur in it.
+
+    Raises ValueError when blank is missing or contradicts the charset, OptionInvalid when what is known does not suit
+    the charset, BackendMissing when the compiled kernels are asked for and not built: it never falls back.
+
+    Of the methods' arguments, x is one line, [time, class], several, [batch, time, class] with `lengths` in rows, or a
+    sequence of lines; float32 or float16, any strides, not copied. docs/decoding.md says what kind and the limits of
+    the search mean. Methods raise ModelFailed when x has another number of classes than the charset, or holds what
+    its kind excludes; TypeError for arrays of another type; ValueError for arguments that make no sense.
     """
 
-    def __init__(self, backend: Backend = "compiled") -> None:
+    def __init__(
+        self,
+        charset: Charset | Sequence[str],
+        blank: int | None = None,
+        lm: Knowledge | None = None,
+        lexicon: Knowledge | None = None,
+        hotwords: Knowledge | None = None,
+        mask: Mask | Sequence[Mask] | None = None,
+        backend: Backend = "compiled",
+    ) -> None:
+        self.charset = _charset(charset, blank)
         self.backend = backend
-        self._kernels = _load_kernels(backend)
+        self._kernels = load_kernels(backend)
+        self._texts = _class_texts(self.charset)
+        self._threads = _Threads()
+        self._compiled: tuple[tuple[Knowledge, object], ...] = ()
+        self._learn(lm, lexicon, hotwords, _masks(mask))
 
-    def decode(self, probs: Probs, charset: Charset, options: DecodeOptions) -> list[Hypothesis]:
-        """Hypotheses of one line, best first: one, and as many alternatives as options ask for and the search found.
+    def with_(
+        self,
+        *,
+        lm: Knowledge | Literal[_Keep.KEEP] | None = _Keep.KEEP,
+        lexicon: Knowledge | Literal[_Keep.KEEP] | None = _Keep.KEEP,
+        hotwords: Knowledge | Literal[_Keep.KEEP] | None = _Keep.KEEP,
+        mask: Mask | Sequence[Mask] | Literal[_Keep.KEEP] | None = _Keep.KEEP,
+    ) -> Decoder:
+        """A decoder that knows something else, None for nothing, where it is said; shares what stays the same."""
+        other = copy.copy(self)
+        other._learn(
+            self.lm if lm is _Keep.KEEP else lm,
+            self.lexicon if lexicon is _Keep.KEEP else lexicon,
+            self.hotwords if hotwords is _Keep.KEEP else hotwords,
+            self.masks if mask is _Keep.KEEP else _masks(mask),
+        )
+        return other
 
-        probs: softmax, float32 [time, class]; copied only if it is not C-contiguous. Raises ModelFailed if it has
-        another number of classes than charset, or holds anything but probabilities.
+    def best_path(self, x: Batch, lengths: Lengths | None = None, kind: Kind = "probs", threads: int = 1) -> Lines:
+        """The likeliest class per timestep, repeats collapsed, blanks dropped: one hypothesis per line."""
+        kernel = partial(self._kernels.best_path, blank=self.charset.blank_index, kind=kind, classes=self._classes)
+        return self._decode(kernel, x, lengths, threads)
+
+    def beam(
+        self,
+        x: Batch,
+        lengths: Lengths | None = None,
+        kind: Kind = "probs",
+        width: int = 10,
+        top_n: int = 40,
+        min_prob: float = 0.001,
+        cum_prob: float = 1.0,
+        n_best: int = 1,
+        align: bool = True,
+        alternatives: int = 0,
+        threads: int = 1,
+    ) -> Lines:
+        """Prefix beam search: up to n_best hypotheses per line, none where nothing that was searched fits the mask.
+
+        width: prefixes kept per timestep. top_n, min_prob, cum_prob: which labels of a timestep extend them. align:
+        whether characters get timesteps and confidences. alternatives: other labels that each is weighed against.
         """
-        _check_layout(probs, charset)
-        readings = self._read(np.ascontiguousarray(probs), charset.blank_index, options)
-        best_log_prob = readings[0][3]
-        if not -math.inf < best_log_prob <= _LOG_PROB_SLACK * len(probs):
-            raise ModelFailed(
-                f"model emitted values that are no probabilities: log_prob of the line is {best_log_prob}"
-            )
-        return [
-            Hypothesis(tuple(labels.tolist()), tuple(timesteps.tolist()), tuple(confidences.tolist()), log_prob)
-            for labels, timesteps, confidences, log_prob in readings
-        ]
+        kernel = self._with_beam_options(
+            self._kernels.prefix_beam_search, kind, width, top_n, min_prob, cum_prob, n_best, align, alternatives
+        )
+        return self._decode(kernel, x, lengths, threads)
 
-    def _read(self, probs: Probs, blank: int, options: DecodeOptions) -> list[Reading]:
-        if options.decoder is Decoder.BEST_PATH:
-            return [self._kernels.best_path(probs, blank)]
-        return self._kernels.prefix_beam_search(
-            probs, blank, options.beam_width, options.prune_top_k, options.prune_min_prob, 1 + options.alternatives
+    def stream(
+        self,
+        method: Literal["beam", "best_path"] = "beam",
+        kind: Kind = "probs",
+        width: int = 10,
+        top_n: int = 40,
+        min_prob: float = 0.001,
+        cum_prob: float = 1.0,
+        n_best: int = 1,
+        align: bool = True,
+        alternatives: int = 0,
+    ) -> LineStream:
+        """For a line whose rows come bit by bit. What follows `kind` is for the beam alone, and as there."""
+        if method == "best_path":
+            stream = self._kernels.BestPathStream(self.charset.blank_index, kind=kind, classes=self._classes)
+        else:
+            stream = self._with_beam_options(
+                self._kernels.BeamStream, kind, width, top_n, min_prob, cum_prob, n_best, align, alternatives
+            )()
+        return LineStream(stream, self._texts)
+
+    def _with_beam_options(
+        self,
+        search: Callable[..., _Result],
+        kind: Kind,
+        width: int,
+        top_n: int,
+        min_prob: float,
+        cum_prob: float,
+        n_best: int,
+        align: bool,
+        alternatives: int,
+    ) -> Callable[..., _Result]:
+        """The search of the kernels, or the class of its streams, with their names for the options."""
+        return partial(
+            search,
+            blank=self.charset.blank_index,
+            beam_width=width,
+            prune_top_k=top_n,
+            prune_min_prob=min_prob,
+            n_best=n_best,
+            kind=kind,
+            classes=self._classes,
+            automata=tuple(automaton for _, automaton in self._compiled),
+            prune_cum_prob=cum_prob,
+            align=align,
+            alternatives=alternatives,
         )
 
+    def _learn(
+        self, lm: Knowledge | None, lexicon: Knowledge | None, hotwords: Knowledge | None, masks: tuple[Mask, ...]
+    ) -> None:
+        """Compile what is new, for a decoder that nobody else has yet."""
+        self.lm, self.lexicon, self.hotwords, self.masks = lm, lexicon, hotwords, masks
+        parts = [part for part in (lm, lexicon, hotwords, *masks) if isinstance(part, Knowledge)]
+        self._compiled = tuple((part, self._automaton(part)) for part in parts)
+        self._classes = _allowed_labels(masks, self.charset)
 
-def confidence(hypothesis: Hypothesis) -> float:
-    """Mean probability of the characters at their peak timesteps, in [0, 1]; 0 for empty text."""
-    return math.fsum(hypothesis.confidences) / len(hypothesis.confidences) if hypothesis.confidences else 0.0
+    def _automaton(self, part: Knowledge) -> object:
+        known = (automaton for other, automaton in self._compiled if other is part)
+        return next(known, None) or self._kernels.prepare(part.automaton(self.charset))
+
+    def _decode(self, kernel: Callable[..., Readings], x: Batch, lengths: Lengths | None, threads: int) -> Lines:
+        """Parts of several lines run in threads; a line does not depend on what else is in its part."""
+        if threads < 1:
+            raise ValueError(f"threads is {threads}, must be at least 1")
+        check_batch(x, lengths, self.charset.class_count)
+        parts = split_batch(x, lengths, 1 if threads == 1 else threads * _PARTS_PER_THREAD)
+        found = self._threads.map(lambda part: kernel(part[0], lengths=part[1]), parts, threads)
+        return Lines(join_readings(found), self._texts)
 
 
-def _load_kernels(backend: Backend) -> _Kernels:
-    if backend == "reference":
-        return ctc_reference
-    try:
-        from ext import ctc
-    except ImportError as error:
-        raise BackendMissing(
-            f"compiled CTC decoder cannot be imported ({error}): build it, or ask for the reference decoder"
-        ) from error
-    return ctc
+class _Threads:
+    """Threads that start when they are first needed, as many as there are CPUs at most."""
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+
+    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], threads: int) -> list[_Result]:
+        """Results in the order of the items, worked out by the caller's thread and threads - 1 others."""
+        results: dict[int, _Result] = {}
+        waiting = iter(range(len(items)))  # one thread at a time gets its next
+
+        def run() -> None:
+            for i in waiting:
+                results[i] = work(items[i])
+
+        others = [self._pool.submit(run) for _ in range(min(threads, len(items)) - 1)]
+        run()
+        for other in others:
+            other.result()
+        return [results[i] for i in range(len(items))]
 
 
-def _check_layout(probs: Probs, charset: Charset) -> None:
-    if probs.dtype != np.float32 or probs.ndim != 2:
-        raise TypeError(f"probs are {probs.dtype} with {probs.ndim} axes, must be float32 [time, class]")
-    if probs.shape[1] != charset.class_count:
-        raise ModelFailed(
-            f"charset has {len(charset)} characters and blank, {charset.class_count} classes; "
-            f"model emits {probs.shape[1]} classes"
-        )
+def _charset(charset: Charset | Sequence[str], blank: int | None) -> Charset:
+    if not isinstance(charset, Charset):
+        if blank is None:
+            raise ValueError("characters without blank: its class index must be given")
+        return Charset(tuple(charset), blank)
+    if blank not in (None, charset.blank_index):
+        raise ValueError(f"blank is {blank}, that of the charset is {charset.blank_index}")
+    return charset
+
+
+def _masks(mask: Mask | Sequence[Mask] | None) -> tuple[Mask, ...]:
+    if mask is None:
+        return ()
+    return tuple(mask) if isinstance(mask, Sequence) else (mask,)
+
+
+def _allowed_labels(masks: Sequence[Mask], charset: Charset) -> Int32 | None:
+    """Labels that all masks allow, None for any label."""
+    if not masks:
+        return None
+    labels: Int32 = reduce(np.intersect1d, [mask.allowed_labels(charset) for mask in masks])
+    if not labels.size:
+        raise OptionInvalid("no character is allowed by all masks")
+    return labels
+
+
+def _class_texts(charset: Charset) -> tuple[str, ...]:
+    before, after = charset.characters[: charset.blank_index], charset.characters[charset.blank_index :]
+    return (*before, "", *after)

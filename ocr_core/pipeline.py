@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from ocr_core.bundle import Kind, Registry
-from ocr_core.charset import Charset
-from ocr_core.decode import Backend, CtcDecoder
+from ocr_core.decode import Decoder
+from ocr_core.decoder_shelf import DecoderShelf
 from ocr_core.detect import LineDetector
 from ocr_core.engine import Engine, Precision
 from ocr_core.errors import ModelNotFound
+from ocr_core.hypotheses import Hypothesis
 from ocr_core.image import ImageLimits, load_image
+from ocr_core.kernels import Backend
+from ocr_core.language_dir import LanguageDir
 from ocr_core.postprocess import make_line
 from ocr_core.preprocess import (
     MAX_WIDTH,
@@ -31,11 +34,13 @@ from ocr_core.preprocess import (
     whole_image,
 )
 from ocr_core.types import (
+    DecodeMethod,
     Line,
     LineCrop,
     Mode,
     ModelInfo,
     PreparedImage,
+    Probs,
     RawImage,
     ReadLine,
     Recognition,
@@ -60,10 +65,12 @@ _DETECTOR_CANVASES = (736,)
 class PipelineConfig:
     """How to build a pipeline. workers: engine threads; max_batch_size: lines per engine call.
 
+    language_dir: see LanguageDir; need not exist.
     Lines are best read one by one: batches of short lines gain a tenth, of long ones lose one, and take memory.
     """
 
     models_dir: Path
+    language_dir: Path = Path("language")
     default_model: str = DEFAULT_MODEL
     decoder_backend: Backend = "compiled"
     workers: int = 1
@@ -74,10 +81,10 @@ class PipelineConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Recognizer:
-    """A recogniser's engine and what its class indices mean."""
+    """A recogniser's engine, and the decoders of its charset."""
 
     engine: Engine
-    charset: Charset
+    decoders: DecoderShelf
     info: ModelInfo
 
 
@@ -87,13 +94,13 @@ class Pipeline:
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config
         self._recognizers: dict[str, _Recognizer] = {}
-        self._decoder = CtcDecoder(config.decoder_backend)
         self._pool = ThreadPoolExecutor(config.workers, thread_name_prefix="pipeline")
 
     def start(self) -> None:
         """Load and warm up every model. Raises SetupError, or ModelNotFound when a configured model is missing."""
         registry = Registry(self._config.models_dir)
         workers = self._config.workers
+        language = LanguageDir(self._config.language_dir)
         default = registry.find(self._config.default_model, Kind.RECOGNIZER)
         for bundle in registry.of_kind(Kind.RECOGNIZER):
             engine = Engine(
@@ -104,7 +111,8 @@ class Pipeline:
                 precision=self._config.precision,
             )
             engine.load()
-            recognizer = _Recognizer(engine, bundle.charset, bundle.info(is_default=bundle == default))
+            decoders = DecoderShelf(Decoder(bundle.charset, backend=self._config.decoder_backend), language)
+            recognizer = _Recognizer(engine, decoders, bundle.info(is_default=bundle == default))
             # Sorted by version: the last of a name is its newest and answers to the bare name.
             self._recognizers[bundle.name] = self._recognizers[f"{bundle.name}/{bundle.version}"] = recognizer
         self._default = self._recognizers[f"{default.name}/{default.version}"]
@@ -135,8 +143,8 @@ class Pipeline:
         return replace(recognition, timings=replace(recognition.timings, total_ms=total_ms))
 
     def prepare(self, image: bytes | RawImage, options: RecognizeOptions) -> PreparedImage:
-        """Load the image and find its lines. Raises InputError."""
-        self._recognizer(options)
+        """Load the image and find its lines. Raises InputError, for what is wrong with any option as well."""
+        self._recognizer(options).decoders.find(options.decode.language)
         chosen = options.preprocess
         started = time.perf_counter()
         pixels = load_image(image, self._config.limits, apply_exif_orientation=chosen.apply_exif_orientation)
@@ -262,7 +270,7 @@ class Pipeline:
         with recognizer.engine.infer(batch) as probs:
             inferred = time.perf_counter()
             hypotheses = [
-                self._decoder.decode(row, recognizer.charset, chosen.decode)
+                _decode(recognizer.decoders.find(chosen.decode.language), row, chosen)
                 for row, chosen in zip(probs, options, strict=True)
             ]
             timesteps = probs.shape[1]
@@ -270,7 +278,6 @@ class Pipeline:
         lines = [
             make_line(
                 found,
-                recognizer.charset,
                 crop.polygon,
                 timestep_share=batch.shape[2] / (timesteps * fitted_width(crop, wanted)),
                 include_characters=chosen.include_characters,
@@ -293,6 +300,22 @@ class Pipeline:
     def _is_upside_down(self, crop: LineCrop) -> bool:
         with self._orientation.infer(make_batch([crop], self._orientation.bundle.input)) as probs:
             return bool(probs[0, 1] > UPSIDE_DOWN_THRESHOLD)
+
+
+def _decode(decoder: Decoder, probs: Probs, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
+    """Hypotheses of one line, best first. probs: [time, class]."""
+    chosen = options.decode
+    if chosen.decoder is DecodeMethod.BEST_PATH:
+        return decoder.best_path(probs)[0]
+    return decoder.beam(
+        probs,
+        width=chosen.beam_width,
+        top_n=chosen.prune_top_k,
+        min_prob=chosen.prune_min_prob,
+        cum_prob=chosen.prune_cum_prob,
+        n_best=1 + chosen.alternatives,
+        alternatives=chosen.character_alternatives if options.include_characters else 0,
+    )[0]
 
 
 def _wants_classifier(line: Line, options: RecognizeOptions) -> bool:

@@ -6,57 +6,53 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from ocr_core.charset import Charset
-from ocr_core.decode import confidence
-from ocr_core.types import Alternative, Character, Hypothesis, Line, Polygon
+from ocr_core.hypotheses import Hypothesis
+from ocr_core.types import Alternative, Character, CharacterAlternative, Line, Polygon
 
 
 def make_line(
-    hypotheses: Sequence[Hypothesis],
-    charset: Charset,
-    polygon: Polygon,
-    *,
-    timestep_share: float,
-    include_characters: bool,
+    hypotheses: Sequence[Hypothesis], polygon: Polygon, *, timestep_share: float, include_characters: bool
 ) -> Line:
-    """The best hypothesis as a line, the others as its alternatives.
+    """The best hypothesis as a line, the others as its alternatives; an empty line when there is none.
 
     timestep_share: what share of the crop's width one timestep covers; over 1 / timesteps when the crop was padded.
     """
+    if not hypotheses:
+        return Line("", 0.0, polygon)
     best, *others = hypotheses
     return Line(
-        text=charset.text(best.labels),
-        confidence=confidence(best),
+        text=best.text,
+        confidence=best.confidence,
         polygon=polygon,
-        characters=_characters(best, charset, polygon, timestep_share) if include_characters else (),
-        alternatives=tuple(
-            Alternative(charset.text(other.labels), confidence(other), other.log_prob) for other in others
-        ),
+        characters=_characters(best, polygon, timestep_share) if include_characters else (),
+        alternatives=tuple(Alternative(other.text, other.confidence, other.log_prob, other.score) for other in others),
     )
 
 
-def _characters(
-    hypothesis: Hypothesis, charset: Charset, polygon: Polygon, timestep_share: float
-) -> tuple[Character, ...]:
+def _characters(hypothesis: Hypothesis, polygon: Polygon, timestep_share: float) -> tuple[Character, ...]:
     """CTC gives a peak per character, not its extent: neighbours share the space between their peaks."""
-    if not hypothesis.labels:
+    decoded = hypothesis.characters
+    if not decoded:
         return ()
     first, second = polygon.vertices[:2]
     length = math.hypot(second.x - first.x, second.y - first.y)
-    peaks = [min((step + 0.5) * timestep_share, 1.0) * length for step in hypothesis.timesteps]
+    peaks = [min((character.timestep + 0.5) * timestep_share, 1.0) * length for character in decoded]
     between = [(one + other) / 2 for one, other in itertools.pairwise(peaks)]
     # The outer ends mirror the inner half widths; a lone character has the line.
     start = max(0.0, 2 * peaks[0] - between[0]) if between else 0.0
     end = min(length, 2 * peaks[-1] - between[-1]) if between else length
     borders = [start, *between, end]
     return tuple(
-        Character(charset.character(label), probability, step, x_start, x_end)
-        for label, probability, step, x_start, x_end in zip(
-            hypothesis.labels,
-            hypothesis.confidences,
-            hypothesis.timesteps,
-            borders[:-1],
-            borders[1:],
-            strict=True,
+        Character(
+            text=character.text,
+            confidence=character.confidence,
+            timestep=character.timestep,
+            x_start=x_start,
+            x_end=x_end,
+            start_timestep=character.start,
+            end_timestep=character.end,
+            posterior=character.posterior,
+            alternatives=tuple(CharacterAlternative(*other) for other in character.alternatives),
         )
+        for character, x_start, x_end in zip(decoded, borders[:-1], borders[1:], strict=True)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -17,6 +18,8 @@ Image = npt.NDArray[np.uint8]
 Probs = npt.NDArray[np.float32]
 """Softmax of the recogniser, float32 [time, class] or [batch, time, class]."""
 
+_MAX_WORD = 64
+
 
 class Mode(Enum):
     """What an image shows."""
@@ -25,7 +28,7 @@ class Mode(Enum):
     PAGE = "page"
 
 
-class Decoder(Enum):
+class DecodeMethod(Enum):
     """CTC decoders."""
 
     BEST_PATH = "best_path"
@@ -59,14 +62,55 @@ class RawImage:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageOptions:
+    """What is known of the text. Raises OptionInvalid when a value is out of its range.
+
+    hot_words: (text, nats) pairs. Names are those of files that the pipeline can read, empty for none.
+    """
+
+    pattern: str = ""
+    whitelist: str = ""
+    hot_words: tuple[tuple[str, float], ...] = ()
+    hot_words_name: str = ""
+    lexicon: tuple[str, ...] = ()
+    lexicon_name: str = ""
+    lexicon_bonus: float | None = None
+    lexicon_separators: str = " "
+    language_model: str = ""
+    language_model_weight: float = 0.5
+    language_model_bonus: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_range("decode.language.pattern", len(self.pattern), 0, 1000, "'s length")
+        _check_range("decode.language.whitelist", len(self.whitelist), 0, 8192, "'s length")
+        _check_words("decode.language.hot_words", [text for text, _ in self.hot_words], 1000)
+        for _, weight in self.hot_words:
+            _check_range("decode.language.hot_words", weight, -20.0, 20.0, ": a weight")
+        _check_words("decode.language.lexicon", self.lexicon, 10_000)
+        _check_range("decode.language.lexicon_bonus", self.lexicon_bonus or 0.0, -20.0, 20.0)
+        _check_range("decode.language.lexicon_separators", len(self.lexicon_separators), 0, 64, "' length")
+        _check_range("decode.language.language_model_weight", self.language_model_weight, 0.0, 10.0)
+        _check_range("decode.language.language_model_bonus", self.language_model_bonus, -10.0, 10.0)
+
+    @property
+    def prefix_beam_only(self) -> str:
+        """Name of a field that is set and that best path cannot heed; empty when there is none."""
+        names = ("pattern", "hot_words", "hot_words_name", "lexicon", "lexicon_name", "language_model")
+        return next((name for name in names if getattr(self, name)), "")
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """How probabilities become text. Raises OptionInvalid when a value is out of its range."""
 
-    decoder: Decoder = Decoder.BEST_PATH
+    decoder: DecodeMethod = DecodeMethod.BEST_PATH
     beam_width: int = 10
     prune_top_k: int = 40
     prune_min_prob: float = 0.001
     alternatives: int = 0
+    prune_cum_prob: float = 1.0
+    character_alternatives: int = 0
+    language: LanguageOptions = field(default_factory=LanguageOptions)
 
     def __post_init__(self) -> None:
         _check_range("decode.beam_width", self.beam_width, 1, 256)
@@ -74,14 +118,28 @@ class DecodeOptions:
         _check_range("decode.prune_min_prob", self.prune_min_prob, 0.0, 1.0)
         if self.prune_min_prob == 1.0:
             raise OptionInvalid("decode.prune_min_prob must be below 1", "options.decode.prune_min_prob")
+        _check_range("decode.prune_cum_prob", self.prune_cum_prob, 0.0, 1.0)
+        if self.prune_cum_prob == 0.0:
+            raise OptionInvalid("decode.prune_cum_prob must be above 0", "options.decode.prune_cum_prob")
         _check_range("decode.alternatives", self.alternatives, 0, 32)
-        if self.alternatives and self.decoder is not Decoder.PREFIX_BEAM:
-            raise OptionInvalid("alternatives need the prefix beam decoder", "options.decode.alternatives")
+        _check_range("decode.character_alternatives", self.character_alternatives, 0, 16)
+        if self.decoder is not DecodeMethod.PREFIX_BEAM:
+            self._check_best_path()
         if self.alternatives and self.alternatives >= self.beam_width:
             raise OptionInvalid(
                 f"alternatives is {self.alternatives}, must be below beam_width, {self.beam_width}",
                 "options.decode.alternatives",
             )
+
+    def _check_best_path(self) -> None:
+        asked = (
+            ("alternatives", self.alternatives),
+            ("character_alternatives", self.character_alternatives),
+            (f"language.{self.language.prefix_beam_only}", self.language.prefix_beam_only),
+        )
+        for name, value in asked:
+            if value:
+                raise OptionInvalid(f"{name} needs the prefix beam decoder", f"options.decode.{name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,33 +194,40 @@ class LineCrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """One reading: class indices, their peak timesteps, their probabilities there, and the natural log probability."""
+class CharacterAlternative:
+    """Another character in the place of one. posterior: as Character.posterior."""
 
-    labels: tuple[int, ...]
-    timesteps: tuple[int, ...]
-    confidences: tuple[float, ...]
-    log_prob: float
+    text: str
+    posterior: float
 
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """One emitted element. x_start, x_end: source pixels along the polygon's first edge."""
+    """One emitted element. x_start, x_end: source pixels along the polygon's first edge.
+
+    start_timestep, end_timestep: first of the timesteps that emit it, and one past the last. posterior: its share among
+    itself, its alternatives and no character at all; None where none were asked for.
+    """
 
     text: str
     confidence: float
     timestep: int
     x_start: float
     x_end: float
+    start_timestep: int
+    end_timestep: int
+    posterior: float | None = None
+    alternatives: tuple[CharacterAlternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Another reading of a line."""
+    """Another reading of a line. score: by what readings are ranked, log_prob and what is known of the text."""
 
     text: str
     confidence: float
     log_prob: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +301,17 @@ class ModelInfo:
     licence: str
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(name: str, value: float, low: float, high: float, part: str = "") -> None:
+    """part: what of the field is checked, when it is not its value."""
     if math.isnan(value) or not low <= value <= high:
-        raise OptionInvalid(f"{name} is {value}, must be from {low} to {high}", f"options.{name}")
+        raise OptionInvalid(f"{name}{part} is {value}, must be from {low} to {high}", f"options.{name}")
+
+
+def _check_words(name: str, words: Sequence[str], most: int) -> None:
+    if len(words) > most:
+        raise OptionInvalid(f"{name} has {len(words)} entries, at most {most} are accepted", f"options.{name}")
+    for word in words:
+        if not 1 <= len(word) <= _MAX_WORD:
+            raise OptionInvalid(
+                f"{name} has a word of {len(word)} characters, must be from 1 to {_MAX_WORD}", f"options.{name}"
+            )

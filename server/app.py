@@ -30,6 +30,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
     return Pipeline(
         PipelineConfig(
             models_dir=settings.models_dir,
+            language_dir=settings.language_dir,
             default_model=settings.default_model,
             decoder_backend=settings.decoder_backend,
             workers=settings.workers,

@@ -10,8 +10,9 @@ from glyphwire.v1 import ocr_pb2
 from ocr_core.errors import OptionInvalid, RawImageInvalid
 from ocr_core.types import (
     Character,
+    DecodeMethod,
     DecodeOptions,
-    Decoder,
+    LanguageOptions,
     Line,
     Mode,
     ModelInfo,
@@ -34,9 +35,9 @@ _MODES = {
     ocr_pb2.MODE_PAGE: Mode.PAGE,
 }
 _DECODERS = {
-    ocr_pb2.DECODER_UNSPECIFIED: Decoder.BEST_PATH,
-    ocr_pb2.DECODER_BEST_PATH: Decoder.BEST_PATH,
-    ocr_pb2.DECODER_PREFIX_BEAM: Decoder.PREFIX_BEAM,
+    ocr_pb2.DECODER_UNSPECIFIED: DecodeMethod.BEST_PATH,
+    ocr_pb2.DECODER_BEST_PATH: DecodeMethod.BEST_PATH,
+    ocr_pb2.DECODER_PREFIX_BEAM: DecodeMethod.PREFIX_BEAM,
 }
 _PIXEL_FORMATS = {
     ocr_pb2.PIXEL_FORMAT_GRAY8: PixelFormat.GRAY8,
@@ -152,6 +153,33 @@ def _decode_options(message: ocr_pb2.DecodeOptions) -> DecodeOptions:
         prune_top_k=message.prune_top_k if message.HasField("prune_top_k") else _DECODE.prune_top_k,
         prune_min_prob=message.prune_min_prob if message.HasField("prune_min_prob") else _DECODE.prune_min_prob,
         alternatives=message.alternatives,
+        prune_cum_prob=message.prune_cum_prob if message.HasField("prune_cum_prob") else _DECODE.prune_cum_prob,
+        character_alternatives=message.character_alternatives,
+        language=_language_options(message.language),
+    )
+
+
+def _language_options(message: ocr_pb2.LanguageOptions) -> LanguageOptions:
+    return LanguageOptions(
+        pattern=message.pattern,
+        whitelist=message.whitelist,
+        hot_words=tuple((word.text, word.weight) for word in message.hot_words),
+        hot_words_name=message.hot_words_name,
+        lexicon=tuple(message.lexicon),
+        lexicon_name=message.lexicon_name,
+        lexicon_bonus=message.lexicon_bonus if message.HasField("lexicon_bonus") else None,
+        lexicon_separators=(
+            message.lexicon_separators
+            if message.HasField("lexicon_separators")
+            else _DECODE.language.lexicon_separators
+        ),
+        language_model=message.language_model,
+        language_model_weight=(
+            message.language_model_weight
+            if message.HasField("language_model_weight")
+            else _DECODE.language.language_model_weight
+        ),
+        language_model_bonus=message.language_model_bonus,
     )
 
 
@@ -183,7 +211,9 @@ def _line(line: Line) -> ocr_pb2.Line:
         polygon=ocr_pb2.Polygon(vertices=[ocr_pb2.Point(x=vertex.x, y=vertex.y) for vertex in line.polygon.vertices]),
         characters=[_character(character) for character in line.characters],
         alternatives=[
-            ocr_pb2.Alternative(text=other.text, confidence=other.confidence, log_prob=other.log_prob)
+            ocr_pb2.Alternative(
+                text=other.text, confidence=other.confidence, log_prob=other.log_prob, score=other.score
+            )
             for other in line.alternatives
         ],
     )
@@ -196,6 +226,12 @@ def _character(character: Character) -> ocr_pb2.Character:
         timestep=character.timestep,
         x_start=character.x_start,
         x_end=character.x_end,
+        start_timestep=character.start_timestep,
+        end_timestep=character.end_timestep,
+        posterior=character.posterior,
+        alternatives=[
+            ocr_pb2.CharacterAlternative(text=other.text, posterior=other.posterior) for other in character.alternatives
+        ],
     )
 
 

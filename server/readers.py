@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Protocol
 
 import glyphwire
 
-from ocr_core.types import DecodeOptions, Decoder, Mode, RecognizeOptions
+from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, RecognizeOptions
 from server.reports import Recognition
 from server.settings import Settings
 
-LOCAL_SETTINGS = ("models_dir", "default_model", "decoder_backend", "workers", "max_batch_size", "precision")
+LOCAL_SETTINGS = (
+    "models_dir",
+    "language_dir",
+    "default_model",
+    "decoder_backend",
+    "workers",
+    "max_batch_size",
+    "precision",
+)
 """Settings of the pipeline, for commands that read in this process."""
 
 _NO_DEADLINE_S = 86_400.0
@@ -33,14 +42,59 @@ def add_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("recognition")
     group.add_argument("--model", default="", metavar="NAME", help="name or name/version [the default model]")
     group.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.PAGE.value, help="[page]")
-    decoders = {decoder.value.replace("_", "-"): decoder for decoder in Decoder}
-    group.add_argument("--decoder", choices=decoders, default="best-path", help="[best-path]")
+    decoders = [decoder.value.replace("_", "-") for decoder in DecodeMethod]
+    group.add_argument(
+        "--decoder", choices=decoders, help="[best-path; prefix-beam when one of the flags of language needs it]"
+    )
     group.add_argument(
         "--beam-width", type=int, default=_DECODE.beam_width, metavar="N", help=f"[{_DECODE.beam_width}]"
     )
     group.add_argument("--alternatives", type=int, default=0, metavar="N", help="further readings of each line [0]")
+    group.add_argument(
+        "--character-alternatives", type=int, default=0, metavar="N", help="other characters for each [0]"
+    )
     group.add_argument("--characters", action="store_true", help="confidence and position of each character (JSON)")
     group.add_argument("--min-confidence", type=float, default=0.0, metavar="P", help="leave out lines below it [0]")
+    _add_language(parser)
+
+
+def _add_language(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("language", "What is known of the text of every line.")
+    group.add_argument("--pattern", default="", metavar="REGEX", help="what a line must match as a whole")
+    group.add_argument("--whitelist", default="", metavar="CHARACTERS", help="characters that may be read")
+    group.add_argument(
+        "--hot-word",
+        type=_hot_word,
+        action="append",
+        default=[],
+        metavar="TEXT=NATS",
+        dest="hot_words",
+        help="a text that is so much likelier; may be repeated",
+    )
+    group.add_argument("--lexicon", type=_words, default=(), metavar="FILE", help="words of a line, one per row")
+    group.add_argument(
+        "--lexicon-bonus", type=float, metavar="NATS", help="words are so much likelier [there is nothing but words]"
+    )
+    group.add_argument("--language-model", default="", metavar="NAME", help="a model of language_dir")
+
+
+def _hot_word(flag: str) -> tuple[str, float]:
+    text, _, nats = flag.rpartition("=")
+    return text, float(nats)
+
+
+def _words(path: str) -> tuple[str, ...]:
+    try:
+        return tuple(filter(None, Path(path).read_text(encoding="utf-8-sig").splitlines()))
+    except OSError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _method(flags: Namespace) -> DecodeMethod:
+    if flags.decoder:
+        return DecodeMethod(flags.decoder.replace("-", "_"))
+    needs_beam = flags.pattern or flags.hot_words or flags.lexicon or flags.language_model
+    return DecodeMethod.PREFIX_BEAM if needs_beam else DecodeMethod.BEST_PATH
 
 
 def core_options(flags: Namespace) -> RecognizeOptions:
@@ -49,9 +103,18 @@ def core_options(flags: Namespace) -> RecognizeOptions:
         model=flags.model,
         mode=Mode(flags.mode),
         decode=DecodeOptions(
-            decoder=Decoder(flags.decoder.replace("-", "_")),
+            decoder=_method(flags),
             beam_width=flags.beam_width,
             alternatives=flags.alternatives,
+            character_alternatives=flags.character_alternatives,
+            language=LanguageOptions(
+                pattern=flags.pattern,
+                whitelist=flags.whitelist,
+                hot_words=tuple(flags.hot_words),
+                lexicon=flags.lexicon,
+                lexicon_bonus=flags.lexicon_bonus,
+                language_model=flags.language_model,
+            ),
         ),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
@@ -63,9 +126,18 @@ def client_options(flags: Namespace) -> glyphwire.RecognizeOptions:
     return glyphwire.RecognizeOptions(
         model=flags.model,
         mode=glyphwire.Mode(flags.mode),
-        decoder=glyphwire.Decoder(flags.decoder.replace("-", "_")),
+        decoder=glyphwire.Decoder(_method(flags).value),
         beam_width=flags.beam_width,
         alternatives=flags.alternatives,
+        character_alternatives=flags.character_alternatives,
+        language=glyphwire.LanguageOptions(
+            pattern=flags.pattern,
+            whitelist=flags.whitelist,
+            hot_words=dict(flags.hot_words),
+            lexicon=flags.lexicon,
+            lexicon_bonus=flags.lexicon_bonus,
+            language_model=flags.language_model,
+        ),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
     )

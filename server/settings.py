@@ -32,6 +32,9 @@ class Settings(BaseSettings):
 
     listen: str = Field("127.0.0.1:50051", description="address to serve at; port 0 takes a free one")
     models_dir: Path = Field(_CHECKOUT / "models", description="folder of the model bundles")
+    language_dir: Path = Field(
+        _CHECKOUT / "language", description="folder of language models, lexicons and hot words; need not be there"
+    )
     default_model: str = Field("ppocrv2-zh-en", description="model of requests that name none")
     decoder_backend: Literal["compiled", "reference"] = Field("compiled", description="implementation of the decoders")
     max_image_bytes: ByteSize = Field(ByteSize(32 * _MIB), ge=1, description="largest image file or raw image")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from glyphwire import ErrorReason, Frame, OcrError, PixelFormat, RawImage, RecognizeOptions
 
+from ocr_core import types
 from server.errors import QueueFull
 from tests.server.messages import reached, until
 
@@ -30,14 +31,19 @@ async def failure(call) -> OcrError:
 async def test_recognize_returns_dataclasses(client):
     """Everything the server says about an image arrives as frozen dataclasses."""
     options = RecognizeOptions(
-        decoder=glyphwire.Decoder.PREFIX_BEAM, beam_width=5, alternatives=1, include_characters=True
+        decoder=glyphwire.Decoder.PREFIX_BEAM,
+        beam_width=5,
+        alternatives=1,
+        character_alternatives=1,
+        include_characters=True,
     )
     recognition = await client.call("recognize", b"ab\nc", options)
     assert recognition.text == "ab\nc"
     line = recognition.lines[0]
     assert (line.confidence, line.polygon.vertices[0]) == (0.75, glyphwire.Point(1.5, 2.0))
-    assert line.characters[1] == glyphwire.Character("b", 0.5, 1, 1.0, 2.0)
-    assert line.alternatives == (glyphwire.Alternative("ab0", 0.25, -1.5),)
+    rival = glyphwire.CharacterAlternative("?", 0.125)
+    assert line.characters[1] == glyphwire.Character("b", 0.5, 1, 1.0, 2.0, 1, 2, 0.875, (rival,))
+    assert line.alternatives == (glyphwire.Alternative("ab0", 0.25, -1.5, -1.25),)
     assert (recognition.image_width, recognition.image_height) == (100, 50)
     assert (recognition.model_name, recognition.model_version) == ("fake", "1")
     assert recognition.timings.infer_ms == 4.0
@@ -74,6 +80,42 @@ async def test_bad_options_are_the_servers_to_judge(client):
     """An option out of range is refused by the server with the path of its field."""
     error = await failure(client.call("recognize", b"a", RecognizeOptions(beam_width=0)))
     assert (error.reason, error.field) == (ErrorReason.OPTION_INVALID, "options.decode.beam_width")
+
+
+async def test_language_knowledge_is_handed_on(client, running):
+    """Everything that a caller knows of the text reaches the pipeline, and only what is set."""
+    known = glyphwire.LanguageOptions(
+        pattern="a+",
+        whitelist="ab",
+        hot_words={"aa": 2.0},
+        hot_words_name="names",
+        lexicon=["a", "aa"],
+        lexicon_name="words",
+        lexicon_bonus=0.0,
+        lexicon_separators="",
+        language_model="receipts",
+        language_model_weight=0.0,
+        language_model_bonus=0.25,
+    )
+    options = RecognizeOptions(decoder=glyphwire.Decoder.PREFIX_BEAM, prune_cum_prob=0.5, language=known)
+    await client.call("recognize", b"aa", options)
+    await client.call("recognize", b"a")
+    chosen, default = (found.decode for found in running.stages.options)
+    assert chosen.prune_cum_prob == 0.5
+    assert chosen.language == types.LanguageOptions(
+        pattern="a+",
+        whitelist="ab",
+        hot_words=(("aa", 2.0),),
+        hot_words_name="names",
+        lexicon=("a", "aa"),
+        lexicon_name="words",
+        lexicon_bonus=0.0,
+        lexicon_separators="",
+        language_model="receipts",
+        language_model_weight=0.0,
+        language_model_bonus=0.25,
+    )
+    assert default == types.DecodeOptions()
 
 
 async def test_a_batch_has_one_outcome_per_image(client):

@@ -1,5 +1,6 @@
 """The whole product with its real models: server in a process of its own, Python client, our own sample images."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from ocr_core.evaluation import normalise, score_texts
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.pipeline import Pipeline, PipelineConfig
-from ocr_core.types import DecodeOptions, Decoder, Mode, PreprocessOptions, RecognizeOptions
+from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, PreprocessOptions, RecognizeOptions
 
 LINE = glyphwire.RecognizeOptions(mode=glyphwire.Mode.LINE)
 ROOT = Path(__file__).parents[2]
@@ -70,11 +71,11 @@ def test_upside_down_lines_are_turned_when_asked(pipeline: Pipeline) -> None:
 def test_prefix_beam_agrees_with_best_path_on_clean_lines(pipeline: Pipeline) -> None:
     """On a clean line both decoders read the same; the beam has ranked alternatives to offer."""
     image = (DATA / "line_zh.jpg").read_bytes()
-    beam = DecodeOptions(Decoder.PREFIX_BEAM, alternatives=3)
+    beam = DecodeOptions(DecodeMethod.PREFIX_BEAM, alternatives=3)
     (line,) = pipeline.recognize(image, RecognizeOptions(mode=Mode.LINE, decode=beam)).lines
     (plain,) = pipeline.recognize(image, RecognizeOptions(mode=Mode.LINE)).lines
     assert line.text == plain.text
-    scores = [other.log_prob for other in line.alternatives]
+    scores = [other.score for other in line.alternatives]
     assert scores == sorted(scores, reverse=True)
     assert line.text not in {other.text for other in line.alternatives}
 
@@ -88,6 +89,65 @@ def test_characters_lie_in_order_within_the_image(pipeline: Pipeline) -> None:
     borders = [x for character in line.characters for x in (character.x_start, character.x_end)]
     assert borders == sorted(borders)
     assert 0 <= borders[0] < borders[-1] <= recognition.image_width
+
+
+@pytest.mark.parametrize("name", ["line_amount.png", "line_digits.jpg", "line_mixed.jpg"])
+def test_a_pattern_of_digits_reads_digits(pipeline: Pipeline, name: str) -> None:
+    """Whatever else stands in the line, what comes back matches as a whole, and has its digits in their order."""
+    decode = DecodeOptions(DecodeMethod.PREFIX_BEAM, language=LanguageOptions(pattern=r"\d+"))
+    (line,) = pipeline.recognize((DATA / name).read_bytes(), RecognizeOptions(mode=Mode.LINE, decode=decode)).lines
+    assert line.text.isascii()
+    assert line.text.isdigit()
+    assert 0 < line.confidence <= 1
+
+
+def test_a_whitelist_needs_no_beam(pipeline: Pipeline) -> None:
+    """Best path reads the allowed characters alone; on digits that is what it reads anyway."""
+    image = (DATA / "line_digits.jpg").read_bytes()
+    (plain,) = pipeline.recognize(image, RecognizeOptions(mode=Mode.LINE)).lines
+    decode = DecodeOptions(language=LanguageOptions(whitelist="13579"))
+    (line,) = pipeline.recognize(image, RecognizeOptions(mode=Mode.LINE, decode=decode)).lines
+    assert set(line.text) <= set("13579")
+    odd = [character for character in plain.text if character in "13579"]
+    assert len(odd) <= len(line.text)
+
+
+def test_a_line_that_fits_nothing_is_empty(pipeline: Pipeline) -> None:
+    """A pattern longer than the line can be leaves empty text, with confidence 0, instead of an invention."""
+    decode = DecodeOptions(DecodeMethod.PREFIX_BEAM, language=LanguageOptions(pattern="[0-9]{900}"))
+    image = (DATA / "line_digits.jpg").read_bytes()
+    (line,) = pipeline.recognize(image, RecognizeOptions(mode=Mode.LINE, decode=decode)).lines
+    assert (line.text, line.confidence, line.characters) == ("", 0.0, ())
+
+
+def test_characters_are_weighed_against_others(pipeline: Pipeline) -> None:
+    """Each character of a clean line outweighs its alternatives, and all of them together are no more than certain."""
+    decode = DecodeOptions(DecodeMethod.PREFIX_BEAM, character_alternatives=3)
+    options = RecognizeOptions(mode=Mode.LINE, decode=decode, include_characters=True)
+    (line,) = pipeline.recognize((DATA / "line_zh.jpg").read_bytes(), options).lines
+    for character in line.characters:
+        assert len(character.alternatives) <= 3
+        shares = [character.posterior or 0.0, *(other.posterior for other in character.alternatives)]
+        assert shares[0] > 0.5
+        assert sum(shares) <= 1.0001
+        assert character.start_timestep <= character.timestep < character.end_timestep
+
+
+def test_a_bad_pattern_is_the_callers_fault(address: str) -> None:
+    """The server names the field, of a call and of each frame of a stream, and reads the next request."""
+    known = glyphwire.LanguageOptions(pattern="[0-9")
+    options = dataclasses.replace(LINE, decoder=glyphwire.Decoder.PREFIX_BEAM, language=known)
+    image = DATA / "line_digits.jpg"
+    with glyphwire.OcrClient(address) as client:
+        client.wait_ready(60)
+        with pytest.raises(glyphwire.OcrError) as caught:
+            client.recognize(image, options)
+        (result,) = client.stream([image], options)
+        assert client.recognize(image, LINE).lines[0].text
+    assert isinstance(result.outcome, glyphwire.OcrError)
+    for error in (caught.value, result.outcome):
+        assert error.reason is glyphwire.ErrorReason.OPTION_INVALID
+        assert error.field == "options.decode.language.pattern"
 
 
 def test_the_server_reads_the_sample_page(address: str) -> None:

@@ -12,6 +12,7 @@ from ocr_core import errors
 from ocr_core.types import (
     Alternative,
     Character,
+    CharacterAlternative,
     Line,
     LineCrop,
     ModelInfo,
@@ -46,7 +47,7 @@ class FakeStages:
     gate, read_gate: open at first; while they are closed, workers that prepare, or read lines, stop there. Each worker
     that comes to one releases `reached`.
     may_start: set at first; start() waits for it. start_error: what start() raises.
-    prepared: images that prepare got. batches: texts of the batches that read_lines got.
+    prepared, options: images that prepare got, and how to read them. batches: texts of the batches that read_lines got.
     """
 
     gate: threading.Event = field(default_factory=threading.Event)
@@ -54,6 +55,7 @@ class FakeStages:
     reached: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     may_start: threading.Event = field(default_factory=threading.Event)
     prepared: list[bytes] = field(default_factory=list)
+    options: list[RecognizeOptions] = field(default_factory=list)
     batches: list[list[str]] = field(default_factory=list)
     started: bool = False
     closed: bool = False
@@ -78,6 +80,7 @@ class FakeStages:
         """One crop per row, or the error that RAISES has for the image."""
         content = bytes(image.pixels) if isinstance(image, RawImage) else image
         self.prepared.append(content)
+        self.options.append(options)
         self._stop_at(self.gate)
         if content in RAISES:
             raise RAISES[content]
@@ -141,7 +144,11 @@ def _crop(row: bytes) -> LineCrop:
 
 def _line(text: str, crop: LineCrop, options: RecognizeOptions) -> Line:
     letters = text if options.include_characters else ""
-    characters = tuple(Character(letter, 0.5, i, float(i), i + 1.0) for i, letter in enumerate(letters))
-    alternatives = tuple(Alternative(f"{text}{i}", 0.25, -1.5) for i in range(options.decode.alternatives))
+    rivals = tuple(CharacterAlternative("?", 0.125) for _ in range(options.decode.character_alternatives))
+    posterior = 0.875 if rivals else None
+    characters = tuple(
+        Character(letter, 0.5, i, float(i), i + 1.0, i, i + 1, posterior, rivals) for i, letter in enumerate(letters)
+    )
+    alternatives = tuple(Alternative(f"{text}{i}", 0.25, -1.5, -1.25) for i in range(options.decode.alternatives))
     confidence = 0.25 if text.startswith("faint") else 0.75
     return Line(text, confidence, crop.polygon, characters, alternatives)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from ocr_core.errors import ImageUndecodable, OptionInvalid
-from ocr_core.types import DecodeOptions, Decoder, Recognition, RecognizeOptions
+from ocr_core.types import DecodeMethod, DecodeOptions, Recognition, RecognizeOptions
 from server.batcher import Batcher
 from server.errors import DeadlineExpired, Draining, QueueFull
 from server.settings import Settings
@@ -92,7 +92,7 @@ async def test_concurrent_callers_share_a_batch(batcher, stages):
 async def test_options_travel_with_their_line(batcher, stages):
     """Callers that share a batch get what each of them asked for."""
     stages.gate.clear()
-    wide = RecognizeOptions(decode=DecodeOptions(Decoder.PREFIX_BEAM, alternatives=2))
+    wide = RecognizeOptions(decode=DecodeOptions(DecodeMethod.PREFIX_BEAM, alternatives=2))
     tasks = await submitted(batcher, job("a", wide), job("b", RecognizeOptions(include_characters=True)), job("c"))
     stages.gate.set()
     a, b, c = [(await task).lines[0] for task in tasks]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ocr_core.evaluation import LineScore, PageScore
-from ocr_core.types import Decoder
+from ocr_core.types import DecodeMethod
 
 SCORES = [LineScore("lines", 10, 0, 0.5, 0.75, 0.125, 0.0625), PageScore("pages", 2, 30, 0, 0.875, 0.25)]
 
@@ -20,7 +20,7 @@ def scores(monkeypatch, fake_pipeline) -> list:
     def evaluate(recognizer, directory, options, progress):
         assert recognizer.started
         progress("a.png")
-        assert options.decode.decoder is Decoder.PREFIX_BEAM
+        assert options.decode.decoder is DecodeMethod.PREFIX_BEAM
         yield from found
 
     monkeypatch.setattr("ocr_core.evaluation.evaluate", evaluate)

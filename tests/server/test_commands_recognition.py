@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from ocr_core import types
 from ocr_core.errors import BundleInvalid
 
 
@@ -65,6 +66,36 @@ async def test_options_are_handed_on(glyphwire_command, running, fake_pipeline, 
     assert [line["text"] for line in found["lines"]] == ["ab"]
     assert [character["text"] for character in found["lines"][0]["characters"]] == ["a", "b"]
     assert len(found["lines"][0]["alternatives"]) == 2
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_what_is_known_of_the_text_is_handed_on(glyphwire_command, running, fake_pipeline, folder, remote):
+    """The flags of language reach the pipeline and choose the decoder that can heed them."""
+    (folder / "words.txt").write_text("ab\n\na b\n", encoding="utf-8")
+    flags = ["--pattern", "[ab ]+", "--whitelist", "ab ", "--hot-word", "a=b=2.5", "--hot-word", "c=-1"]
+    flags += ["--lexicon", folder / "words.txt", "--lexicon-bonus", 1.5, "--language-model", "receipts"]
+    server = ["--server", running.target] if remote else []
+    assert (await glyphwire_command("recognize", *server, *flags, folder / "a.jpg"))[0] == 0
+    (options,) = (running.stages if remote else fake_pipeline).options
+    assert options.decode == types.DecodeOptions(
+        decoder=types.DecodeMethod.PREFIX_BEAM,
+        language=types.LanguageOptions(
+            pattern="[ab ]+",
+            whitelist="ab ",
+            hot_words=(("a=b", 2.5), ("c", -1.0)),
+            lexicon=("ab", "a b"),
+            lexicon_bonus=1.5,
+            language_model="receipts",
+        ),
+    )
+
+
+@pytest.mark.parametrize("flags", [["--hot-word", "ab"], ["--lexicon", "nowhere.txt"]])
+async def test_bad_words_are_named(glyphwire_command, folder, flags, capsys):
+    """A hot word without a weight and a file that is not there end the command with the flag's name."""
+    with pytest.raises(SystemExit):
+        await glyphwire_command("recognize", *flags, folder / "a.jpg")
+    assert f"argument {flags[0]}: " in capsys.readouterr().err
 
 
 async def test_timings_go_to_standard_error(glyphwire_command, fake_pipeline, folder):

@@ -25,7 +25,7 @@ def test_unset_options_get_the_defaults_of_the_contract():
     expected = types.RecognizeOptions()
     assert convert.options(ocr_pb2.RecognizeOptions()) == expected
     assert convert.job(request("a")).options == expected
-    assert (expected.mode, expected.decode.decoder) == (types.Mode.PAGE, types.Decoder.BEST_PATH)
+    assert (expected.mode, expected.decode.decoder) == (types.Mode.PAGE, types.DecodeMethod.BEST_PATH)
     assert (expected.decode.beam_width, expected.decode.prune_top_k, expected.decode.prune_min_prob) == (10, 40, 0.001)
     assert (expected.preprocess.apply_exif_orientation, expected.preprocess.rotate_vertical) == (True, True)
     assert (expected.preprocess.classify_orientation, expected.preprocess.detector_max_side) == (None, 1280)
@@ -37,7 +37,26 @@ def test_every_option_is_taken_over():
         model="m/1",
         mode=ocr_pb2.MODE_LINE,
         decode=ocr_pb2.DecodeOptions(
-            decoder=ocr_pb2.DECODER_PREFIX_BEAM, beam_width=20, prune_top_k=30, prune_min_prob=0, alternatives=4
+            decoder=ocr_pb2.DECODER_PREFIX_BEAM,
+            beam_width=20,
+            prune_top_k=30,
+            prune_min_prob=0,
+            alternatives=4,
+            prune_cum_prob=0.75,
+            character_alternatives=3,
+            language=ocr_pb2.LanguageOptions(
+                pattern="a+",
+                whitelist="ab",
+                hot_words=[ocr_pb2.HotWord(text="aa", weight=2.5)],
+                hot_words_name="names",
+                lexicon=["a", "aa"],
+                lexicon_name="words",
+                lexicon_bonus=0,
+                lexicon_separators="",
+                language_model="receipts",
+                language_model_weight=0,
+                language_model_bonus=0.25,
+            ),
         ),
         preprocess=ocr_pb2.PreprocessOptions(
             apply_exif_orientation=False, rotate_vertical=False, classify_orientation=False, detector_max_side=640
@@ -48,7 +67,18 @@ def test_every_option_is_taken_over():
     assert convert.options(message) == types.RecognizeOptions(
         model="m/1",
         mode=types.Mode.LINE,
-        decode=types.DecodeOptions(types.Decoder.PREFIX_BEAM, 20, 30, 0.0, 4),
+        decode=types.DecodeOptions(
+            types.DecodeMethod.PREFIX_BEAM,
+            20,
+            30,
+            0.0,
+            4,
+            0.75,
+            3,
+            types.LanguageOptions(
+                "a+", "ab", (("aa", 2.5),), "names", ("a", "aa"), "words", 0.0, "", "receipts", 0.0, 0.25
+            ),
+        ),
         preprocess=types.PreprocessOptions(False, False, False, 640),
         include_characters=True,
         min_confidence=0.5,
@@ -75,6 +105,40 @@ BEAM = ocr_pb2.DECODER_PREFIX_BEAM
         ({"decode": {"alternatives": -1}}, "options.decode.alternatives"),
         ({"decode": {"decoder": BEAM, "alternatives": 33}}, "options.decode.alternatives"),
         ({"decode": {"decoder": BEAM, "beam_width": 3, "alternatives": 3}}, "options.decode.alternatives"),
+        ({"decode": {"decoder": BEAM, "prune_cum_prob": 0.0}}, "options.decode.prune_cum_prob"),
+        ({"decode": {"decoder": BEAM, "prune_cum_prob": 1.5}}, "options.decode.prune_cum_prob"),
+        ({"decode": {"character_alternatives": 1}}, "options.decode.character_alternatives"),
+        ({"decode": {"decoder": BEAM, "character_alternatives": 17}}, "options.decode.character_alternatives"),
+        *[
+            ({"decode": {"language": {field: value}}}, f"options.decode.language.{field}")
+            for field, value in (
+                ("pattern", "a"),
+                ("hot_words", [{"text": "a", "weight": 1.0}]),
+                ("hot_words_name", "a"),
+                ("lexicon", ["a"]),
+                ("lexicon_name", "a"),
+                ("language_model", "a"),
+            )
+        ],
+        *[
+            ({"decode": {"decoder": BEAM, "language": {field: value}}}, f"options.decode.language.{field}")
+            for field, value in (
+                ("pattern", "a" * 1001),
+                ("whitelist", "a" * 8193),
+                ("hot_words", [{"text": "a"}] * 1001),
+                ("hot_words", [{"text": ""}]),
+                ("hot_words", [{"text": "a" * 65}]),
+                ("hot_words", [{"text": "a", "weight": 20.5}]),
+                ("hot_words", [{"text": "a", "weight": math.nan}]),
+                ("lexicon", ["a"] * 10_001),
+                ("lexicon", ["a", ""]),
+                ("lexicon_bonus", -20.5),
+                ("lexicon_bonus", math.nan),
+                ("lexicon_separators", " " * 65),
+                ("language_model_weight", 10.5),
+                ("language_model_bonus", math.nan),
+            )
+        ],
         ({"preprocess": {"detector_max_side": 319}}, "options.preprocess.detector_max_side"),
         ({"preprocess": {"detector_max_side": 2561}}, "options.preprocess.detector_max_side"),
     ],
@@ -152,15 +216,20 @@ def test_no_field_of_a_recognition_is_forgotten():
         text="a",
         confidence=0.5,
         polygon=types.Polygon((types.Point(1.0, 2.0),)),
-        characters=(types.Character("a", 0.5, 3, 1.0, 2.0),),
-        alternatives=(types.Alternative("b", 0.25, -1.0),),
+        characters=(
+            types.Character("a", 0.5, 3, 1.0, 2.0, 2, 5, 0.75, (types.CharacterAlternative("o", 0.125),)),
+            types.Character("b", 0.5, 7, 2.0, 3.0, 6, 8),
+        ),
+        alternatives=(types.Alternative("b", 0.25, -1.0, -0.5),),
     )
     timings = types.Timings(1, 2, 3, 4, 5, 6, 7, 8)
     message = convert.recognition_message(types.Recognition((line,), 10, 20, "m", "1", timings))
     assert filled(message) == []
     assert message.timings.queue_ms == 1
     assert message.timings.total_ms == 8
-    assert message.lines[0].characters[0].timestep == 3
+    weighed, plain = message.lines[0].characters
+    assert (weighed.timestep, weighed.start_timestep, weighed.end_timestep) == (3, 2, 5)
+    assert not plain.HasField("posterior")
 
 
 def test_no_field_of_a_model_is_forgotten():

@@ -12,7 +12,7 @@ from glyphwire.v1 import ocr_pb2
 
 import ocr_core.errors
 import server.errors
-from ocr_core.errors import ModelFailed, OcrError, SetupError
+from ocr_core.errors import LanguageInvalid, ModelFailed, OcrError, SetupError
 from server.errors import FAULTS, fault_of, is_our_fault
 from tests.server.messages import example_error
 
@@ -28,7 +28,9 @@ def leaves() -> list[type[OcrError]]:
 
 def test_every_error_of_a_request_is_in_the_table():
     """Each leaf of the error tree is in the table, but for our faults and the operator's, which no caller is told."""
-    assert {kind for kind in leaves() if not issubclass(kind, SetupError | ModelFailed)} == set(FAULTS)
+    assert {kind for kind in leaves() if not issubclass(kind, SetupError | ModelFailed | LanguageInvalid)} == set(
+        FAULTS
+    )
 
 
 def test_every_reason_is_used_once():
@@ -58,7 +60,14 @@ def test_faults_say_what_helps(kind):
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError("secret"), SetupError("secret"), ModelFailed("secret"), OcrError("secret")]
+    "error",
+    [
+        ZeroDivisionError("secret"),
+        SetupError("secret"),
+        ModelFailed("secret"),
+        LanguageInvalid("secret"),
+        OcrError("secret"),
+    ],
 )
 def test_anything_else_is_our_fault(error):
     """Unexpected errors are INTERNAL and their text is not shown."""

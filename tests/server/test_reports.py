@@ -28,7 +28,7 @@ def test_text_is_the_lines_alone():
 
 def test_text_shows_alternatives_below_their_line():
     """Alternatives follow their line, indented, with their log probability."""
-    line = replace(LINES[1], alternatives=(Alternative("sec0nd", 0.4, -1.5),))
+    line = replace(LINES[1], alternatives=(Alternative("sec0nd", 0.4, -1.5, -1.4),))
     assert rows("text", replace(RECOGNITION, lines=(line,))) == ["second", "\t-1.50\tsec0nd"]
 
 

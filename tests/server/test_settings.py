@@ -13,6 +13,7 @@ from server.settings import Settings, add_flags, load_settings
 OTHER_VALUES = {
     "listen": "0.0.0.0:1",
     "models_dir": "/elsewhere",
+    "language_dir": "/elsewhere",
     "default_model": "other/2",
     "decoder_backend": "reference",
     "max_image_bytes": "1MiB",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import timestamp_pb2
 
-from glyphwire.types import Decoder, Frame, Mode, PixelFormat, RawImage, RecognizeOptions
+from glyphwire.types import Decoder, Frame, LanguageOptions, Mode, PixelFormat, RawImage, RecognizeOptions
 from glyphwire.v1 import ocr_pb2
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
             prune_top_k=options.prune_top_k,
             prune_min_prob=options.prune_min_prob,
             alternatives=options.alternatives,
+            prune_cum_prob=options.prune_cum_prob,
+            character_alternatives=options.character_alternatives,
+            language=_language_message(options.language),
         ),
         preprocess=ocr_pb2.PreprocessOptions(
             apply_exif_orientation=options.apply_exif_orientation,
@@ -87,6 +90,22 @@ def options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
         ),
         include_characters=options.include_characters,
         min_confidence=options.min_confidence,
+    )
+
+
+def _language_message(options: LanguageOptions) -> ocr_pb2.LanguageOptions:
+    return ocr_pb2.LanguageOptions(
+        pattern=options.pattern,
+        whitelist=options.whitelist,
+        hot_words=[ocr_pb2.HotWord(text=text, weight=weight) for text, weight in options.hot_words.items()],
+        hot_words_name=options.hot_words_name,
+        lexicon=options.lexicon,
+        lexicon_name=options.lexicon_name,
+        lexicon_bonus=options.lexicon_bonus,
+        lexicon_separators=options.lexicon_separators,
+        language_model=options.language_model,
+        language_model_weight=options.language_model_weight,
+        language_model_bonus=options.language_model_bonus,
     )
 
 

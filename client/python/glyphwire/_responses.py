@@ -9,6 +9,7 @@ from glyphwire.errors import OcrError
 from glyphwire.types import (
     Alternative,
     Character,
+    CharacterAlternative,
     FrameResult,
     Line,
     Model,
@@ -73,7 +74,9 @@ def _line(line: ocr_pb2.Line) -> Line:
         confidence=line.confidence,
         polygon=Polygon(tuple(Point(vertex.x, vertex.y) for vertex in line.polygon.vertices)),
         characters=tuple(_character(character) for character in line.characters),
-        alternatives=tuple(Alternative(other.text, other.confidence, other.log_prob) for other in line.alternatives),
+        alternatives=tuple(
+            Alternative(other.text, other.confidence, other.log_prob, other.score) for other in line.alternatives
+        ),
     )
 
 
@@ -84,6 +87,10 @@ def _character(character: ocr_pb2.Character) -> Character:
         timestep=character.timestep,
         x_start=character.x_start,
         x_end=character.x_end,
+        start_timestep=character.start_timestep,
+        end_timestep=character.end_timestep,
+        posterior=character.posterior if character.HasField("posterior") else None,
+        alternatives=tuple(CharacterAlternative(other.text, other.posterior) for other in character.alternatives),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from glyphwire.errors import OcrError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
     from typing_extensions import Buffer
@@ -80,11 +81,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class LanguageOptions:
+    """What is known of the text; all of it holds at once. All but the whitelist needs Decoder.PREFIX_BEAM.
+
+    pattern: regular expression that a line must match as a whole.
+    whitelist: characters that may be read.
+    hot_words: texts and by how many nats they are likelier (or less likely) than elsewhere.
+    lexicon: words that a line consists of, with lexicon_separators (default: spaces) between them; with lexicon_bonus
+    words that are so many nats likelier than other text.
+    hot_words_name, lexicon_name, language_model: what the server has under that name.
+    """
+
+    pattern: str = ""
+    whitelist: str = ""
+    hot_words: Mapping[str, float] = field(default_factory=dict)
+    hot_words_name: str = ""
+    lexicon: Sequence[str] = ()
+    lexicon_name: str = ""
+    lexicon_bonus: float | None = None
+    lexicon_separators: str | None = None
+    language_model: str = ""
+    language_model_weight: float | None = None
+    language_model_bonus: float = 0.0
+
+
+@dataclass(frozen=True)
 class RecognizeOptions:
     """How to read an image. None leaves the choice to the server; ocr.proto gives ranges and defaults.
 
     model: name or "name/version", empty for the server's default.
-    beam_width, prune_top_k, prune_min_prob, alternatives: for Decoder.PREFIX_BEAM.
+    beam_width, prune_top_k, prune_min_prob, prune_cum_prob, alternatives, character_alternatives: for
+    Decoder.PREFIX_BEAM.
+    language: what is known of the text.
     include_characters: adds Line.characters.
     min_confidence: lines with less are left out.
     """
@@ -102,6 +130,9 @@ class RecognizeOptions:
     detector_max_side: int | None = None
     include_characters: bool = False
     min_confidence: float = 0.0
+    prune_cum_prob: float | None = None
+    character_alternatives: int = 0
+    language: LanguageOptions = field(default_factory=LanguageOptions)
 
 
 @dataclass(frozen=True)
@@ -120,23 +151,40 @@ class Polygon:
 
 
 @dataclass(frozen=True)
+class CharacterAlternative:
+    """Another character in the place of one. posterior: as Character.posterior."""
+
+    text: str
+    posterior: float
+
+
+@dataclass(frozen=True)
 class Character:
-    """One emitted element. x_start, x_end: source pixels along the polygon's first edge."""
+    """One emitted element. x_start, x_end: source pixels along the polygon's first edge.
+
+    start_timestep, end_timestep: first of the timesteps that emit it, and one past the last. posterior: its share among
+    itself, its alternatives and no character at all; None where none were asked for.
+    """
 
     text: str
     confidence: float
     timestep: int
     x_start: float
     x_end: float
+    start_timestep: int
+    end_timestep: int
+    posterior: float | None = None
+    alternatives: tuple[CharacterAlternative, ...] = ()
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another reading of a line. log_prob: for ranking only."""
+    """Another reading of a line. score: by what readings are ranked, log_prob and what is known of the text."""
 
     text: str
     confidence: float
     log_prob: float
+    score: float
 
 
 @dataclass(frozen=True)

@@ -708,12 +708,14 @@ class LanguageOptions(google.protobuf.message.Message):
     LEXICON_FIELD_NUMBER: builtins.int
     LEXICON_NAME_FIELD_NUMBER: builtins.int
     LEXICON_BONUS_FIELD_NUMBER: builtins.int
+    LEXICON_SEPARATORS_FIELD_NUMBER: builtins.int
     LANGUAGE_MODEL_FIELD_NUMBER: builtins.int
     LANGUAGE_MODEL_WEIGHT_FIELD_NUMBER: builtins.int
     LANGUAGE_MODEL_BONUS_FIELD_NUMBER: builtins.int
     pattern: builtins.str
-    """Regular expression that a line must match as a whole, for example "[A-Z]{2}-[0-9]{4}"; at most 256 characters. A line in
-    which nothing likely fits has empty text. Default: any text.
+    """Regular expression that a line must match as a whole, for example "[A-Z]{2}-[0-9]{4}"; at most 1000 characters. It has
+    characters, ., classes, \\d \\w \\s (ASCII), groups, | and the quantifiers ? * + {m,n}. A line in which nothing likely
+    fits has empty text. Default: any text.
     """
     whitelist: builtins.str
     """Characters that may be read, in any order; at most 8192. Default: all that the model knows."""
@@ -725,6 +727,8 @@ class LanguageOptions(google.protobuf.message.Message):
     """Nats by which a word of the lexicon is likelier than other text. Range [-20, 20]. Default: not set, which allows no
     text but words of the lexicon.
     """
+    lexicon_separators: builtins.str
+    """Characters that stand between words; at most 64. Default: a space. Empty: words follow each other directly."""
     language_model: builtins.str
     """Name of a language model that the server has. Default: none."""
     language_model_weight: builtins.float
@@ -739,7 +743,9 @@ class LanguageOptions(google.protobuf.message.Message):
 
     @property
     def lexicon(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Words that a line consists of; at most 10000, each of 1 to 64 characters."""
+        """Words that a line consists of, with separators between them; at most 10000, each of 1 to 64 characters. Words that
+        the model cannot spell are left out.
+        """
 
     def __init__(
         self,
@@ -751,22 +757,27 @@ class LanguageOptions(google.protobuf.message.Message):
         lexicon: collections.abc.Iterable[builtins.str] | None = ...,
         lexicon_name: builtins.str = ...,
         lexicon_bonus: builtins.float | None = ...,
+        lexicon_separators: builtins.str | None = ...,
         language_model: builtins.str = ...,
         language_model_weight: builtins.float | None = ...,
         language_model_bonus: builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight", "_lexicon_bonus", b"_lexicon_bonus", "language_model_weight", b"language_model_weight", "lexicon_bonus", b"lexicon_bonus"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight", "_lexicon_bonus", b"_lexicon_bonus", "_lexicon_separators", b"_lexicon_separators", "language_model_weight", b"language_model_weight", "lexicon_bonus", b"lexicon_bonus", "lexicon_separators", b"lexicon_separators"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight", "_lexicon_bonus", b"_lexicon_bonus", "hot_words", b"hot_words", "hot_words_name", b"hot_words_name", "language_model", b"language_model", "language_model_bonus", b"language_model_bonus", "language_model_weight", b"language_model_weight", "lexicon", b"lexicon", "lexicon_bonus", b"lexicon_bonus", "lexicon_name", b"lexicon_name", "pattern", b"pattern", "whitelist", b"whitelist"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight", "_lexicon_bonus", b"_lexicon_bonus", "_lexicon_separators", b"_lexicon_separators", "hot_words", b"hot_words", "hot_words_name", b"hot_words_name", "language_model", b"language_model", "language_model_bonus", b"language_model_bonus", "language_model_weight", b"language_model_weight", "lexicon", b"lexicon", "lexicon_bonus", b"lexicon_bonus", "lexicon_name", b"lexicon_name", "lexicon_separators", b"lexicon_separators", "pattern", b"pattern", "whitelist", b"whitelist"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__language_model_weight: typing_extensions.TypeAlias = typing.Literal["language_model_weight"]
     _WhichOneofArgType__language_model_weight: typing_extensions.TypeAlias = typing.Literal["_language_model_weight", b"_language_model_weight"]
     _WhichOneofReturnType__lexicon_bonus: typing_extensions.TypeAlias = typing.Literal["lexicon_bonus"]
     _WhichOneofArgType__lexicon_bonus: typing_extensions.TypeAlias = typing.Literal["_lexicon_bonus", b"_lexicon_bonus"]
+    _WhichOneofReturnType__lexicon_separators: typing_extensions.TypeAlias = typing.Literal["lexicon_separators"]
+    _WhichOneofArgType__lexicon_separators: typing_extensions.TypeAlias = typing.Literal["_lexicon_separators", b"_lexicon_separators"]
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__language_model_weight) -> _WhichOneofReturnType__language_model_weight | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lexicon_bonus) -> _WhichOneofReturnType__lexicon_bonus | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lexicon_separators) -> _WhichOneofReturnType__lexicon_separators | None: ...
 
 Global___LanguageOptions: typing_extensions.TypeAlias = LanguageOptions
 
