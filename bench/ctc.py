@@ -9,9 +9,12 @@
 - memory: greatest memory of one call by timesteps and width, and what 10,000 calls leave behind;
 - pipeline: decoding's share of the time that reading a line takes.
 
-C: classes, T: timesteps. Times are medians over rounds in which all that is compared takes turns. Compare within a run
-only: other work on the machine moves all figures. Peers are those of the extra `peers`, and pyctcdecode, which asks for
-an older NumPy but works with ours: pip install --no-deps pyctcdecode==0.5.0
+C: classes, T: timesteps. Times are medians over rounds in which all that is compared takes turns. They are processor
+time, as long calls of a busy machine would wait for others more often than short ones; threads and pipeline tell time
+by the wall. Compare within a run only: other work moves all figures.
+
+Peers are those of the extra `peers`, and pyctcdecode, which asks for an older NumPy but works with ours:
+pip install --no-deps pyctcdecode==0.5.0
 
 Run: python -m bench.ctc [--inputs FILE.npz] [--only SECTION ...] [--seconds 0.3]
 """
@@ -19,6 +22,7 @@ Run: python -m bench.ctc [--inputs FILE.npz] [--only SECTION ...] [--seconds 0.3
 from __future__ import annotations
 
 import ctypes
+import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -200,7 +204,7 @@ def peers(context: Context) -> Table:
 def _peer_rows(what: Sequence[object], decoders: Iterable[Peer], batch: Sequence[InputLine], seconds: float) -> Table:
     """One row per decoder; a slow one is timed once, on one line, and its readings are not looked at."""
     prepared = {peer: [peer.prepare(line.probs) for line in batch] for peer in decoders}
-    first = {peer: timed(partial(peer.run, matrices[0]), 1) for peer, matrices in prepared.items()}
+    first = {peer: timed(partial(peer.run, matrices[0])) for peer, matrices in prepared.items()}
     calls = {
         peer: partial(_each, peer.run, matrices) for peer, matrices in prepared.items() if first[peer] < _SLOW_LINE_S
     }
@@ -235,29 +239,30 @@ def threads(context: Context) -> Table:
         for width in (0, 10):
             method = partial(decoder.beam, width=width) if width else decoder.best_path
             calls = {count: partial(method, batch, threads=count) for count in (1, 2)}
-            one, two = (len(batch) / each for each in interleaved(calls, 3 * context.seconds).values())
+            taken = interleaved(calls, 3 * context.seconds, time.perf_counter)
+            one, two = len(batch) / taken[1], len(batch) / taken[2]
             yield classes, times, _decoder_name(width), f"{one:.0f}", f"{two:.0f}", f"{two / one:.2f}"
 
 
 def memory(context: Context) -> Table:
     """Each peak is measured in a fresh process, for flat lines of 97 classes."""
-    yield "T", "beam", "peak of a call, kB", "bytes per timestep and prefix"
+    yield "T", "beam", "peak of a call, kB", "without alignment, kB", "bytes per timestep and prefix"
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as fresh:
         for times in (160, 640, 2560):
             for width in (10, 100, 250):
-                peak = fresh.submit(_peak_bytes, times, width).result()
-                yield times, width, f"{peak / 1e3:.0f}", f"{peak / (times * width):.0f}"
+                peak, bare = (fresh.submit(_peak_bytes, times, width, align).result() for align in (True, False))
+                yield times, width, f"{peak / 1e3:.0f}", f"{bare / 1e3:.0f}", f"{bare / (times * width):.0f}"
     before, after = _resident_around(10_000, [line.probs for line in context.sets["en80"]])
-    yield "10,000 calls", 10, f"{(after - before) / 1e3:+.0f} left behind", ""
+    yield "10,000 calls", 10, f"{(after - before) / 1e3:+.0f} left behind", "", ""
 
 
-def _peak_bytes(times: int, width: int) -> int:
+def _peak_bytes(times: int, width: int, align: bool) -> int:
     probs = flat(times, 97, _SEED)
     _decode(probs[:2], width)
     ctypes.CDLL(None).malloc_trim(0)  # else the call would first use up what imports have freed
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
     before = _status_bytes("VmRSS")
-    _decode(probs, width)
+    _decode(probs, width, extras=align)
     return _status_bytes("VmHWM") - before
 
 

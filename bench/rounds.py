@@ -19,23 +19,28 @@ _SAMPLE_S = 1e-3
 
 _LEAST_ROUNDS = 3
 
+Clock = Callable[[], float]
+"""time.process_time does not count when other programs run, time.perf_counter does."""
 
-def interleaved(calls: Mapping[Key, Callable[[], object]], seconds: float) -> dict[Key, float]:
+
+def interleaved(
+    calls: Mapping[Key, Callable[[], object]], seconds: float, clock: Clock = time.process_time
+) -> dict[Key, float]:
     """Median seconds of each call. They take turns until each has had `seconds`, the slow ones a few rounds."""
-    repeats = {key: max(1, int(_SAMPLE_S / max(timed(call, 2), 1e-9))) for key, call in calls.items()}
+    repeats = {key: max(1, int(_SAMPLE_S / max(timed(call, 2, clock), 1e-9))) for key, call in calls.items()}
     samples: dict[Key, list[float]] = {key: [] for key in calls}
     while waiting := [key for key in calls if not _is_done(samples[key], repeats[key], seconds)]:
         for key in waiting:
-            samples[key].append(timed(calls[key], repeats[key]))
+            samples[key].append(timed(calls[key], repeats[key], clock))
     return {key: median(taken) for key, taken in samples.items()}
 
 
-def timed(call: Callable[[], object], repeats: int) -> float:
+def timed(call: Callable[[], object], repeats: int = 1, clock: Clock = time.process_time) -> float:
     """Mean seconds of a call."""
-    started = time.perf_counter()
+    started = clock()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - started) / repeats
+    return (clock() - started) / repeats
 
 
 def _is_done(samples: Sequence[float], repeats: int, seconds: float) -> bool:
