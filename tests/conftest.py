@@ -1,6 +1,10 @@
 """Fixtures for more than one folder of tests."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", params=["compiled", "reference"])
