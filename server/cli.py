@@ -11,7 +11,14 @@ from collections.abc import Sequence
 import glyphwire
 
 from ocr_core.errors import ModelNotFound, OcrError, SetupError
-from server import commands_demo, commands_evaluation, commands_models, commands_recognition, commands_stream
+from server import (
+    commands_demo,
+    commands_evaluation,
+    commands_lm,
+    commands_models,
+    commands_recognition,
+    commands_stream,
+)
 from server.logs import configure_logs
 from server.settings import add_flags, load_settings
 
@@ -60,6 +67,7 @@ def _parser() -> ArgumentParser:
         ("recognize", "read image files", commands_recognition.add_arguments),
         ("stream", "send frames to a server", commands_stream.add_arguments),
         ("models", "list or set up models", commands_models.add_arguments),
+        ("lm", "make and try models of the language", commands_lm.add_arguments),
         ("eval", "score labelled images", commands_evaluation.add_arguments),
         ("demo", "start a server, read a sample page, stop it", commands_demo.add_arguments),
     ):

@@ -7,7 +7,9 @@ import pytest
 from server import cli
 
 
-@pytest.mark.parametrize("command", ["", "serve", "recognize", "stream", "models", "models setup", "eval", "demo"])
+@pytest.mark.parametrize(
+    "command", ["", "serve", "recognize", "stream", "models", "models setup", "lm", "lm build", "eval", "demo"]
+)
 def test_every_command_explains_itself(command, capsys):
     """--help of every command names its arguments."""
     with pytest.raises(SystemExit) as caught:
