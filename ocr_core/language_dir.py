@@ -30,9 +30,10 @@ class _Read:
 class LanguageDir:
     """A folder of language models, lexicons and hot words. May be shared by threads.
 
-    models/NAME.arpa: an n-gram model. lexicons/NAME.txt: a word per row. hot_words/NAME.txt: a text per row, a tab and
-    its weight in nats. All UTF-8. A file is read when it is asked for, and again when it has changed. That is looked up
-    no oftener than every recheck_s seconds; replace it by renaming, so that it is never seen half written.
+    models/NAME.lm: an n-gram model in any format that CharacterModel.load reads. lexicons/NAME.txt: a word per row.
+    hot_words/NAME.txt: a text per row, a tab and its weight in nats. Both in UTF-8. A file is read when it is asked
+    for, and again when it has changed. That is looked up no oftener than every recheck_s seconds; replace it by
+    renaming, so that it is never seen half written.
 
     Methods raise OptionInvalid when there is no file of that name, and LanguageInvalid when it cannot be understood.
     They return the same object as long as the file stays the same.
@@ -46,7 +47,7 @@ class LanguageDir:
 
     def language_model(self, name: str) -> CharacterModel:
         """The model of that name."""
-        return self._current("language_model", f"models/{name}.arpa", name, CharacterModel.load)
+        return self._current("language_model", f"models/{name}.lm", name, CharacterModel.load)
 
     def lexicon(self, name: str) -> tuple[str, ...]:
         """Words of that list."""

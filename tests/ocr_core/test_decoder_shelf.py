@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from ocr_core.decode import Decoder
 from ocr_core.decoder_shelf import DecoderShelf
 from ocr_core.errors import OptionInvalid
 from ocr_core.language_dir import LanguageDir
+from ocr_core.ngram import CharacterModel
 from ocr_core.types import LanguageOptions
 from tests.ocr_core.test_language_dir import write
 
@@ -18,9 +21,12 @@ CHARSET = Charset(tuple("0123456789ab "), blank_index=0)
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with the lexicon "words"."""
-    (tmp_path / "lexicons").mkdir()
+    """A folder with the lexicon "words", the hot words "hot" and the language model "twos"."""
+    for name in ("lexicons", "hot_words", "models"):
+        (tmp_path / name).mkdir()
     write(tmp_path / "lexicons" / "words.txt", "1\n")
+    write(tmp_path / "hot_words" / "hot.txt", "2\t1\na\t9\n")
+    CharacterModel.train(["2", "22", "2"], order=2, min_count=1).save(tmp_path / "models" / "twos.lm")
     return tmp_path
 
 
@@ -47,6 +53,11 @@ def read(decoder):
         (LanguageOptions(hot_words=(("2", 1.0),)), "2"),
         (LanguageOptions(lexicon=("2", "22")), "2"),
         (LanguageOptions(lexicon=("a",), lexicon_bonus=2.0), "a"),
+        (LanguageOptions(hot_words_name="hot"), "a"),
+        (LanguageOptions(hot_words_name="hot", hot_words=(("a", 0.0),)), "2"),
+        (LanguageOptions(language_model="twos"), "2"),
+        (LanguageOptions(language_model="twos", language_model_weight=0.0), "1"),
+        (LanguageOptions(language_model="twos", whitelist="1a"), "1"),
         (LanguageOptions(lexicon_name="words", lexicon=("2",)), "1"),
         (LanguageOptions(lexicon_name="words", lexicon=("2",), hot_words=(("2", 1.0), ("a", 9.0))), "2"),
     ],
@@ -64,6 +75,20 @@ def test_decoders_are_kept_while_they_are_used(shelf):
     shelf.find(three)
     assert shelf.find(one) is kept
     assert shelf.find(two) is not dropped
+
+
+def test_a_language_model_is_shared(shelf):
+    """Requests that differ in anything else have the same compiled model, not one each."""
+    one, two = (shelf.find(LanguageOptions(language_model="twos", whitelist=letter)) for letter in "12")
+    assert one.lm is two.lm is shelf.find(LanguageOptions(language_model="twos")).lm
+
+
+def test_threads_that_ask_at_once_get_the_same(shelf):
+    """Of several threads that need a decoder which is not there, one makes it for all."""
+    options = LanguageOptions(pattern="[0-9]{1,50}")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: shelf.find(options), range(8)))
+    assert all(decoder is found[0] for decoder in found)
 
 
 def test_words_change_while_the_server_runs(shelf, folder):
