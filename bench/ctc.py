@@ -67,7 +67,6 @@ from ocr_core.bundle import Kind, Registry
 from ocr_core.decode import Decoder
 from ocr_core.engine import Engine
 from ocr_core.scores import Batch
-from ocr_core.scores import Kind as ScoreKind
 from ocr_core.types import DecodeMethod, DecodeOptions, Mode, Probs, RecognizeOptions
 from server.app import build_pipeline
 from server.readers import LOCAL_SETTINGS
@@ -153,12 +152,12 @@ def kinds(context: Context) -> Table:
     for name in ("en80", "zh80"):
         probs = [line.probs for line in context.sets[name]] * 8
         log_probs = [np.log(np.maximum(matrix, 1e-30)) for matrix in probs]
-        values: dict[ScoreKind, list[Probs]] = {
+        values: dict[str, list[Probs]] = {
             "probs": probs,
             "log_probs": log_probs,
             "logits": [matrix + np.float32(3) for matrix in log_probs],
         }
-        batches: dict[tuple[ScoreKind, str], Batch] = {}
+        batches: dict[tuple[str, str], Batch] = {}
         for kind, batch in values.items():
             batches[kind, "float32"] = batch
             batches[kind, "float16"] = [matrix.astype(np.float16) for matrix in batch]
@@ -316,7 +315,7 @@ _SECTIONS: dict[str, Callable[[Context], Table]] = {
 
 
 def _decode(
-    x: Batch, width: int, *, extras: bool = True, kind: ScoreKind = "probs", pruning: Pruning = "default"
+    x: Batch, width: int, *, extras: bool = True, kind: str = "probs", pruning: Pruning = "default"
 ) -> Readings:
     """width: of the beam, 0 for best path. extras: alignment and confidences."""
     if not width:
