@@ -170,29 +170,29 @@ def _select(
 def _follow(arcs: Automaton, keys: Int64, width: int, path: Sequence[int]) -> tuple[Int64, Int64, Float64]:
     """Arcs of the first symbol that the rest of the path can be read behind, where that leads, and the weight."""
     first = np.flatnonzero(arcs.arc_symbols == path[0]) if path[0] >= 0 else np.empty(0, np.int64)
-    targets, weights = arcs.arc_states[first].astype(np.int64), arcs.arc_weights[first].copy()
+    targets, log_weights = arcs.arc_states[first].astype(np.int64), np.log(arcs.arc_weights[first])
     for symbol in path[1:]:
         targets, steps = _step(arcs, keys, width, targets, symbol)
-        weights *= steps
+        log_weights += steps
     alive = targets >= 0
-    return first[alive], targets[alive], np.clip(weights[alive], np.exp(-_MAX_LOG_WEIGHT), np.exp(_MAX_LOG_WEIGHT))
+    return first[alive], targets[alive], _exp(log_weights[alive])
 
 
 def _step(arcs: Automaton, keys: Int64, width: int, states: Int64, symbol: int) -> tuple[Int64, Float64]:
-    """One symbol from each state: where it leads, -1 for nowhere, and the weight. keys: owner * width + symbol."""
-    states, targets, weights = states.copy(), np.full(len(states), -1), np.ones(len(states))
+    """One symbol from each state: where it leads, -1 for nowhere, and the log weight. keys: owner * width + symbol."""
+    states, targets, log_weights = states.copy(), np.full(len(states), -1), np.zeros(len(states))
     pending = np.flatnonzero(states >= 0) if symbol >= 0 and keys.size else np.empty(0, np.int64)
     while pending.size:
         wanted = states[pending] * width + symbol
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         found = keys[places] == wanted
         targets[pending[found]] = arcs.arc_states[places[found]]
-        weights[pending[found]] *= arcs.arc_weights[places[found]]
+        log_weights[pending[found]] += np.log(arcs.arc_weights[places[found]])
         pending = pending[~found]
-        weights[pending] *= arcs.backoff_weights[states[pending]]
+        log_weights[pending] += np.log(arcs.backoff_weights[states[pending]])
         states[pending] = arcs.backoff_states[states[pending]]
         pending = pending[states[pending] >= 0]
-    return targets, weights
+    return targets, log_weights
 
 
 def _spread(reached: npt.NDArray[np.bool_], sources: Int64, targets: Int64) -> npt.NDArray[np.bool_]:
