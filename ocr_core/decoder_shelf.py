@@ -125,4 +125,4 @@ def _naming(field: str) -> Iterator[None]:
     try:
         yield
     except OptionInvalid as error:
-        raise OptionInvalid(f"{field}: {error.message}", f"options.decode.language.{field}") from error
+        raise OptionInvalid(error.message, f"options.decode.language.{field}") from error
