@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup dev models demo serve protos build format lint types test stubs-fresh bench check clean
+.PHONY: setup dev models demo serve protos build format lint types test sanitize stubs-fresh bench check clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,14 @@ types: dev
 test: dev
 	pytest
 
+# The kernels' tests once more, with every read, write and overflow checked. Python itself leaks by design.
+SANITIZED := build/sanitized
+sanitize: dev
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r ext $(SANITIZED)/ext && rm -f $(SANITIZED)/ext/*.so
+	GLYPHWIRE_SANITIZE=1 python setup.py --quiet build_ext --force --build-temp $(SANITIZED)/temp --build-lib $(SANITIZED)
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+		PYTHONPATH=$(SANITIZED) pytest -q tests/ext -k compiled
+
 # Regenerated stubs must be the committed ones.
 stubs-fresh: protos
 	git diff --exit-code --stat -- client/python/glyphwire/v1
@@ -67,7 +75,7 @@ bench: dev
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.
-check: lint types stubs-fresh test
+check: lint types stubs-fresh test sanitize
 
 clean:
 	rm -rf $(VENV) build *.egg-info client/python/*.egg-info ext/*.so ext/ctc.c models/*/

@@ -12,8 +12,8 @@
 #if defined(__x86_64__) && defined(__gnu_linux__)
 #include <immintrin.h>
 #define WIDE_CLONES __attribute__((target_clones("avx2", "default")))
-#define HAS_AVX2 __builtin_cpu_supports("avx2")
-#define AVX2 __attribute__((target("avx2")))
+#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+#define AVX2 __attribute__((target("avx2,f16c")))
 #else
 #define WIDE_CLONES
 #endif
@@ -57,9 +57,18 @@ static inline float half_to_float(uint16_t half) {
     return scaled;
 }
 
-WIDE_CLONES static void widen_halves(const uint16_t *halves, ptrdiff_t count, float *restrict row) {
+static void widen_halves(const uint16_t *halves, ptrdiff_t count, float *row) {
     for (ptrdiff_t i = 0; i < count; i++) row[i] = half_to_float(halves[i]);
 }
+
+#ifdef HAS_AVX2
+AVX2 static void widen_halves_avx2(const uint16_t *halves, ptrdiff_t count, float *row) {
+    ptrdiff_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        _mm256_storeu_ps(row + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(halves + i))));
+    for (; i < count; i++) row[i] = half_to_float(halves[i]);
+}
+#endif
 
 static inline float value_at(const Matrix *matrix, ptrdiff_t t, ptrdiff_t class) {
     const char *place = matrix->data + t * matrix->time_stride + class * matrix->class_stride;
@@ -78,10 +87,14 @@ static const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdif
     const char *place = matrix->data + t * matrix->time_stride;
     if (!matrix->half && matrix->class_stride == sizeof(float) && (uintptr_t)place % _Alignof(float) == 0)
         return (const float *)place;
-    if (matrix->half && matrix->class_stride == sizeof(uint16_t) && (uintptr_t)place % _Alignof(uint16_t) == 0)
-        widen_halves((const uint16_t *)place, layout->classes, buffer);
-    else
+    if (!matrix->half || matrix->class_stride != sizeof(uint16_t) || (uintptr_t)place % _Alignof(uint16_t))
         for (ptrdiff_t i = 0; i < layout->classes; i++) buffer[i] = value_at(matrix, t, i);
+#ifdef HAS_AVX2
+    else if (HAS_AVX2)
+        widen_halves_avx2((const uint16_t *)place, layout->classes, buffer);
+#endif
+    else
+        widen_halves((const uint16_t *)place, layout->classes, buffer);
     return buffer;
 }
 

@@ -180,39 +180,45 @@ AVX2 static inline uint32_t hits_of_avx2(Kind kind, const float_bits *bits, uint
 }
 #endif
 
-/* Cephes' expf, exact to two units in the last place from -87 to 87 and constant beyond. */
-static inline float quick_exp(float x) {
-    x = x > -87.0f ? x : -87.0f;
-    x = x < 87.0f ? x : 87.0f;
-    float n = x * 1.44269504f, r, p;
-    union { float value; uint32_t bits; } power;
-    power.value = n + 0x1.8p23f; /* no room for a fraction: rounded, and the integer stands in the low bits */
-    n = power.value - 0x1.8p23f;
-    power.bits = (power.bits + 127) << 23;
-    r = x - n * 0.693359375f;
-    r -= n * -2.12194440e-4f;
-    p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
+enum { LANES = 8 };
+
+typedef float Floats __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t Ints __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+static inline __attribute__((always_inline)) Floats choose(Ints which, Floats yes, Floats no) {
+    return (Floats)((which & (Ints)yes) | (~which & (Ints)no));
+}
+
+/* Cephes' expf, exact to two units in the last place from -87 to 87 and constant beyond. Written with vectors, as gcc 12
+ * finds control flow in the same with scalars. */
+static inline __attribute__((always_inline)) Floats quick_exp(Floats x) {
+    const Floats end = (Floats){0} + 87.0f;
+    x = choose(x > -end, x, -end);
+    x = choose(x < end, x, end);
+    Floats rounded = x * 1.44269504f + 0x1.8p23f; /* no room for a fraction; the integer stands in the low bits */
+    Floats n = rounded - 0x1.8p23f, scale = (Floats)(((Ints)rounded + 127) << 23);
+    Floats r = x - n * 0.693359375f - n * -2.12194440e-4f, p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    return p * power.value;
+    return (p * r * r + r + 1.0f) * scale;
 }
 
-/* Sum of exp(x - most) over a whole row. Lanes of float32 are emptied into a double after every block. */
+/* Sum of exp(x - most) over a whole row: lanes of float32, emptied into a double after every block. */
 WIDE_CLONES static double sum_of_exps(const float *row, ptrdiff_t classes, float most) {
     double sum = 0.0;
     for (ptrdiff_t at = 0; at < classes; at += BLOCK) {
-        ptrdiff_t count = classes - at < BLOCK ? classes - at : BLOCK;
-        float lanes[16] = {0};
-        ptrdiff_t i = 0;
-        for (; i + 16 <= count; i += 16)
-            for (int lane = 0; lane < 16; lane++) lanes[lane] += quick_exp(row[at + i + lane] - most);
-        for (; i < count; i++) lanes[0] += quick_exp(row[at + i] - most);
+        ptrdiff_t end = classes - at < BLOCK ? classes : at + BLOCK, i = at;
+        Floats lanes = {0}, x = lanes - INFINITY;
         float block = 0.0f;
-        for (int lane = 0; lane < 16; lane++) block += lanes[lane];
+        for (Floats full; i + LANES <= end; i += LANES) {
+            memcpy(&full, row + i, sizeof full);
+            lanes += quick_exp(full - most);
+        }
+        for (int lane = 0; i < end; lane++, i++) x[lane] = row[i];
+        lanes += quick_exp(x - most);
+        for (int lane = 0; lane < LANES; lane++) block += lanes[lane];
         sum += block;
     }
     return sum;
