@@ -53,7 +53,9 @@ def check_automaton(automaton: Automaton) -> Automaton:
     states, arcs = len(checked.final_weights), len(checked.arc_symbols)
     begins = checked.begins
     if not states or len(begins) != states + 1 or begins[0] != 0 or begins[-1] != arcs or (np.diff(begins) < 0).any():
-        raise ValueError("begins of an automaton must rise from 0 to the number of arcs and be one more than its states")
+        raise ValueError(
+            "begins of an automaton must rise from 0 to the number of arcs and be one more than its states"
+        )
     if len(checked.arc_states) != arcs or len(checked.arc_weights) != arcs:
         raise ValueError("an automaton's arcs need a symbol, a state and a weight each")
     if len(checked.backoff_states) != states or len(checked.backoff_weights) != states:

@@ -13,11 +13,14 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 
 from ocr_core.image import ImageLimits
 from ocr_core.pipeline import Pipeline, PipelineConfig
+from server.addresses import Address
+from server.authentication import Authentication
 from server.batcher import Batcher, StartableStages
-from server.errors import ListenFailed
 from server.interceptors import SERVICE, CallInterceptor
+from server.listeners import bind
 from server.servicer import OcrServicer
 from server.settings import Settings
+from server.tokens import Tokens
 
 _FLUSH_S = 1.0
 """How long finished answers may take on their way out."""
@@ -53,20 +56,20 @@ class App:
         self._settings = settings
         self._batcher = Batcher(stages, settings)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=_channel_options(settings))
+        self._server = grpc.aio.server(interceptors=_interceptors(settings), options=_channel_options(settings))
         ocr_pb2_grpc.add_OcrServiceServicer_to_server(OcrServicer(self._batcher, settings), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
-    async def listen(self) -> int:
-        """Bind, and say NOT_SERVING. Returns the port. Calls that come already wait. Raises ListenFailed."""
+    async def listen(self) -> tuple[Address, ...]:
+        """Bind, and say NOT_SERVING. Returns the addresses with their ports. Calls that come already wait.
+
+        Raises ListenFailed, and SettingsInvalid for certificates that cannot be used.
+        """
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        try:
-            port = self._server.add_insecure_port(self._settings.listen)
-        except RuntimeError as error:
-            raise ListenFailed(f"cannot listen at {self._settings.listen}: {error}") from None
+        bound = bind(self._server, self._settings)
         await self._server.start()
-        return port
+        return bound
 
     async def start(self) -> None:
         """Load and warm up the models, then say SERVING. Raises OcrError."""
@@ -90,7 +93,7 @@ async def run(settings: Settings, stages: StartableStages) -> None:
     stopped = _stop_signal()
     app = App(settings, stages)
     _log.info("settings", **settings.model_dump(mode="json"))
-    _log.info("listening", listen=settings.listen, port=await app.listen())
+    _log.info("listening", addresses=[str(address) for address in await app.listen()])
     starting = asyncio.create_task(app.start())
     try:
         await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -117,6 +120,13 @@ def _stop_signal() -> asyncio.Future[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     return stopped
+
+
+def _interceptors(settings: Settings) -> list[grpc.aio.ServerInterceptor]:
+    """From the outermost on."""
+    if settings.token_file is None:
+        return [CallInterceptor()]
+    return [CallInterceptor(), Authentication(Tokens(settings.token_file))]
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:

@@ -59,7 +59,7 @@ class ServerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._log: deque[str] = deque(maxlen=_LOG_ROWS)
-        self._port: SimpleQueue[int | None] = SimpleQueue()
+        self._targets: SimpleQueue[str | None] = SimpleQueue()
         self.status: int | None = None
 
     @property
@@ -71,11 +71,11 @@ class ServerProcess:
         self._process = subprocess.Popen(self._command(), stderr=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
         self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._reader.start()
-        port = self._port.get()
-        if port is None:
+        target = self._targets.get()
+        if target is None:
             self.__exit__()
             raise SetupError(f"the server did not start:\n{self.log}")
-        self.target = f"127.0.0.1:{port}"
+        self.target = target
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,13 +108,13 @@ class ServerProcess:
         return [sys.executable, "-m", "server", *flags]
 
     def _read_log(self, rows: TextIO) -> None:
-        """Runs in a thread: keep the last rows, and tell the port as soon as one names it."""
+        """Runs in a thread: keep the last rows, and tell the address as soon as one names it."""
         with rows:
             for row in rows:
                 self._log.append(row)
                 if '"event": "listening"' in row:
-                    self._port.put(json.loads(row)["port"])
-        self._port.put(None)
+                    self._targets.put(json.loads(row)["addresses"][0])
+        self._targets.put(None)
 
 
 def _print_recognition(console: Console, image: Path, recognition: glyphwire.Recognition) -> None:

@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="image files or folders; with --raw a file of frames or -"
     )
-    listen = Settings.model_fields["listen"].default
+    (listen,) = Settings.model_fields["listen"].default
     parser.add_argument("--server", metavar="HOST:PORT", default=listen, help=f"[{listen}]")
     parser.add_argument("--raw", type=_size, metavar="WIDTHxHEIGHT", help="the file holds raw frames of this size")
     formats = [pixel_format.name for pixel_format in glyphwire.PixelFormat]

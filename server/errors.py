@@ -6,7 +6,10 @@ OcrError (ocr_core.errors)
 │   └── BatchTooLarge           more items than the server accepts
 ├── Unavailable                 not our fault, not the caller's: try again later
 │   ├── QueueFull               as much work is held as is accepted
+│   ├── ClientLimitReached      the caller's token has all it is allowed at the moment
 │   └── Draining                the server is stopping
+├── TokenInvalid                no token, or an unknown one
+├── CallForbidden               the token does not allow the call
 ├── DeadlineExpired             the deadline passed while the work was queued
 └── SetupError
     ├── SettingsInvalid         a flag, a variable or the file of settings
@@ -44,8 +47,20 @@ class QueueFull(Unavailable):
     """The server holds as much work as it accepts."""
 
 
+class ClientLimitReached(Unavailable):
+    """The calls of one token are too many at once, or too many per second."""
+
+
 class Draining(Unavailable):
     """The server is stopping."""
+
+
+class TokenInvalid(OcrError):
+    """The call has no token, or one that is not in the token file."""
+
+
+class CallForbidden(OcrError):
+    """The token does not allow the call."""
 
 
 class DeadlineExpired(OcrError):
@@ -90,6 +105,9 @@ FAULTS: dict[type[OcrError], tuple[grpc.StatusCode, ocr_pb2.ErrorReason.ValueTyp
     errors.ModelNotFound: (grpc.StatusCode.NOT_FOUND, ocr_pb2.ERROR_REASON_MODEL_NOT_FOUND),
     BatchTooLarge: (_INVALID, ocr_pb2.ERROR_REASON_BATCH_TOO_LARGE),
     QueueFull: (_UNAVAILABLE, ocr_pb2.ERROR_REASON_QUEUE_FULL),
+    ClientLimitReached: (grpc.StatusCode.RESOURCE_EXHAUSTED, ocr_pb2.ERROR_REASON_CLIENT_LIMIT),
+    TokenInvalid: (grpc.StatusCode.UNAUTHENTICATED, ocr_pb2.ERROR_REASON_TOKEN_INVALID),
+    CallForbidden: (grpc.StatusCode.PERMISSION_DENIED, ocr_pb2.ERROR_REASON_CALL_FORBIDDEN),
     Draining: (_UNAVAILABLE, ocr_pb2.ERROR_REASON_DRAINING),
     DeadlineExpired: (grpc.StatusCode.DEADLINE_EXCEEDED, ocr_pb2.ERROR_REASON_DEADLINE_EXPIRED),
 }

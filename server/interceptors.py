@@ -50,7 +50,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)
         if handler.response_streaming:
             stream: Any = handler.stream_stream
-            return grpc.stream_stream_rpc_method_handler(_framed_stream(method, stream), *wire)
+            return grpc.stream_stream_rpc_method_handler(framed_stream(method, stream), *wire)
         unary: Any = handler.unary_unary
         return grpc.unary_unary_rpc_method_handler(_framed_unary(method, unary), *wire)
 
@@ -72,22 +72,24 @@ def status_details(fault: Fault, request_id: str) -> tuple[tuple[str, str | byte
     return ((REQUEST_ID, request_id), (STATUS_DETAILS, status.SerializeToString()), *pushback)
 
 
-def _framed_unary(method: str, behaviour: Callable[..., Awaitable[_Response]]) -> Callable[..., Awaitable[_Response]]:
-    async def framed(request: message.Message, context: _Context) -> _Response:
-        async with _frame(method, context):
-            return await behaviour(request, context)
-
-    return framed
-
-
-def _framed_stream(
+def framed_stream(
     method: str, behaviour: Callable[..., AsyncGenerator[Any, None]]
 ) -> Callable[[AsyncIterator[Any], _Context], Awaitable[None]]:
+    """A streaming method in our frame: its errors become statuses, and it leaves a line in the log."""
+
     async def framed(requests: AsyncIterator[Any], context: _Context) -> None:
         # Written, not yielded: a cancelled call is noticed in here, and the servicer's generator is closed at once.
         async with _frame(method, context), aclosing(behaviour(requests, context)) as responses:
             async for response in responses:
                 await context.write(response)
+
+    return framed
+
+
+def _framed_unary(method: str, behaviour: Callable[..., Awaitable[_Response]]) -> Callable[..., Awaitable[_Response]]:
+    async def framed(request: message.Message, context: _Context) -> _Response:
+        async with _frame(method, context):
+            return await behaviour(request, context)
 
     return framed
 

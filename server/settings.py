@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args, get_origin
 
-from pydantic import ByteSize, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
+from server.addresses import Address, UnixAddress, parse_address
 from server.errors import SettingsInvalid
 
 PREFIX = "GLYPHWIRE_"
@@ -30,7 +37,18 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    listen: str = Field("127.0.0.1:50051", description="address to serve at; port 0 takes a free one")
+    listen: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1:50051",),
+        min_length=1,
+        description="addresses to serve at, HOST:PORT or unix:PATH, by commas or by repeating; port 0 takes a free one",
+    )
+    socket_mode: str = Field("600", pattern="^[0-7]{3}$", description="permissions of the file of a Unix socket")
+    tls_cert: Path | None = Field(None, description="certificate chain of the server (PEM); makes TCP addresses TLS")
+    tls_key: Path | None = Field(None, description="its private key (PEM)")
+    tls_client_ca: Path | None = Field(None, description="callers need a certificate of these authorities (PEM)")
+    token_file: Path | None = Field(None, description="callers need a token of this file (TOML)")
+    allow_plaintext_tokens: bool = Field(False, description="tokens may cross a network without TLS")
+    processes: int = Field(1, ge=1, le=256, description="processes that share the addresses and the workers")
     models_dir: Path = Field(_CHECKOUT / "models", description="folder of the model bundles")
     language_dir: Path = Field(
         _CHECKOUT / "language", description="folder of language models, lexicons and hot words; need not be there"
@@ -55,6 +73,38 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] | None = Field(None, description="default: console in a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """What `listen` names."""
+        return tuple(map(parse_address, self.listen))
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _split(cls, value: str | Sequence[str]) -> tuple[str, ...]:
+        texts = (value,) if isinstance(value, str) else value
+        return tuple(text.strip() for joined in texts for text in joined.split(","))
+
+    @field_validator("listen")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(parse_address(text)) for text in value)
+
+    @model_validator(mode="after")
+    def _transport_is_sound(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key need each other")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        is_open = not self.tls_cert and not all(address.is_local for address in self.addresses)
+        if self.token_file and is_open and not self.allow_plaintext_tokens:
+            raise ValueError(
+                f"tokens would cross the network in plain text at {', '.join(self.listen)}: set tls_cert and tls_key, "
+                "or allow_plaintext_tokens where something else encrypts"
+            )
+        if self.processes > 1 and any(isinstance(address, UnixAddress) for address in self.addresses):
+            raise ValueError("a Unix socket belongs to one process: listen at TCP addresses, or set processes to 1")
+        return self
+
     @model_validator(mode="after")
     def _limits_fit_together(self) -> Self:
         for small, large in (
@@ -78,11 +128,12 @@ def add_flags(parser: ArgumentParser, names: Collection[str] = tuple(Settings.mo
     group.add_argument("--config", metavar="FILE", default=SUPPRESS, help="TOML file of settings")
     for name in names:
         field = Settings.model_fields[name]
-        default = "" if field.default_factory or field.default is None else f" [{field.default}]"
+        default = "" if field.default_factory or field.default is None else f" [{_spelled(field.default)}]"
         group.add_argument(
             "--" + name.replace("_", "-"),
             metavar=_metavar(field.annotation),
             default=SUPPRESS,
+            action="append" if _is_list(field.annotation) else "store",
             help=f"{field.description}{default}".replace("%", "%%"),
         )
 
@@ -124,10 +175,23 @@ def _sourced(path: str | None) -> type[Settings]:
 
 
 def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
     return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 
+def _is_list(annotation: object) -> bool:
+    return get_origin(annotation) is tuple
+
+
+def _spelled(default: object) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
 def _metavar(annotation: object) -> str:
-    choices = [choice for choice in get_args(annotation) if choice is not type(None)]
-    flat = [str(value) for choice in choices for value in (get_args(choice) or (choice,))]
-    return "{" + ",".join(flat) + "}" if flat else str(getattr(annotation, "__name__", "value")).upper()
+    if _is_list(annotation):
+        return "ADDRESS"
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
+    values = [value for kind in kinds for value in (get_args(kind) or (kind,))]
+    if isinstance(values[0], type):
+        return values[0].__name__.upper()
+    return "{" + ",".join(map(str, values)) + "}"

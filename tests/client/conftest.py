@@ -35,11 +35,11 @@ class SyncFace:
         """All results of a stream."""
         return await asyncio.to_thread(lambda: list(self.client.stream(frames, *arguments, **options)))
 
-    async def take(self, count: int, frames) -> list[glyphwire.FrameResult]:
+    async def take(self, count: int, frames, **options) -> list[glyphwire.FrameResult]:
         """The first results of a stream, which is then left."""
 
         def take() -> list[glyphwire.FrameResult]:
-            results = self.client.stream(frames)
+            results = self.client.stream(frames, **options)
             taken = [next(results) for _ in range(count)]
             results.close()
             return taken
@@ -68,9 +68,9 @@ class AsyncFace:
         """All results of a stream."""
         return [result async for result in self.client.stream(frames, *arguments, **options)]
 
-    async def take(self, count: int, frames) -> list[glyphwire.FrameResult]:
+    async def take(self, count: int, frames, **options) -> list[glyphwire.FrameResult]:
         """The first results of a stream, which is then left."""
-        results = self.client.stream(frames)
+        results = self.client.stream(frames, **options)
         taken = [await anext(results) for _ in range(count)]
         await results.aclose()
         return taken

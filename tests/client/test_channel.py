@@ -20,7 +20,7 @@ def test_the_health_messages_are_those_of_grpc():
 
 def test_unary_methods_are_retried_and_streams_are_not():
     """The retry policy names every unary method of the contract, and no streaming one."""
-    config = json.loads(dict(_channel.channel_options("host:1", 3))["grpc.service_config"])
+    config = json.loads(dict(_channel.channel_options("host:1", 3, None))["grpc.service_config"])
     (method_config,) = config["methodConfig"]
     named = {name["method"] for name in method_config["name"]}
     methods = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].methods
@@ -31,7 +31,7 @@ def test_unary_methods_are_retried_and_streams_are_not():
 
 def test_one_attempt_means_no_retries():
     """With max_attempts 1 there is no retry policy."""
-    options = dict(_channel.channel_options("host:1", 1))
+    options = dict(_channel.channel_options("host:1", 1, None))
     assert json.loads(options["grpc.service_config"]) == {}
     assert options["grpc.enable_retries"] == 0
 
@@ -39,7 +39,7 @@ def test_one_attempt_means_no_retries():
 @pytest.mark.parametrize(("target", "proxied"), [("127.0.0.1:1", 0), ("localhost:1", 0), ("host:1", 1)])
 def test_this_machine_is_reached_without_a_proxy(target, proxied):
     """An http_proxy in the environment is not asked for addresses of this machine."""
-    assert dict(_channel.channel_options(target, 3))["grpc.enable_http_proxy"] == proxied
+    assert dict(_channel.channel_options(target, 3, None))["grpc.enable_http_proxy"] == proxied
 
 
 def test_a_timeout_of_zero_is_not_the_default():

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import hashlib
 
 import glyphwire
 import grpc
 import numpy as np
 import pytest
-from glyphwire import ErrorReason, Frame, OcrError, PixelFormat, RawImage, RecognizeOptions
+from glyphwire import ErrorReason, Frame, OcrError, PixelFormat, RawImage, RecognizeOptions, Tls
 
 from ocr_core import types
 from server.errors import QueueFull
+from tests.server.authorities import Authority
 from tests.server.messages import reached, until
 
 
@@ -118,6 +120,27 @@ async def test_language_knowledge_is_handed_on(client, running):
     assert default == types.DecodeOptions()
 
 
+@pytest.mark.parametrize(
+    ("image", "options", "reason", "field"),
+    [
+        (b"a", RecognizeOptions(beam_width=2**40), ErrorReason.OPTION_INVALID, "options"),
+        (b"a", RecognizeOptions(model="\ud800"), ErrorReason.OPTION_INVALID, "options"),
+        (RawImage(b"a", 2**40, 1, PixelFormat.GRAY8), RecognizeOptions(), ErrorReason.RAW_IMAGE_INVALID, "image.raw"),
+    ],
+)
+async def test_values_that_fit_no_message_are_refused_alike(client, image, options, reason, field):
+    """A value that cannot be sent raises the error that the server would have answered with."""
+    for call in (client.call("recognize", image, options), client.call("recognize_batch", [image], options)):
+        error = await failure(call)
+        assert (error.code, error.reason, error.field) == (grpc.StatusCode.INVALID_ARGUMENT, reason, field)
+
+
+async def test_a_frame_id_that_fits_no_message_is_refused(client):
+    """A negative frame_id ends the stream with its field's name, after the frames before it."""
+    error = await failure(client.stream([b"a", Frame(b"b", -1)]))
+    assert (error.code, error.field) == (grpc.StatusCode.INVALID_ARGUMENT, "frame.frame_id")
+
+
 async def test_a_batch_has_one_outcome_per_image(client):
     """recognize_batch returns recognitions and errors in the order of the images."""
     first, second, third = await client.call("recognize_batch", [b"a", b"!small", b"c"])
@@ -143,13 +166,16 @@ async def test_a_stream_of_many_frames(client):
     assert [texts(result.outcome) for result in results] == [[str(number)] for number in range(300)]
 
 
-async def test_a_stream_that_fails_raises(client):
-    """When a stream as a whole fails, stream() raises OcrError."""
-    error = await failure(client.stream([b"a"], RecognizeOptions(model="nobody")))
-    assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, ErrorReason.MODEL_NOT_FOUND)
+@pytest.mark.parametrize("resume", [False, True])
+async def test_a_stream_that_fails_raises(client, resume):
+    """When a stream as a whole fails, stream() raises the server's reason, even while frames are being sent."""
+    for _ in range(20):
+        error = await failure(client.stream([bytes(100_000)] * 20, RecognizeOptions(model="nobody"), resume=resume))
+        assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, ErrorReason.MODEL_NOT_FOUND)
 
 
-async def test_what_the_frames_raise_is_raised(client, tmp_path):
+@pytest.mark.parametrize("resume", [False, True])
+async def test_what_the_frames_raise_is_raised(client, tmp_path, resume):
     """An error of the caller's own iterator, or a file that is not there, comes out of stream()."""
 
     def broken():
@@ -157,16 +183,65 @@ async def test_what_the_frames_raise_is_raised(client, tmp_path):
         raise ZeroDivisionError("the camera is gone")
 
     with pytest.raises(ZeroDivisionError, match="the camera is gone"):
-        await client.stream(broken())
+        await client.stream(broken(), resume=resume)
     with pytest.raises(FileNotFoundError):
-        await client.stream([tmp_path / "nothing.png"])
+        await client.stream([tmp_path / "nothing.png"], resume=resume)
 
 
-async def test_leaving_a_stream_cancels_it(client, running):
+@pytest.mark.parametrize("resume", [False, True])
+async def test_leaving_a_stream_cancels_it(client, running, resume):
     """Leaving the iterator early ends the stream on the server too."""
-    (first,) = await client.take(1, (str(number).encode() for number in range(100_000)))
+    (first,) = await client.take(1, (str(number).encode() for number in range(100_000)), resume=resume)
     assert texts(first.outcome) == ["0"]
     await running.app._batcher._admission.idle()
+
+
+@pytest.mark.parametrize("is_graceful", [True, False])
+async def test_a_resumed_stream_loses_nothing(connect, start_app, stages, is_graceful):
+    """With resume, a stream whose server goes away goes on with the next one: one result per frame, in order."""
+
+    def frames():
+        for number in range(60):
+            if number == 30:
+                stages.gate.clear()
+            yield str(number).encode()
+
+    first = await start_app()
+    reading = asyncio.ensure_future((await connect(first.target)).stream(frames(), resume=True))
+    await until(lambda: not stages.gate.is_set())
+    if not is_graceful:
+        await first.app._server.stop(0)
+    stages.gate.set()
+    await first.app.stop()
+    assert not reading.done()
+    await start_app(listen=first.target)
+    results = await reading
+    assert [(result.frame_id, texts(result.outcome)) for result in results] == [(i, [str(i)]) for i in range(60)]
+
+
+async def test_a_resumed_stream_keeps_few_frames(client, stages):
+    """With resume, frames are taken no faster than they are answered, but for those that are kept."""
+    stages.gate.clear()
+    taken = []
+
+    def frames():
+        for number in range(100):
+            taken.append(number)
+            yield str(number).encode()
+
+    reading = asyncio.ensure_future(client.stream(frames(), resume=True))
+    await reached(stages)
+    await until(lambda: len(taken) > 16)
+    assert len(taken) == 17
+    stages.gate.set()
+    assert len(await reading) == 100
+
+
+async def test_a_stream_is_not_resumed_for_ever(connect, monkeypatch):
+    """When no server comes back in time, the stream raises UNAVAILABLE."""
+    monkeypatch.setattr("glyphwire._channel.RESUME_S", 0.05)
+    client = await connect("127.0.0.1:1")
+    assert (await failure(client.stream([b"a"], resume=True))).code is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_list_models(client):
@@ -257,3 +332,42 @@ async def test_bgr_arrays_of_opencv_need_their_format(client, running, monkeypat
     await client.call("recognize", RawImage.from_array(np.full((2, 3, 3), 97, np.uint8), PixelFormat.BGR24))
     assert (seen[0].width, seen[0].height, seen[0].pixel_format.name) == (3, 2, "BGR24")
     await until(lambda: not running.app._batcher._admission.images)
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    """Of one client, the scanner."""
+    path = tmp_path / "tokens.toml"
+    path.write_text(f'[scanner]\nsha256 = "{hashlib.sha256(b"secret").hexdigest()}"\n', encoding="utf-8")
+    return path
+
+
+async def test_a_token_goes_with_every_call(connect, start_app, token_file):
+    """Unary calls and streams carry the client's token; without it they raise UNAUTHENTICATED."""
+    target = (await start_app(token_file=token_file)).target
+    client = await connect(target, token="secret")
+    assert texts(await client.call("recognize", b"a")) == ["a"]
+    assert [texts(result.outcome) for result in await client.stream([b"a"])] == [["a"]]
+    stranger = await connect(target)
+    await stranger.call("wait_ready")
+    for call in (stranger.call("recognize", b"a"), stranger.stream([b"a"])):
+        error = await failure(call)
+        assert (error.code, error.reason) == (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.TOKEN_INVALID)
+
+
+async def test_a_token_does_not_cross_a_network_in_plain_text(connect, start_app, token_file, tmp_path):
+    """A token needs this machine, TLS, or the caller's word that something else encrypts."""
+    with pytest.raises(ValueError, match="plain text"):
+        await connect("127.example.org:1", token="secret")
+    await connect("example.org:1", token="secret", allow_plaintext_token=True)
+    authority = Authority(tmp_path)
+    pair = authority.issue("127.0.0.1")
+    running = await start_app(token_file=token_file, tls_cert=pair["cert"], tls_key=pair["key"])
+    client = await connect(running.target, tls=Tls(ca=authority.ca), token="secret")
+    assert texts(await client.call("recognize", b"a")) == ["a"]
+
+
+async def test_a_socket_file_is_a_target(connect, start_app, tmp_path):
+    """A client reaches a server through the file of its Unix socket."""
+    client = await connect((await start_app(listen=f"unix:{tmp_path}/s")).target)
+    assert texts(await client.call("recognize", b"a")) == ["a"]

@@ -18,8 +18,8 @@ def test_serve_until_sigterm():
     command = [sys.executable, "-m", "tests.e2e.fake_glyphwire", "serve", "--listen", "127.0.0.1:0", "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         rows = iter(process.stderr.readline, "")
-        port = next(entry["port"] for entry in map(json.loads, rows) if entry["event"] == "listening")
-        with glyphwire.OcrClient(f"127.0.0.1:{port}") as client:
+        target = next(entry["addresses"][0] for entry in map(json.loads, rows) if entry["event"] == "listening")
+        with glyphwire.OcrClient(target) as client:
             client.wait_ready()
             assert client.recognize(b"first\nsecond").text == "first\nsecond"
         process.send_signal(signal.SIGTERM)

@@ -30,12 +30,13 @@ def _clean_environment(monkeypatch):
 
 @dataclass
 class RunningApp:
-    """A listening App, its fake pipeline, and a channel to it."""
+    """A listening App, its fake pipeline, and a plain channel to its first address. targets: all of them."""
 
     app: App
     stages: FakeStages
     settings: Settings
     target: str
+    targets: list[str]
     channel: grpc.aio.Channel
     stub: ocr_pb2_grpc.OcrServiceStub
 
@@ -57,13 +58,13 @@ async def start_app(stages) -> AsyncIterator[StartApp]:
         async def start(*, warm: bool = True, **changes) -> RunningApp:
             settings = Settings(**({"listen": "127.0.0.1:0", "workers": 1, "drain_timeout_s": 5} | changes))
             app = App(settings, stages)
-            target = f"127.0.0.1:{await app.listen()}"
+            target, *_ = targets = [str(address) for address in await app.listen()]
             stack.push_async_callback(app.stop)
             stack.callback(stages.open_gates)
             if warm:
                 await app.start()
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))
-            return RunningApp(app, stages, settings, target, channel, ocr_pb2_grpc.OcrServiceStub(channel))
+            return RunningApp(app, stages, settings, target, targets, channel, ocr_pb2_grpc.OcrServiceStub(channel))
 
         yield start
 

@@ -108,9 +108,9 @@ async def test_run_serves_until_a_signal(stages):
     """run() logs its settings and port, serves, and ends by itself on SIGTERM."""
     with structlog.testing.capture_logs() as logs:
         running = asyncio.create_task(run(Settings(listen="127.0.0.1:0", workers=1), stages))
-        port = (await logged(logs, "listening"))["port"]
+        (target,) = (await logged(logs, "listening"))["addresses"]
         await logged(logs, "serving")
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with grpc.aio.insecure_channel(target) as channel:
             answer = await ocr_pb2_grpc.OcrServiceStub(channel).Recognize(request("a"))
         os.kill(os.getpid(), signal.SIGTERM)
         await running

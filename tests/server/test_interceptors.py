@@ -9,7 +9,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from ocr_core.types import PreparedImage
-from server.errors import FAULTS
+from server.errors import FAULTS, Unavailable
 from tests.server.messages import example_error, failure, request, until
 
 ERRORS = [example_error(kind) for kind in FAULTS]
@@ -28,7 +28,7 @@ async def test_every_error_has_its_status(running, stages, monkeypatch, error):
     assert (failed.code, failed.message) == (code, error.message)
     assert (failed.info.domain, failed.info.reason) == ("glyphwire.v1", ocr_pb2.ErrorReason.Name(reason))
     assert dict(failed.info.metadata) == ({"field": error.field} if getattr(error, "field", "") else {})
-    assert failed.has_retry == (code is grpc.StatusCode.UNAVAILABLE)
+    assert failed.has_retry == isinstance(error, Unavailable)
 
 
 async def test_long_messages_are_cut(running):

@@ -11,7 +11,14 @@ from server.errors import SettingsInvalid
 from server.settings import Settings, add_flags, load_settings
 
 OTHER_VALUES = {
-    "listen": "0.0.0.0:1",
+    "listen": "0.0.0.0:1,[::1]:2",
+    "socket_mode": "660",
+    "tls_cert": "cert.pem",
+    "tls_key": "key.pem",
+    "tls_client_ca": "ca.pem",
+    "token_file": "tokens.toml",
+    "allow_plaintext_tokens": "true",
+    "processes": "2",
     "models_dir": "/elsewhere",
     "language_dir": "/elsewhere",
     "default_model": "other/2",
@@ -34,6 +41,14 @@ OTHER_VALUES = {
     "log_format": "json",
     "log_level": "debug",
 }
+
+
+NEEDED = {
+    "tls_cert": {"tls_key": "key.pem"},
+    "tls_key": {"tls_cert": "cert.pem"},
+    "tls_client_ca": {"tls_cert": "cert.pem", "tls_key": "key.pem"},
+}
+"""Settings that some settings need."""
 
 
 def parsed(*arguments: str):
@@ -75,11 +90,32 @@ def test_every_setting_has_a_flag_and_a_variable(monkeypatch):
     defaults = load_settings(parsed())
     assert set(OTHER_VALUES) == set(Settings.model_fields)
     for name, text in OTHER_VALUES.items():
-        from_flag = load_settings(parsed("--" + name.replace("_", "-"), text))
-        assert from_flag != defaults
+        given = {name: text} | NEEDED.get(name, {})
+        from_flag = load_settings(parsed(*(f"--{key.replace('_', '-')}={value}" for key, value in given.items())))
+        assert getattr(from_flag, name) != getattr(defaults, name)
         with monkeypatch.context() as patch:
-            patch.setenv(f"GLYPHWIRE_{name.upper()}", text)
+            for key, value in given.items():
+                patch.setenv(f"GLYPHWIRE_{key.upper()}", value)
             assert load_settings(parsed()) == from_flag
+
+
+def test_addresses_are_listed_in_many_ways(monkeypatch, toml):
+    """Several addresses are given by repeating the flag, by commas, and as a list in the file."""
+    addresses = ("127.0.0.1:1", "[::1]:2", "unix:/run/s")
+    assert load_settings(parsed("--listen", "127.0.0.1:1", "--listen", "[::1]:2, unix:/run/s")).listen == addresses
+    path = toml('listen = ["127.0.0.1:1", "[::1]:2", "unix:/run/s"]\n')
+    assert load_settings(parsed("--config", path)).listen == addresses
+    monkeypatch.setenv("GLYPHWIRE_LISTEN", ",".join(addresses))
+    assert load_settings(parsed()).listen == addresses
+
+
+@pytest.mark.parametrize(
+    "more", [["--listen", "127.0.0.1:1,unix:/s"], ["--allow-plaintext-tokens=yes"], ["--tls-cert=c", "--tls-key=k"]]
+)
+def test_tokens_may_stay_on_this_machine(more):
+    """Tokens go with addresses of this machine, with TLS, and with the operator's word that something else encrypts."""
+    arguments = ["--listen", "0.0.0.0:1"] if "--listen" not in more else []
+    assert load_settings(parsed("--token-file", "tokens.toml", *arguments, *more)).token_file is not None
 
 
 def test_sizes_have_units():
@@ -102,6 +138,12 @@ def test_settings_cannot_be_changed():
         (["--decoder-backend", "magic"], "decoder_backend"),
         (["--max-queue", "10"], "max_batch_items is 256, must not be above max_queue, 10"),
         (["--max-image-bytes", "65MiB"], "max_image_bytes"),
+        (["--listen", "127.0.0.1"], "'127.0.0.1' is no address"),
+        (["--socket-mode", "888"], "socket_mode"),
+        (["--tls-cert", "c"], "tls_cert and tls_key need each other"),
+        (["--tls-client-ca", "c"], "tls_client_ca needs tls_cert"),
+        (["--token-file", "t", "--listen", "127.0.0.1:1,0.0.0.0:1"], "in plain text at 127.0.0.1:1, 0.0.0.0:1"),
+        (["--processes", "2", "--listen", "unix:/s"], "a Unix socket belongs to one process"),
         (["--config", "/nowhere/glyphwire.toml"], "/nowhere/glyphwire.toml"),
     ],
 )

@@ -21,6 +21,7 @@ from glyphwire.types import (
     Recognition,
     RecognizeOptions,
     Timings,
+    Tls,
 )
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "Recognition",
     "RecognizeOptions",
     "Timings",
+    "Tls",
 ]

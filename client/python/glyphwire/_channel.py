@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+
+from glyphwire.errors import OcrError
+
+if TYPE_CHECKING:
+    import os
+
+    from glyphwire.types import Tls
 
 SERVICE = "glyphwire.v1.OcrService"
 TIMEOUT_S = 30.0
 STREAM_TIMEOUT_S = 3600.0
 MAX_MESSAGE_BYTES = 64 * 2**20
 HEALTH_POLL_S = 0.1
+RESUME_S = 60.0
+"""How long a stream that is to be resumed is tried without a single result."""
+
+_KEEPALIVE_MS = 20_000
+_KEEPALIVE_TIMEOUT_MS = 10_000
 
 # Messages of grpc.health.v1 as bytes, which saves a dependency: field 1 of the request is the service's name, field 1
 # of the response the status, where 1 is SERVING.
@@ -17,12 +34,13 @@ HEALTH_REQUEST = bytes([0x0A, len(SERVICE)]) + SERVICE.encode()
 HEALTH_SERVING = b"\x08\x01"
 
 _UNARY_METHODS = ("Recognize", "BatchRecognize", "ListModels")
-_LOOPBACK = ("127.", "localhost", "[::1]", "unix:")
 
 
-def channel_options(target: str, max_attempts: int) -> list[tuple[str, int | str]]:
+def channel_options(target: str, max_attempts: int, tls: Tls | None) -> list[tuple[str, int | str]]:
     """For grpc.insecure_channel and its kin. max_attempts: of a unary call; 1 for no retries."""
+    named = [("grpc.ssl_target_name_override", tls.server_name)] if tls and tls.server_name else []
     return [
+        *named,
         ("grpc.service_config", _service_config(max_attempts)),
         ("grpc.enable_retries", int(max_attempts > 1)),
         # A message is kept for retries only while it fits; the default of 256 KiB would exclude most images.
@@ -31,8 +49,49 @@ def channel_options(target: str, max_attempts: int) -> list[tuple[str, int | str
         ("grpc.max_send_message_length", -1),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 5000),
-        ("grpc.enable_http_proxy", int(not target.startswith(_LOOPBACK))),
+        ("grpc.enable_http_proxy", int(not _is_local(target))),
+        # While calls run, so that a server whose machine is gone is noticed before the deadline.
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.max_pings_without_data", 0),
     ]
+
+
+def credentials(tls: Tls) -> grpc.ChannelCredentials:
+    """For grpc.secure_channel and its kin. Raises OSError for files that cannot be read."""
+    return grpc.ssl_channel_credentials(_content(tls.ca), _content(tls.key), _content(tls.cert))
+
+
+def call_metadata(
+    target: str, token: str | None, *, is_encrypted: bool, allow_plaintext: bool
+) -> tuple[tuple[str, str], ...]:
+    """What is sent with every call. Raises ValueError for a token that others could read on its way."""
+    if token is None:
+        return ()
+    if not (is_encrypted or allow_plaintext or _is_local(target)):
+        raise ValueError(f"the token would cross the network to {target} in plain text: use TLS")
+    return (("authorization", f"Bearer {token}"),)
+
+
+class ResumePatience:
+    """How long to wait before a stream is resumed, and whether."""
+
+    def __init__(self) -> None:
+        self.got_result()
+
+    def got_result(self) -> None:
+        """All is well again."""
+        self._waited_s = 0.0
+        self._next_s = 0.1
+
+    def wait_s(self, error: OcrError) -> float:
+        """Before the next try. Raises `error` when there is none."""
+        if error.code is not grpc.StatusCode.UNAVAILABLE or self._waited_s >= RESUME_S:
+            raise error
+        wait_s = max(self._next_s, error.retry_after_s or 0.0)
+        self._waited_s += wait_s
+        self._next_s = min(2 * self._next_s, 5.0)
+        return wait_s
 
 
 def _service_config(max_attempts: int) -> str:
@@ -48,6 +107,19 @@ def _service_config(max_attempts: int) -> str:
     }
     names = [{"service": SERVICE, "method": method} for method in _UNARY_METHODS]
     return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})
+
+
+def _content(path: str | os.PathLike[str] | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
+
+
+def _is_local(target: str) -> bool:
+    """Whether a target is on this machine."""
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or target.startswith("unix:")
 
 
 def chosen(timeout_s: float | None, default_s: float) -> float:

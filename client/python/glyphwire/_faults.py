@@ -27,6 +27,9 @@ _CODE_OF_REASON = {
     ErrorReason.DRAINING: grpc.StatusCode.UNAVAILABLE,
     ErrorReason.DEADLINE_EXPIRED: grpc.StatusCode.DEADLINE_EXCEEDED,
     ErrorReason.INTERNAL: grpc.StatusCode.INTERNAL,
+    ErrorReason.TOKEN_INVALID: grpc.StatusCode.UNAUTHENTICATED,
+    ErrorReason.CALL_FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    ErrorReason.CLIENT_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from google.protobuf import timestamp_pb2
+import grpc
 
+from glyphwire.errors import ErrorReason, OcrError
 from glyphwire.types import Decoder, Frame, LanguageOptions, Mode, PixelFormat, RawImage, RecognizeOptions
 from glyphwire.v1 import ocr_pb2
 
@@ -30,14 +31,22 @@ _PIXEL_FORMATS = {
 }
 
 
+# Messages are filled where they are, as a message that is put into another is copied, with all its pixels.
+
+
 def recognize_request(image: ImageSource, options: RecognizeOptions) -> ocr_pb2.RecognizeRequest:
     """For one image. Reads the file when the image is a path."""
-    return ocr_pb2.RecognizeRequest(image=image_message(image), options=options_message(options))
+    request = ocr_pb2.RecognizeRequest(options=options_message(options))
+    _fill_image(request.image, image)
+    return request
 
 
 def batch_request(images: Iterable[ImageSource], options: RecognizeOptions) -> ocr_pb2.BatchRecognizeRequest:
     """For several images, all with the same options."""
-    return ocr_pb2.BatchRecognizeRequest(requests=[recognize_request(image, options) for image in images])
+    request = ocr_pb2.BatchRecognizeRequest()
+    for image in images:
+        _fill_image(request.requests.add(options=options_message(options)).image, image)
+    return request
 
 
 def config_request(options: RecognizeOptions) -> ocr_pb2.StreamRecognizeRequest:
@@ -49,26 +58,22 @@ def frame_request(frame: Frame | ImageSource, position: int) -> ocr_pb2.StreamRe
     """A later message of a stream. position: frame_id of an image that comes without one."""
     if not isinstance(frame, Frame):
         frame = Frame(frame, position)
-    message = ocr_pb2.Frame(frame_id=frame.frame_id, image=image_message(frame.image))
+    request = ocr_pb2.StreamRecognizeRequest()
+    with _fitting("frame.frame_id", ErrorReason.REQUEST_INVALID):
+        request.frame.frame_id = frame.frame_id
+    _fill_image(request.frame.image, frame.image)
     if frame.capture_time is not None:
-        message.capture_time.CopyFrom(_timestamp(frame.capture_time))
-    return ocr_pb2.StreamRecognizeRequest(frame=message)
-
-
-def image_message(image: ImageSource) -> ocr_pb2.Image:
-    """A path names a file to send; bytes and one-dimensional buffers are a file's bytes; other buffers are pixels."""
-    if isinstance(image, (str, os.PathLike)):
-        return ocr_pb2.Image(encoded=Path(image).read_bytes())
-    if isinstance(image, RawImage):
-        return ocr_pb2.Image(raw=_raw_message(image))
-    view = memoryview(image)
-    if view.ndim == 1:
-        return ocr_pb2.Image(encoded=view.tobytes())
-    return ocr_pb2.Image(raw=_raw_message(RawImage.from_array(image)))
+        request.frame.capture_time.FromDatetime(frame.capture_time)
+    return request
 
 
 def options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
-    """None stays unset, so that the server's default holds."""
+    """None stays unset, so that the server's default holds. Raises OcrError for a value that no message can hold."""
+    with _fitting("options", ErrorReason.OPTION_INVALID):
+        return _options_message(options)
+
+
+def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
     return ocr_pb2.RecognizeOptions(
         model=options.model,
         mode=_MODES[options.mode],
@@ -109,17 +114,31 @@ def _language_message(options: LanguageOptions) -> ocr_pb2.LanguageOptions:
     )
 
 
-def _raw_message(raw: RawImage) -> ocr_pb2.RawImage:
-    return ocr_pb2.RawImage(
-        pixels=raw.pixels,
-        width=raw.width,
-        height=raw.height,
-        stride=raw.stride,
-        pixel_format=_PIXEL_FORMATS[raw.pixel_format],
-    )
+def _fill_image(message: ocr_pb2.Image, image: ImageSource) -> None:
+    """A path names a file to send; bytes and one-dimensional buffers are a file's bytes; other buffers are pixels."""
+    if isinstance(image, (str, os.PathLike)):
+        message.encoded = Path(image).read_bytes()
+    elif isinstance(image, RawImage):
+        _fill_raw(message.raw, image)
+    elif memoryview(image).ndim == 1:
+        message.encoded = bytes(image)
+    else:
+        _fill_raw(message.raw, RawImage.from_array(image))
 
 
-def _timestamp(moment: datetime.datetime) -> timestamp_pb2.Timestamp:
-    stamp = timestamp_pb2.Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+def _fill_raw(message: ocr_pb2.RawImage, raw: RawImage) -> None:
+    with _fitting("image.raw", ErrorReason.RAW_IMAGE_INVALID):
+        message.pixels = raw.pixels
+        message.width = raw.width
+        message.height = raw.height
+        message.stride = raw.stride
+        message.pixel_format = _PIXEL_FORMATS[raw.pixel_format]
+
+
+@contextmanager
+def _fitting(field: str, reason: ErrorReason) -> Iterator[None]:
+    """A number that does not fit into its field is refused as the server would refuse it, had it got there."""
+    try:
+        yield
+    except ValueError as error:
+        raise OcrError(grpc.StatusCode.INVALID_ARGUMENT, reason, str(error), field=field) from error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
 import grpc.aio
 
 from glyphwire import _channel, _faults, _requests, _responses
+from glyphwire._resend import AsyncResendBuffer
+from glyphwire.errors import OcrError
 from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
@@ -19,12 +22,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self  # noqa: UP035 - typing has it from Python 3.11 on
 
-    from glyphwire.errors import OcrError
-    from glyphwire.types import ImageSource
+    from glyphwire.types import ImageSource, Tls
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 _Item = TypeVar("_Item")
+
+_NOT_SENT = "Internal error from Core"
+_STATUS_S = 1.0
 
 
 class AsyncOcrClient:
@@ -40,13 +45,18 @@ class AsyncOcrClient:
         timeout_s: float = _channel.TIMEOUT_S,
         stream_timeout_s: float = _channel.STREAM_TIMEOUT_S,
         max_attempts: int = 3,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
+        token: str | None = None,
+        allow_plaintext_token: bool = False,
     ) -> None:
-        options = _channel.channel_options(target, max_attempts)
-        if credentials is None:
+        options = _channel.channel_options(target, max_attempts, tls)
+        self._metadata = _channel.call_metadata(
+            target, token, is_encrypted=tls is not None, allow_plaintext=allow_plaintext_token
+        )
+        if tls is None:
             self._channel = grpc.aio.insecure_channel(target, options)
         else:
-            self._channel = grpc.aio.secure_channel(target, credentials, options)
+            self._channel = grpc.aio.secure_channel(target, _channel.credentials(tls), options)
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
         self._timeout_s = timeout_s
         self._stream_timeout_s = stream_timeout_s
@@ -66,29 +76,25 @@ class AsyncOcrClient:
         request = _requests.batch_request(images, options or RecognizeOptions())
         return _responses.batch(await self._call(self._stub.BatchRecognize, request, timeout_s))
 
-    async def stream(
+    def stream(
         self,
         frames: AsyncIterable[Frame | ImageSource] | Iterable[Frame | ImageSource],
         options: RecognizeOptions | None = None,
         *,
         timeout_s: float | None = None,
+        resume: bool = False,
     ) -> AsyncIterator[FrameResult]:
         """Read frames as they come; yields one result per frame, in their order, while later frames are being sent.
 
         An image that is no Frame gets its position as frame_id. `frames` is consumed as fast as the server takes them.
         What `frames` raises is raised here after the results of the frames before it. Closing the iterator cancels the
-        stream. Streams are not retried.
+        stream. resume: as in OcrClient.stream.
         """
-        outgoing = _Outgoing(frames, options or RecognizeOptions())
-        call = self._stub.StreamRecognize(aiter(outgoing), timeout=_channel.chosen(timeout_s, self._stream_timeout_s))
-        try:
-            with _faults.translated():
-                async for response in call:
-                    yield _responses.frame_result(response)
-        finally:
-            call.cancel()
-        if outgoing.error is not None:
-            raise outgoing.error
+        timeout_s = _channel.chosen(timeout_s, self._stream_timeout_s)
+        config = _requests.config_request(options or RecognizeOptions())
+        if resume:
+            return self._resumed(_each(frames), config, timeout_s)
+        return self._streamed(_each(frames), config, timeout_s)
 
     async def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
         """The models that RecognizeOptions.model can name, sorted by name."""
@@ -113,11 +119,57 @@ class AsyncOcrClient:
     ) -> None:
         await self.close()
 
+    async def _streamed(
+        self, frames: AsyncIterator[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
+    ) -> AsyncGenerator[FrameResult, None]:
+        outgoing = _Outgoing(frames, config)
+        async with aclosing(self._results(aiter(outgoing), timeout_s)) as results:
+            async for result in results:
+                yield result
+        if outgoing.error is not None:
+            raise outgoing.error
+
+    async def _resumed(
+        self, frames: AsyncIterator[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
+    ) -> AsyncGenerator[FrameResult, None]:
+        deadline = time.monotonic() + timeout_s
+        patience = _channel.ResumePatience()
+        buffer = AsyncResendBuffer(frames)
+        try:
+            while True:
+                try:
+                    messages = buffer.start_call(config)
+                    async with aclosing(self._results(messages, deadline - time.monotonic())) as results:
+                        async for result in results:
+                            buffer.drop_first()
+                            patience.got_result()
+                            yield result
+                    break
+                except OcrError as error:
+                    await asyncio.sleep(patience.wait_s(error))
+        finally:
+            await buffer.close()
+        if buffer.error is not None:
+            raise buffer.error
+
+    async def _results(
+        self, messages: AsyncIterator[ocr_pb2.StreamRecognizeRequest], timeout_s: float
+    ) -> AsyncGenerator[FrameResult, None]:
+        call = self._stub.StreamRecognize(messages, timeout=max(timeout_s, 0), metadata=self._metadata)
+        end = _StreamEnd(call)
+        try:
+            async for response in call:
+                yield _responses.frame_result(response)
+        except grpc.aio.AioRpcError as error:
+            raise _faults.from_call(await end.told(error)) from error
+        finally:
+            call.cancel()
+
     async def _call(
         self, method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
     ) -> _Response:
         with _faults.translated():
-            return await method(request, timeout=_channel.chosen(timeout_s, self._timeout_s))
+            return await method(request, timeout=_channel.chosen(timeout_s, self._timeout_s), metadata=self._metadata)
 
     async def _is_serving(self, timeout_s: float) -> bool:
         check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)
@@ -130,21 +182,53 @@ class AsyncOcrClient:
         return answer == _channel.HEALTH_SERVING
 
 
+class _StreamEnd:
+    """With what status the server ended a stream.
+
+    gRPC puts INTERNAL in its place, before or after it has come, when a message is being sent at that moment
+    (github.com/grpc/grpc/issues/36066), but calls back each time.
+    """
+
+    def __init__(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
+        self._told: asyncio.Future[grpc.aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        call.add_done_callback(self._note)
+
+    async def told(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+        """The server's own status for the one that was raised; that one when the server told none."""
+        if error.details() != _NOT_SENT:
+            return error
+        done, _ = await asyncio.wait([self._told], timeout=_STATUS_S)
+        return self._told.result() if done else error
+
+    def _note(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
+        details = _now(call.details())
+        if details != _NOT_SENT and not self._told.done():
+            metadata = grpc.aio.Metadata(*_now(call.trailing_metadata()))
+            self._told.set_result(grpc.aio.AioRpcError(_now(call.code()), metadata, metadata, details))
+
+
+def _now(status: Coroutine[Any, Any, _Item]) -> _Item:
+    """A part of the status of a call that has ended, before another can take its place."""
+    try:
+        status.send(None)
+    except StopIteration as stopped:
+        return cast(_Item, stopped.value)
+    raise RuntimeError("the call has not ended")
+
+
 class _Outgoing:
     """The messages of a stream. Keeps what the caller's iterator raises: gRPC would only cancel the call."""
 
-    def __init__(
-        self, frames: AsyncIterable[Frame | ImageSource] | Iterable[Frame | ImageSource], options: RecognizeOptions
-    ) -> None:
+    def __init__(self, frames: AsyncIterator[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest) -> None:
         self._frames = frames
-        self._options = options
+        self._config = config
         self.error: Exception | None = None
 
     async def __aiter__(self) -> AsyncIterator[ocr_pb2.StreamRecognizeRequest]:
-        yield _requests.config_request(self._options)
+        yield self._config
         try:
             position = 0
-            async for frame in _each(self._frames):
+            async for frame in self._frames:
                 yield _requests.frame_request(frame, position)
                 position += 1
         except Exception as error:  # noqa: BLE001 - raised again by stream()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from glyphwire import _channel, _faults, _requests, _responses
+from glyphwire._resend import ResendBuffer
+from glyphwire.errors import OcrError
 from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self  # noqa: UP035 - typing has it from Python 3.11 on
 
-    from glyphwire.errors import OcrError
-    from glyphwire.types import ImageSource
+    from glyphwire.types import ImageSource, Tls
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -30,9 +31,12 @@ class OcrClient:
     target: "host:port" or "unix:path".
     timeout_s, stream_timeout_s: deadline of each call, of each stream; calls can choose their own.
     max_attempts: how often a unary call is tried while the server is unavailable, 1 to 5, within its deadline.
-    credentials: for TLS; None for a plain connection.
+    tls: None for a plain connection.
+    token: names this caller to servers that ask for one. Raises ValueError where it would cross a network in plain
+    text, unless allow_plaintext_token says that something else encrypts.
 
-    Every method raises OcrError when its call fails, and OSError when an image is a path that cannot be read.
+    Every method raises OcrError when its call fails or a value is out of all range, and OSError when an image is a path
+    that cannot be read.
     """
 
     def __init__(
@@ -42,13 +46,18 @@ class OcrClient:
         timeout_s: float = _channel.TIMEOUT_S,
         stream_timeout_s: float = _channel.STREAM_TIMEOUT_S,
         max_attempts: int = 3,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
+        token: str | None = None,
+        allow_plaintext_token: bool = False,
     ) -> None:
-        options = _channel.channel_options(target, max_attempts)
-        if credentials is None:
+        options = _channel.channel_options(target, max_attempts, tls)
+        self._metadata = _channel.call_metadata(
+            target, token, is_encrypted=tls is not None, allow_plaintext=allow_plaintext_token
+        )
+        if tls is None:
             self._channel = grpc.insecure_channel(target, options)
         else:
-            self._channel = grpc.secure_channel(target, credentials, options)
+            self._channel = grpc.secure_channel(target, _channel.credentials(tls), options)
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
         self._timeout_s = timeout_s
         self._stream_timeout_s = stream_timeout_s
@@ -73,22 +82,20 @@ class OcrClient:
         options: RecognizeOptions | None = None,
         *,
         timeout_s: float | None = None,
+        resume: bool = False,
     ) -> Iterator[FrameResult]:
         """Read frames as they come; yields one result per frame, in their order, while later frames are being sent.
 
         An image that is no Frame gets its position as frame_id. `frames` is consumed in a thread of its own, as fast as
         the server takes them. What `frames` raises is raised here after the results of the frames before it. Leaving
-        the iterator cancels the stream. Streams are not retried.
+        the iterator cancels the stream.
+
+        resume: when the server becomes unavailable, open the stream again and send the frames that have no result yet,
+        of which 16 are kept; for up to a minute without any result. A frame may be read twice, it has one result.
         """
-        outgoing = _Outgoing(frames, options or RecognizeOptions())
-        call = self._stub.StreamRecognize(iter(outgoing), timeout=_channel.chosen(timeout_s, self._stream_timeout_s))
-        try:
-            with _faults.translated():
-                yield from map(_responses.frame_result, call)
-        finally:
-            call.cancel()
-        if outgoing.error is not None:
-            raise outgoing.error
+        timeout_s = _channel.chosen(timeout_s, self._stream_timeout_s)
+        config = _requests.config_request(options or RecognizeOptions())
+        return self._resumed(frames, config, timeout_s) if resume else self._streamed(frames, config, timeout_s)
 
     def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
         """The models that RecognizeOptions.model can name, sorted by name."""
@@ -113,11 +120,48 @@ class OcrClient:
     ) -> None:
         self.close()
 
+    def _streamed(
+        self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
+    ) -> Iterator[FrameResult]:
+        outgoing = _Outgoing(frames, config)
+        yield from self._results(iter(outgoing), timeout_s)
+        if outgoing.error is not None:
+            raise outgoing.error
+
+    def _resumed(
+        self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
+    ) -> Iterator[FrameResult]:
+        deadline = time.monotonic() + timeout_s
+        patience = _channel.ResumePatience()
+        buffer = ResendBuffer(frames)
+        try:
+            while True:
+                try:
+                    for result in self._results(buffer.start_call(config), deadline - time.monotonic()):
+                        buffer.drop_first()
+                        patience.got_result()
+                        yield result
+                    break
+                except OcrError as error:
+                    time.sleep(patience.wait_s(error))
+        finally:
+            buffer.close()
+        if buffer.error is not None:
+            raise buffer.error
+
+    def _results(self, messages: Iterator[ocr_pb2.StreamRecognizeRequest], timeout_s: float) -> Iterator[FrameResult]:
+        call = self._stub.StreamRecognize(messages, timeout=max(timeout_s, 0), metadata=self._metadata)
+        try:
+            with _faults.translated():
+                yield from map(_responses.frame_result, call)
+        finally:
+            call.cancel()
+
     def _call(
         self, method: grpc.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
     ) -> _Response:
         with _faults.translated():
-            return method(request, timeout=_channel.chosen(timeout_s, self._timeout_s))
+            return method(request, timeout=_channel.chosen(timeout_s, self._timeout_s), metadata=self._metadata)
 
     def _is_serving(self, timeout_s: float) -> bool:
         check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)
@@ -133,13 +177,13 @@ class OcrClient:
 class _Outgoing:
     """The messages of a stream. Keeps what the caller's iterator raises: gRPC would only log it, in another thread."""
 
-    def __init__(self, frames: Iterable[Frame | ImageSource], options: RecognizeOptions) -> None:
+    def __init__(self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest) -> None:
         self._frames = frames
-        self._options = options
+        self._config = config
         self.error: Exception | None = None
 
     def __iter__(self) -> Iterator[ocr_pb2.StreamRecognizeRequest]:
-        yield _requests.config_request(self._options)
+        yield self._config
         try:
             for position, frame in enumerate(self._frames):
                 yield _requests.frame_request(frame, position)

@@ -24,6 +24,9 @@ class ErrorReason(enum.Enum):
     DRAINING = 11
     DEADLINE_EXPIRED = 12
     INTERNAL = 13
+    TOKEN_INVALID = 14
+    CALL_FORBIDDEN = 15
+    CLIENT_LIMIT = 16
 
 
 class OcrError(Exception):

@@ -75,6 +75,21 @@ class RawImage:
         return cls(view.tobytes(), width=shape[1], height=shape[0], pixel_format=chosen)
 
 
+@dataclass(frozen=True)
+class Tls:
+    """TLS to the server, from PEM files.
+
+    ca: the authorities that may have signed the server's certificate; None for those that gRPC brings along.
+    cert, key: certificate chain and private key of the caller, for servers that ask for them.
+    server_name: the name in the server's certificate, when it is not the host of the target.
+    """
+
+    ca: str | os.PathLike[str] | None = None
+    cert: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+    server_name: str = ""
+
+
 if TYPE_CHECKING:
     # A path is a str or os.PathLike; bytes and one-dimensional buffers are the bytes of a file, others are pixels.
     ImageSource: TypeAlias = str | os.PathLike[str] | RawImage | Buffer

@@ -138,6 +138,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The deadline passed while the work was queued (DEADLINE_EXCEEDED)."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 13
     """Our fault (INTERNAL)."""
+    ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 14
+    """The call has no token, or one that the server does not know (UNAUTHENTICATED)."""
+    ERROR_REASON_CALL_FORBIDDEN: _ErrorReason.ValueType  # 15
+    """The token does not allow this call (PERMISSION_DENIED)."""
+    ERROR_REASON_CLIENT_LIMIT: _ErrorReason.ValueType  # 16
+    """The calls of this token are too many at once, or too many per second (RESOURCE_EXHAUSTED, with RetryInfo)."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """What went wrong. The status code behind each is what a unary call gets."""
@@ -170,6 +176,12 @@ ERROR_REASON_DEADLINE_EXPIRED: ErrorReason.ValueType  # 12
 """The deadline passed while the work was queued (DEADLINE_EXCEEDED)."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 13
 """Our fault (INTERNAL)."""
+ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 14
+"""The call has no token, or one that the server does not know (UNAUTHENTICATED)."""
+ERROR_REASON_CALL_FORBIDDEN: ErrorReason.ValueType  # 15
+"""The token does not allow this call (PERMISSION_DENIED)."""
+ERROR_REASON_CLIENT_LIMIT: ErrorReason.ValueType  # 16
+"""The calls of this token are too many at once, or too many per second (RESOURCE_EXHAUSTED, with RetryInfo)."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
 
 @typing.final

@@ -33,6 +33,10 @@ class OcrServiceStub:
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
     A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
     retry.
+
+    A server may ask for a token in the metadata of every call, "authorization: Bearer TOKEN". UNAUTHENTICATED: it is missing
+    or unknown; do not retry. PERMISSION_DENIED: it does not allow the call; do not retry. RESOURCE_EXHAUSTED with ErrorInfo:
+    its calls are too many; retry after the delay of google.rpc.RetryInfo.
     """
 
     def __init__(self, channel):
@@ -71,6 +75,10 @@ class OcrServiceServicer:
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
     A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
     retry.
+
+    A server may ask for a token in the metadata of every call, "authorization: Bearer TOKEN". UNAUTHENTICATED: it is missing
+    or unknown; do not retry. PERMISSION_DENIED: it does not allow the call; do not retry. RESOURCE_EXHAUSTED with ErrorInfo:
+    its calls are too many; retry after the delay of google.rpc.RetryInfo.
     """
 
     def Recognize(self, request, context):
@@ -161,6 +169,10 @@ class OcrService:
     a reason that is the name of an ErrorReason value, and metadata that names the offending field where there is one.
     A message larger than the server's max_message_bytes gets RESOURCE_EXHAUSTED from gRPC itself, without ErrorInfo; do not
     retry.
+
+    A server may ask for a token in the metadata of every call, "authorization: Bearer TOKEN". UNAUTHENTICATED: it is missing
+    or unknown; do not retry. PERMISSION_DENIED: it does not allow the call; do not retry. RESOURCE_EXHAUSTED with ErrorInfo:
+    its calls are too many; retry after the delay of google.rpc.RetryInfo.
     """
 
     @staticmethod

@@ -1,0 +1,107 @@
+"""Calls need a token: refused ones end here, before their messages are read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health  # type: ignore[import-untyped]  # has no stubs
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # has no stubs
+
+from ocr_core.errors import OcrError
+from server.errors import TokenInvalid
+from server.identity import set_token_name
+from server.interceptors import SERVICE, framed_stream
+from server.tokens import Client, Tokens
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # in quotes, as generic in the stubs alone
+
+_HEADER = "authorization"
+_SCHEME = "bearer "
+_OPEN = {health.SERVICE_NAME}
+"""Load balancers and probes have no token."""
+_FOR_EVERY_TOKEN = {SERVICE, reflection.SERVICE_NAME}
+
+
+class Authentication(grpc.aio.ServerInterceptor):
+    """Finds the client of each call and holds it to its limits. Everything but health needs a token."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        """Count the call in its client, or answer in the handler's place."""
+        handler = await continuation(handler_call_details)
+        service = _service(handler_call_details.method)
+        if handler is None or service in _OPEN:
+            return handler
+        try:
+            client = self._tokens.client(_token(handler_call_details.invocation_metadata))
+            set_token_name(client.name)
+            structlog.contextvars.bind_contextvars(client=client.name)
+            client.check(is_stream=handler.response_streaming, is_admin=service not in _FOR_EVERY_TOKEN)
+        except OcrError as error:
+            return _refusal(handler_call_details.method, error)
+        return _counted(handler, client) if service == SERVICE else handler
+
+
+def _token(metadata: Any) -> str:  # noqa: ANN401 - no common type in gRPC's stubs
+    """Raises TokenInvalid."""
+    for key, value in metadata or ():
+        if key == _HEADER and value[: len(_SCHEME)].lower() == _SCHEME:
+            return str(value[len(_SCHEME) :].strip())
+    raise TokenInvalid("the call has no token: metadata needs authorization: Bearer TOKEN")
+
+
+def _service(path: str) -> str:
+    return path.lstrip("/").partition("/")[0]
+
+
+def _refusal(path: str, error: OcrError) -> _Handler:
+    """Raises the error in any kind of call: of a stream, gRPC reads no message before its handler asks for one."""
+
+    async def refuse(requests: AsyncIterator[bytes], context: _Context) -> AsyncGenerator[bytes, None]:
+        del requests, context
+        raise error
+        yield b""  # makes it a generator
+
+    # Calls of our own service are in a frame already.
+    handler: Any = refuse if _service(path) == SERVICE else framed_stream(path.rpartition("/")[2], refuse)
+    return grpc.stream_stream_rpc_method_handler(handler)
+
+
+def _counted(handler: _Handler, client: Client) -> _Handler:
+    # The stubs describe the behaviours of synchronous servers, ours are coroutines.
+    wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)
+    if handler.response_streaming:
+        stream: Any = handler.stream_stream
+        return grpc.stream_stream_rpc_method_handler(_counted_stream(stream, client), *wire)
+    unary: Any = handler.unary_unary
+    return grpc.unary_unary_rpc_method_handler(_counted_unary(unary, client), *wire)
+
+
+def _counted_unary(behaviour: Callable[..., Awaitable[Any]], client: Client) -> Any:  # noqa: ANN401
+    async def counted(request: object, context: _Context) -> object:
+        with client.running(is_stream=False):
+            return await behaviour(request, context)
+
+    return counted
+
+
+def _counted_stream(behaviour: Callable[..., AsyncGenerator[Any, None]], client: Client) -> Any:  # noqa: ANN401
+    async def counted(requests: AsyncIterator[Any], context: _Context) -> AsyncGenerator[Any, None]:
+        with client.running(is_stream=True):
+            async with aclosing(behaviour(requests, context)) as responses:
+                async for response in responses:
+                    yield response
+
+    return counted
