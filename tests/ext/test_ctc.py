@@ -279,6 +279,17 @@ def test_flat_lines_have_an_alignment(ctc):
     assert best - 60 < np.log(x[range(1500), emitted].astype(float)).sum() <= best + 1e-6
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_flat_logits_have_exact_probabilities(ctc, seed):
+    """Of flat logits, whose exponentials sum up to more than 1, log_prob is exact as well."""
+    probs = softmax_matrix(seed, 40, 3, sharpness=0.3)
+    found, expected = (
+        {h.labels: h.log_prob for h in only(ctc.prefix_beam_search(x, 0, 10, 4, 0.0, 2, kind=kind))}
+        for x, kind in ((as_kind(probs, "logits"), "logits"), (probs, "probs"))
+    )
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
 def test_tiny_probabilities_do_not_underflow(ctc):
     """The smallest positive float32 at every timestep is still a probability, for alignments too."""
     tiny = np.finfo(np.float32).smallest_subnormal
