@@ -108,7 +108,6 @@ def _automaton(model: CharacterModel, charset: Charset, weight: float, bonus: fl
     trie, backoffs = model.ngrams.trie, np.append(0.0, model.ngrams.backoffs)
     suffixes = trie.suffixes()
     is_state = (np.bincount(trie.parents, minlength=len(trie)) > 0) | (backoffs != 0)
-    is_state[1 + BEGIN] = True
     context, ends = np.arange(len(trie)), _ends(model, suffixes, backoffs)
     for level in trie.levels():
         context[level] = np.where(is_state[level], context[level], context[suffixes[level]])

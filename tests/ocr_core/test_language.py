@@ -18,6 +18,7 @@ from tests.ocr_core.automaton_walk import step, text_weight, weight_of
 
 # "ab" and "ba-" have more than one character, "a" is there twice; blank is in the middle.
 CHARSET = Charset(("a", "b", "ab", "c", " ", "-", "ba-", "a", "1"), 4)
+CLASSES = {"a": 0, "b": 1, "c": 3, " ": 5}
 WORDS = st.sets(st.text("abc", min_size=1, max_size=5), min_size=1, max_size=6)
 LINES = st.text("abc -1", max_size=9)
 WEIGHTS = st.integers(-8, 16).map(lambda quarter: quarter / 4)
@@ -87,15 +88,26 @@ def test_words_of_a_script_without_spaces_count_where_they_occur(words, line):
     )
 
 
-def test_credit_is_given_while_a_word_is_read():
-    """Half of a hot word has half of its weight in the beam, and loses it where the line breaks off."""
-    automaton = HotWords({"bbcc": 4.0}).automaton(CHARSET)
-    state, first = step(automaton, 0, 1)
-    state, second = step(automaton, state, 1)
-    assert math.log(first * second) == pytest.approx(2.0)
-    assert math.log(automaton.final_weights[state]) == pytest.approx(-2.0)
-    state, weight = step(automaton, state, 6)  # "ba-" begins anew with its "b"
-    assert math.log(first * second * weight * automaton.final_weights[state]) == pytest.approx(0.0, abs=1e-9)
+@pytest.mark.parametrize(
+    ("weights", "begin", "credit"),
+    [
+        ({"bbcc": 4.0}, "bb", 2.0),
+        ({"bbcc": 4.0}, "bbcc", 4.0),
+        ({"bbcc": 4.0}, "bbcb", 1.0),
+        ({"bbcc": 4.0}, "bbc ", 0.0),
+        ({"bbcc": 0.4, "bc": 2.0}, "bb", 1.0),
+        ({"bbcc": 4.0, "bb": -1.0}, "bb", 1.0),
+        ({"bbcc": -4.0}, "bbc", 0.0),
+    ],
+)
+def test_credit_is_given_while_a_word_is_read(weights, begin, credit):
+    """A line so far has what is complete and the best part of what is not; lost where it breaks off."""
+    automaton = HotWords(weights).automaton(CHARSET)
+    state, total = 0, 1.0
+    for character in begin:
+        state, weight = step(automaton, state, CLASSES[character])
+        total *= weight
+    assert math.log(total) == pytest.approx(credit, abs=1e-9)
 
 
 def test_patterns_allow_what_occurs_in_a_match():

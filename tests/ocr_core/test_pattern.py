@@ -42,12 +42,14 @@ def compiled(expression: str) -> Automaton | None:
         return None
 
 
-@given(EXPRESSIONS, st.lists(LINES, min_size=1, max_size=5))
-def test_patterns_match_as_in_python(expression, lines):
+@given(EXPRESSIONS, st.lists(LINES, min_size=1, max_size=5), st.data())
+def test_patterns_match_as_in_python(expression, lines, data):
     """A line is read exactly if Python finds that the expression matches all of it."""
     automaton = compiled(expression)
-    for line in lines:
-        matches = bool(re.fullmatch(expression, line, re.ASCII | re.DOTALL))
+    python = re.compile(expression, re.ASCII | re.DOTALL)
+    matching = data.draw(st.from_regex(python, fullmatch=True, alphabet="abc -1").map(lambda line: line[:15]))
+    for line in (*lines, matching):
+        matches = bool(python.fullmatch(line))
         assert (text_weight(automaton, line, CHARSET) == 1.0) == matches if automaton else not (line and matches)
 
 
