@@ -69,6 +69,7 @@ stubs-fresh: protos
 
 # Speed and memory claims; each prints a table. EVAL: a folder of labelled sets.
 bench: dev
+	python -m bench.ctc
 	python -m bench.memory
 	python -m bench.batches
 	python -m bench.faults
