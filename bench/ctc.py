@@ -13,8 +13,8 @@ C: classes, T: timesteps. Times are medians over rounds in which all that is com
 time, as long calls of a busy machine would wait for others more often than short ones; threads and pipeline tell time
 by the wall. Compare within a run only: other work moves all figures.
 
-Peers are those of the extra `peers`; pyctcdecode, which asks for an older NumPy but works with ours (pip install --no-deps
-pyctcdecode==0.5.0); and torch, which is left to the reader for its size.
+Peers are those of the extra `peers`; pyctcdecode, which asks for an older NumPy but works with ours (pip install
+--no-deps pyctcdecode==0.5.0); and torch, which is left to the reader for its size.
 
 Run: python -m bench.ctc [--inputs FILE.npz] [--only SECTION ...] [--seconds 0.3]
 """
