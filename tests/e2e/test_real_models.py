@@ -179,4 +179,4 @@ def _bound_address(server: "subprocess.Popen[str]") -> str:
     """The server's log says which free port it took."""
     assert server.stdout
     events = map(json.loads, server.stdout)
-    return next(f"127.0.0.1:{event['port']}" for event in events if event["event"] == "listening")
+    return next(str(event["addresses"][0]) for event in events if event["event"] == "listening")
