@@ -11,7 +11,7 @@ $(BIN)/python:
 
 # What the main job needs: client, server, extension, models.
 setup: $(VENV)/.setup models
-$(VENV)/.setup: $(BIN)/python pyproject.toml client/python/pyproject.toml constraints.txt setup.py $(wildcard ext/*.pyx ext/*.h ext/*.pxd)
+$(VENV)/.setup: $(BIN)/python pyproject.toml client/python/pyproject.toml constraints.txt setup.py $(wildcard ext/*.pyx ext/*.h ext/*.pxi)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable .
 	touch $@
 

@@ -19,7 +19,7 @@ setup(
             Extension(
                 "ext.ctc",
                 ["ext/ctc.pyx"],
-                depends=glob("ext/*.h"),
+                depends=[*glob("ext/*.h"), *glob("ext/*.pxi")],
                 include_dirs=[numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 # A fused multiply-add rounds once where the reference rounds twice. Vectors pass between functions only

@@ -4,7 +4,7 @@
 
 #include "search.h"
 
-/* A line's probabilities, by timestep and class. Of logits only up to the factors 1 / z[t]. */
+/* A line's probabilities, by timestep and class. */
 typedef struct {
     const Layout *layout;
     const Matrix *matrix;
@@ -14,7 +14,7 @@ typedef struct {
 static inline double line_prob(const Line *line, ptrdiff_t t, int32_t class) {
     double value = value_at(line->matrix, t, class);
     if (line->layout->kind == PROBS) return value;
-    return exp(line->layout->kind == LOG_PROBS ? value : value - line->most[t]);
+    return line->layout->kind == LOG_PROBS ? exp(value) : exp(value - line->most[t]) / line->z[t];
 }
 
 static inline int32_t blank_class(const Line *line) { return class_of(line->layout, line->layout->blank); }
@@ -24,6 +24,11 @@ typedef struct {
     double mantissa;
     int32_t exponent;
 } Mass;
+
+static Mass mass_of(double log_mass) {
+    double bits = log_mass / LN2, whole = floor(bits);
+    return log_mass > -INFINITY ? (Mass){exp2(bits - whole), (int32_t)whole} : (Mass){0.0, 0};
+}
 
 /* The states of a labelling are blank, label, blank, ..., label, blank. All masses carry the factor 2 ** -exponent.
  * A state with mass below `least` is left out: what it could still add is less. */
@@ -107,7 +112,6 @@ static void trace(
         ptrdiff_t i = state >> 1;
         if (state & 1) {
             double prob = line_prob(line, t, lattice->labels[i]);
-            if (line->layout->kind == LOGITS) prob /= line->z[t];
             if (ends[i] == NONE) {
                 ends[i] = (int32_t)t + 1;
                 best = -1.0;
@@ -143,8 +147,6 @@ static double align(
         if ((lattice->steps ? viterbi : mass) > least) break;
     }
     log_prob = log(mass) + lattice->exponent * LN2;
-    if (line->layout->kind == LOGITS)
-        for (ptrdiff_t t = 0; t < times; t++) log_prob -= log(line->z[t]);
     if (lattice->steps) trace(line, lattice, timesteps, starts, ends, confidences);
     return log_prob;
 }

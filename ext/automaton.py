@@ -44,11 +44,9 @@ def check_automaton(automaton: Automaton) -> Automaton:
 
     Raises ValueError for anything that would make a search read where it must not, or never end.
     """
-    checked = Automaton(
-        *(
-            np.ascontiguousarray(values, np.float64 if name.endswith("weights") else np.int32)
-            for name, values in automaton._asdict().items()
-        )
+    checked = Automaton._make(
+        np.ascontiguousarray(values, np.float64 if name.endswith("weights") else np.int32)
+        for name, values in automaton._asdict().items()
     )
     states, arcs = len(checked.final_weights), len(checked.arc_symbols)
     begins = checked.begins

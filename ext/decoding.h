@@ -204,7 +204,9 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         int32_t slot = s->pool[i].slot, node = s->beam.node[slot];
         size_t length = (size_t)s->nodes[node].depth, place = store->characters, states = 2 * length + 1;
         double score = log(s->pool[i].total) + s->exponent * LN2;
-        Mass found = {s->options->automata_count ? 0.0 : s->beam.total[slot], s->exponent};
+        /* The search does without z, which is common to all prefixes. */
+        for (ptrdiff_t t = 0; line->layout->kind == LOGITS && t < times; t++) score -= log(line->z[t]);
+        Mass found = mass_of(s->options->automata_count ? -INFINITY : score);
         char *scratch = calloc(1, (states + 2) * 2 * sizeof(double) + states * (size_t)times);
         if (!scratch || !make_room(store, length)) {
             free(scratch);
@@ -222,8 +224,6 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         );
         free(scratch);
         if (store->alternatives && !describe_alternatives(s, line, store, (ptrdiff_t)length)) return 0;
-        /* Searched without z, which is common to all prefixes. */
-        for (ptrdiff_t t = 0; line->layout->kind == LOGITS && t < times; t++) score -= log(line->z[t]);
         end_hypothesis(store, length, log_prob, score);
     }
     return 1;
