@@ -75,6 +75,17 @@ def test_a_repeat_needs_room_for_a_blank(ctc):
     assert h.posteriors[1] == pytest.approx(0.48 / (0.48 + 0.8 * 0.2 + 0.8 * 0.2 + 0.2 * 0.2))
 
 
+def test_shares_do_not_underflow_on_long_lines(ctc):
+    """Of 1500 timesteps at which next to nothing is allowed, a line's probability is 1e-6000 and its shares are not."""
+    probs = np.tile(matrix([[1e-4, 1e-12, 1e-12, 0.9999]]), (1500, 1))
+    probs[700] = [1e-6, 2e-4, 1e-4, 0.9997]
+    allowed = np.array([1, 2], np.int32)
+    (h,) = only(ctc.prefix_beam_search(probs, 0, **DEFAULTS, classes=allowed, alternatives=1))
+    assert (h.labels, h.timesteps) == ((1,), [700])
+    assert h.posteriors == [pytest.approx(2e-4 / 3.01e-4, rel=1e-5)]
+    assert h.alternatives == [{2: pytest.approx(1e-4 / 3.01e-4, rel=1e-5)}]
+
+
 def test_shares_know_no_weights(ctc):
     """Alternatives say what the image shows, whatever an automaton prefers."""
     probs = matrix([[0.2, 0.5, 0.3]])
