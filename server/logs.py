@@ -14,28 +14,35 @@ _log = structlog.get_logger(__name__)
 
 
 def configure_logs(settings: Settings) -> None:
-    """Set up structlog for this process."""
+    """Set up structlog for this process, and with it the warnings of libraries, which use Python's own logging."""
     log_format = settings.log_format or ("console" if sys.stderr.isatty() else "json")
     renderer: list[structlog.types.Processor] = (
         [structlog.dev.ConsoleRenderer()]
         if log_format == "console"
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
+    stamped: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *renderer,
-        ],
+        processors=[*stamped, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    _configure_libraries(stamped, renderer)
 
 
-def count_lines(lines: int) -> None:
-    """Put the number of lines that a call has read so far into its access log."""
-    structlog.contextvars.bind_contextvars(lines=lines)
+def _configure_libraries(stamped: list[structlog.types.Processor], renderer: list[structlog.types.Processor]) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*stamped, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
 def log_our_fault(error: BaseException) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -24,7 +25,9 @@ def _clean_environment(monkeypatch):
     """The developer's own GLYPHWIRE_* variables and log settings stay out of the tests."""
     for name in [name for name in os.environ if name.startswith("GLYPHWIRE_")]:
         monkeypatch.delenv(name)
+    handlers = logging.root.handlers[:]
     yield
+    logging.root.handlers[:] = handlers
     structlog.reset_defaults()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import structlog
 
@@ -29,6 +30,15 @@ def test_console_logs_are_readable(capsys):
     configure_logs(Settings(log_format="console"))
     structlog.get_logger().info("seen", lines=2)
     assert "seen" in capsys.readouterr().err
+
+
+def test_warnings_of_libraries_are_in_the_same_form(capsys):
+    """What a library says through Python's logging is a row like any other, with the library's name."""
+    configure_logs(Settings(log_format="json"))
+    logging.getLogger("a.library").info("hidden")
+    logging.getLogger("a.library").warning("lost %d spans", 2)
+    entry = json.loads(capsys.readouterr().err)
+    assert (entry["event"], entry["level"], entry["logger"]) == ("lost 2 spans", "warning", "a.library")
 
 
 def test_our_faults_are_logged_with_their_traceback(capsys):
