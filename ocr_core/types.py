@@ -300,6 +300,11 @@ class ModelInfo:
     origin: str
     licence: str
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """By which requests can name it; of several versions the newest has the bare name."""
+        return self.name, f"{self.name}/{self.version}"
+
 
 def _check_range(name: str, value: float, low: float, high: float, part: str = "") -> None:
     """part: what of the field is checked, when it is not its value."""

@@ -1,9 +1,12 @@
-"""The gRPC server: service, health, reflection, start and stop."""
+"""The gRPC server: service, health, reflection, channelz, start and stop."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import grpc.aio
 import structlog
@@ -11,16 +14,21 @@ from glyphwire.v1 import ocr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # has no stubs
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # has no stubs
 
+from ocr_core.errors import SetupError
 from ocr_core.image import ImageLimits
 from ocr_core.pipeline import Pipeline, PipelineConfig
 from server.addresses import Address
 from server.authentication import Authentication
 from server.batcher import Batcher, StartableStages
-from server.interceptors import SERVICE, CallInterceptor
+from server.interceptors import SERVICE, CallFrame, CallInterceptor
 from server.listeners import bind
+from server.metrics import Metrics, metrics_port
 from server.servicer import OcrServicer
 from server.settings import Settings
 from server.tokens import Tokens
+
+if TYPE_CHECKING:
+    from server.tracing import Tracing
 
 _FLUSH_S = 1.0
 """How long finished answers may take on their way out."""
@@ -54,19 +62,26 @@ class App:
 
     def __init__(self, settings: Settings, stages: StartableStages) -> None:
         self._settings = settings
-        self._batcher = Batcher(stages, settings)
+        self._stages = stages
+        self.metrics = Metrics()
+        self._batcher = Batcher(stages, settings, self.metrics)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=_interceptors(settings), options=_channel_options(settings))
+        self._tracing = _tracing(settings)
+        frame = CallFrame(self.metrics, self._tracing)
+        self._server = grpc.aio.server(interceptors=_interceptors(settings, frame), options=_channel_options(settings))
         ocr_pb2_grpc.add_OcrServiceServicer_to_server(OcrServicer(self._batcher, settings), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        if settings.reflection:
+            reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        if settings.channelz:
+            _add_channelz(self._server)
 
     async def listen(self) -> tuple[Address, ...]:
         """Bind, and say NOT_SERVING. Returns the addresses with their ports. Calls that come already wait.
 
         Raises ListenFailed, and SettingsInvalid for certificates that cannot be used.
         """
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING, "", SERVICE)
         bound = bind(self._server, self._settings)
         await self._server.start()
         return bound
@@ -74,7 +89,8 @@ class App:
     async def start(self) -> None:
         """Load and warm up the models, then say SERVING. Raises OcrError."""
         await self._batcher.start()
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        of_models = [f"{SERVICE}/{name}" for model in self._stages.models() for name in model.names]
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING, *of_models, SERVICE, "")
 
     async def stop(self) -> None:
         """Say NOT_SERVING, refuse new work, finish what was admitted within drain_timeout_s, close."""
@@ -82,17 +98,28 @@ class App:
         finished = await self._batcher.drain(self._settings.drain_timeout_s)
         await self._server.stop(_FLUSH_S if finished else 0)
         self._batcher.close()
+        if self._tracing:
+            self._tracing.close()
 
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", SERVICE):
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus, *services: str) -> None:
+        for service in services:
             await self._health.set(service, status)
 
 
 async def run(settings: Settings, stages: StartableStages) -> None:
     """Serve until SIGTERM or SIGINT. Raises OcrError when the server cannot start."""
-    stopped = _stop_signal()
     app = App(settings, stages)
     _log.info("settings", **settings.model_dump(mode="json"))
+    with ExitStack() as stack:
+        if settings.metrics_listen:
+            port = stack.enter_context(metrics_port(settings.metrics_listen, app.metrics.registry))
+            _log.info("metrics", listen=settings.metrics_listen, port=port)
+        await _serve(app)
+    _log.info("stopped")
+
+
+async def _serve(app: App) -> None:
+    stopped = _stop_signal()
     _log.info("listening", addresses=[str(address) for address in await app.listen()])
     starting = asyncio.create_task(app.start())
     try:
@@ -105,7 +132,6 @@ async def run(settings: Settings, stages: StartableStages) -> None:
     finally:
         await app.stop()
         starting.cancel()
-    _log.info("stopped")
 
 
 def _stop_signal() -> asyncio.Future[None]:
@@ -122,11 +148,36 @@ def _stop_signal() -> asyncio.Future[None]:
     return stopped
 
 
-def _interceptors(settings: Settings) -> list[grpc.aio.ServerInterceptor]:
+def _interceptors(settings: Settings, frame: CallFrame) -> list[grpc.aio.ServerInterceptor]:
     """From the outermost on."""
     if settings.token_file is None:
-        return [CallInterceptor()]
-    return [CallInterceptor(), Authentication(Tokens(settings.token_file))]
+        return [CallInterceptor(frame)]
+    return [CallInterceptor(frame), Authentication(Tokens(settings.token_file), frame)]
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    """Raises SetupError when the extra `tracing` is not installed."""
+    if not settings.otlp_endpoint:
+        return None
+    with _extra("tracing", "otlp_endpoint"):
+        from server.tracing import tracing_to
+    return tracing_to(settings.otlp_endpoint, settings.trace_sample_ratio)
+
+
+def _add_channelz(server: grpc.aio.Server) -> None:
+    """Raises SetupError when the extra `channelz` is not installed."""
+    with _extra("channelz", "channelz"):
+        from grpc_channelz.v1 import channelz  # type: ignore[import-untyped]  # has no stubs
+    channelz.add_channelz_servicer(server)
+
+
+@contextmanager
+def _extra(name: str, setting: str) -> Iterator[None]:
+    """Around imports that need an extra."""
+    try:
+        yield
+    except ImportError as error:
+        raise SetupError(f"{setting} needs {error.name}: install glyphwire-server[{name}]") from None
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:
@@ -135,6 +186,7 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         # Two servers at one port would share the calls at random; the second one shall fail instead.
         ("grpc.so_reuseport", 0),
+        ("grpc.enable_channelz", int(settings.channelz)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from ocr_core.errors import OcrError
 from server.errors import TokenInvalid
 from server.identity import set_token_name
-from server.interceptors import SERVICE, framed_stream
+from server.interceptors import SERVICE, CallFrame
 from server.tokens import Client, Tokens
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -31,8 +31,9 @@ _FOR_EVERY_TOKEN = {SERVICE, reflection.SERVICE_NAME}
 class Authentication(grpc.aio.ServerInterceptor):
     """Finds the client of each call and holds it to its limits. Everything but health needs a token."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, frame: CallFrame) -> None:
         self._tokens = tokens
+        self._frame = frame
 
     async def intercept_service(
         self,
@@ -50,8 +51,20 @@ class Authentication(grpc.aio.ServerInterceptor):
             structlog.contextvars.bind_contextvars(client=client.name)
             client.check(is_stream=handler.response_streaming, is_admin=service not in _FOR_EVERY_TOKEN)
         except OcrError as error:
-            return _refusal(handler_call_details.method, error)
+            return self._refusal(handler_call_details.method, error)
         return _counted(handler, client) if service == SERVICE else handler
+
+    def _refusal(self, path: str, error: OcrError) -> _Handler:
+        """Raises the error in any kind of call: of a stream, gRPC reads no message before its handler asks for one."""
+
+        async def refuse(requests: AsyncIterator[bytes], context: _Context) -> AsyncGenerator[bytes, None]:
+            del requests, context
+            raise error
+            yield b""  # makes it a generator
+
+        # Calls of our own service are in a frame already.
+        handler: Any = refuse if _service(path) == SERVICE else self._frame.stream(path, refuse)
+        return grpc.stream_stream_rpc_method_handler(handler)
 
 
 def _token(metadata: Any) -> str:  # noqa: ANN401 - no common type in gRPC's stubs
@@ -64,19 +77,6 @@ def _token(metadata: Any) -> str:  # noqa: ANN401 - no common type in gRPC's stu
 
 def _service(path: str) -> str:
     return path.lstrip("/").partition("/")[0]
-
-
-def _refusal(path: str, error: OcrError) -> _Handler:
-    """Raises the error in any kind of call: of a stream, gRPC reads no message before its handler asks for one."""
-
-    async def refuse(requests: AsyncIterator[bytes], context: _Context) -> AsyncGenerator[bytes, None]:
-        del requests, context
-        raise error
-        yield b""  # makes it a generator
-
-    # Calls of our own service are in a frame already.
-    handler: Any = refuse if _service(path) == SERVICE else framed_stream(path.rpartition("/")[2], refuse)
-    return grpc.stream_stream_rpc_method_handler(handler)
 
 
 def _counted(handler: _Handler, client: Client) -> _Handler:

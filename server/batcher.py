@@ -18,7 +18,9 @@ import structlog
 from ocr_core.stages import Stages
 from ocr_core.types import LineCrop, ModelInfo, PreparedImage, ReadLine, Recognition
 from server.admission import Admission, draining
+from server.calls import note_image
 from server.errors import DeadlineExpired
+from server.metrics import Metrics
 from server.settings import Settings
 from server.work_queue import Batch, Job, LineTask, PrepareTask, Task, WorkQueue
 
@@ -44,8 +46,9 @@ class Batcher:
     event loop. Work that is cancelled or late leaves the queue at once and holds nobody up.
     """
 
-    def __init__(self, stages: StartableStages, settings: Settings) -> None:
+    def __init__(self, stages: StartableStages, settings: Settings, metrics: Metrics | None = None) -> None:
         self._stages = stages
+        self._metrics = metrics or Metrics()
         self._workers = settings.workers
         self._admission = Admission(settings.max_queue, settings.max_queue_bytes)
         self._queue = WorkQueue(
@@ -116,32 +119,38 @@ class Batcher:
 
     def _start_admitted(self, job: Job, deadline: float) -> asyncio.Task[Recognition]:
         """A task, as its callback gives the room back even when it is cancelled before its first step."""
-        reading = asyncio.create_task(self._read_admitted(job, deadline))
-        reading.add_done_callback(lambda _: self._admission.release([job.size]))
+        now = _now()
+        request = _Request(PrepareTask(_future(), deadline, now, now, job))
+        self._metrics.images_held.inc()
+        reading = asyncio.create_task(self._read_admitted(request))
+        reading.add_done_callback(partial(self._end_admitted, request))
         return reading
 
-    async def _read_admitted(self, job: Job, deadline: float) -> Recognition:
-        request = _Request(job, deadline, arrived=_now())
+    def _end_admitted(self, request: _Request, reading: asyncio.Task[Recognition]) -> None:
+        self._admission.release([request.image.job.size])
+        self._metrics.images_held.dec()
+        note_image(self._metrics, request.image, request.lines, reading)
+
+    async def _read_admitted(self, request: _Request) -> Recognition:
+        image = request.image
         try:
-            async with _until(deadline):
-                prepared = await self._prepare(request)
+            async with _until(image.deadline):
+                prepared = await self._prepare(image)
                 lines = await self._read_lines(request, prepared.crops)
-            return request.timed(self._stages.assemble(prepared, lines, job.options))
+            return request.timed(self._stages.assemble(prepared, lines, image.job.options))
         finally:
             self._forget(request)
 
-    async def _prepare(self, request: _Request) -> PreparedImage:
-        now = _now()
-        request.image = PrepareTask(_future(), request.deadline, now, now, request.job)
-        self._queue.push_image(request.image)
+    async def _prepare(self, image: PrepareTask) -> PreparedImage:
+        self._queue.push_image(image)
         self._dispatch()
-        return await request.image.done
+        return await image.done
 
     async def _read_lines(self, request: _Request, crops: Sequence[LineCrop]) -> list[ReadLine]:
-        now, options = _now(), request.job.options
+        now, options = _now(), request.image.job.options
         for crop in crops:
             key = self._stages.batch_key(crop, options)
-            request.lines.append(LineTask(_future(), request.deadline, now, now, crop, options, key))
+            request.lines.append(LineTask(_future(), request.image.deadline, now, now, crop, options, key))
         self._queue.push_lines(request.lines)
         self._dispatch()
         return await asyncio.gather(*(task.done for task in request.lines))
@@ -159,7 +168,9 @@ class Batcher:
         while self._free_workers and (batch := self._queue.take(now, self._free_workers)):
             self._free_workers -= 1
             for task in batch:
-                task.started_at = now
+                task.started_at, task.batch_size = now, len(batch)
+            if isinstance(batch[0], LineTask):
+                self._metrics.batch_taken(len(batch))
             running = asyncio.get_running_loop().run_in_executor(self._pool, _run, self._stages, batch)
             running.add_done_callback(partial(self._deliver, batch))
         self._arm_timer()
@@ -184,23 +195,21 @@ class Batcher:
 class _Request:
     """An admitted image and its tasks."""
 
-    job: Job
-    deadline: float
-    arrived: float
-    image: PrepareTask | None = None
+    image: PrepareTask
     lines: list[LineTask] = field(default_factory=list)
 
     def cancel(self) -> bool:
         """Cancel what is not finished; returns whether something was, by this or by the end of the caller."""
-        tasks: list[Task[Any]] = [*self.lines, *([self.image] if self.image else [])]
+        tasks: list[Task[Any]] = [*self.lines, self.image]
         for task in tasks:
             task.done.cancel()
         return any(task.done.cancelled() for task in tasks)
 
     def timed(self, recognition: Recognition) -> Recognition:
         """Add the waits: of the image, and the longest of the lines, which wait at the same time."""
-        waits_s = (self.image.wait_s if self.image else 0.0) + max((task.wait_s for task in self.lines), default=0.0)
-        timings = replace(recognition.timings, queue_ms=1e3 * waits_s, total_ms=1e3 * (_now() - self.arrived))
+        waits_s = self.image.wait_s + max((task.wait_s for task in self.lines), default=0.0)
+        total_s = _now() - self.image.queued_at
+        timings = replace(recognition.timings, queue_ms=1e3 * waits_s, total_ms=1e3 * total_s)
         return replace(recognition, timings=timings)
 
 

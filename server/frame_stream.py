@@ -12,6 +12,7 @@ from ocr_core.errors import ModelNotFound
 from ocr_core.types import Recognition, RecognizeOptions
 from server import convert
 from server.batcher import Batcher
+from server.calls import note_item
 from server.errors import RequestInvalid, Unavailable
 from server.logs import log_our_fault
 from server.settings import Settings
@@ -61,9 +62,7 @@ class FrameStream:
         if message is None or message.WhichOneof("message") != "config":
             raise RequestInvalid("the first message of a stream must be its configuration", "config")
         options = convert.options(message.config.options)
-        names = [
-            name for model in await self._batcher.models() for name in (model.name, f"{model.name}/{model.version}")
-        ]
+        names = [name for model in await self._batcher.models() for name in model.names]
         if options.model and options.model not in names:
             raise ModelNotFound(f"no model {options.model!r} is loaded", "options.model")
         return options
@@ -101,6 +100,7 @@ class FrameStream:
         except Exception as error:  # noqa: BLE001 - sent as the frame's outcome; the stream goes on
             log_our_fault(error)
             outcome = error
+        note_item(outcome)
         return convert.stream_response(frame, outcome)
 
     async def _receive(self) -> ocr_pb2.StreamRecognizeRequest | None:

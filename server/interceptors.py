@@ -1,13 +1,12 @@
-"""Around every call of our service: request id, one line of access log, errors to status and details."""
+"""Around every call of our service: request id, access log, metrics, trace, errors to status and details."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -15,8 +14,15 @@ import structlog
 from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no marker of its types
 
+from server.calls import Call, set_current_call
 from server.errors import Fault, fault_of
+from server.identity import client_of
 from server.logs import log_our_fault
+from server.metrics import Metrics
+from server.traceparent import HEADER, parse_traceparent
+
+if TYPE_CHECKING:
+    from server.tracing import Tracing
 
 DOMAIN = "glyphwire.v1"
 SERVICE = "glyphwire.v1.OcrService"
@@ -30,29 +36,93 @@ _Response = TypeVar("_Response")
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # in quotes, as generic in the stubs alone
 
-_log = structlog.get_logger(__name__)
+
+class CallFrame:
+    """What is around a method: its errors become statuses, and it leaves a line in the log. tracing: None for none."""
+
+    def __init__(self, metrics: Metrics, tracing: Tracing | None) -> None:
+        self._metrics = metrics
+        self._tracing = tracing
+
+    def unary(self, path: str, behaviour: Callable[..., Awaitable[_Response]]) -> Callable[..., Awaitable[_Response]]:
+        """The method at /service/method in its frame."""
+
+        async def framed(request: message.Message, context: _Context) -> _Response:
+            async with self._frame(path, context):
+                return await behaviour(request, context)
+
+        return framed
+
+    def stream(
+        self, path: str, behaviour: Callable[..., AsyncGenerator[Any, None]]
+    ) -> Callable[[AsyncIterator[Any], _Context], Awaitable[None]]:
+        """The streaming method at /service/method in its frame."""
+
+        async def framed(requests: AsyncIterator[Any], context: _Context) -> None:
+            # Written, not yielded: a cancelled call is noticed in here, and the servicer's generator is closed at once.
+            async with self._frame(path, context), aclosing(behaviour(requests, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+
+        return framed
+
+    @asynccontextmanager
+    async def _frame(self, path: str, context: _Context) -> AsyncIterator[None]:
+        """One call from its arrival to its log line."""
+        metadata = dict(context.invocation_metadata() or ())
+        request_id = _request_id(metadata)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        # Trailing, as initial metadata would tell the caller's gRPC that the call is not to be retried.
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        call = self._start_call(path, context, metadata)
+        code, reason = grpc.StatusCode.OK, ""
+        try:
+            yield
+        except asyncio.CancelledError:
+            code = _code_of_cancelled(context)
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place that turns errors into statuses
+            fault = fault_of(error)
+            code, reason = fault.code, fault.reason_name
+            log_our_fault(error)
+            await context.abort(code, fault.message, status_details(fault, request_id))
+        finally:
+            call.end(code, reason)
+
+    def _start_call(self, path: str, context: _Context, metadata: Mapping[str, str | bytes]) -> Call:
+        parent = parse_traceparent(metadata[HEADER]) if HEADER in metadata else None
+        trace = self._tracing.start(path, parent, metadata) if self._tracing else None
+        trace_id = trace.trace_id if trace else parent.trace_id if parent else ""
+        method = path.rpartition("/")[2]
+        self._metrics.call_started(method)
+        call = Call(method, client_of(context), context.peer(), trace_id, trace, self._metrics)
+        set_current_call(call)
+        return call
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the methods of OcrService; health and reflection pass unchanged."""
+    """Puts the methods of OcrService in a frame; health and reflection pass unchanged."""
+
+    def __init__(self, frame: CallFrame) -> None:
+        self._frame = frame
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
-        """Put the handler in our frame."""
+        """Put the handler in its frame."""
         handler = await continuation(handler_call_details)
-        service, _, method = handler_call_details.method.lstrip("/").partition("/")
-        if handler is None or service != SERVICE:
+        path = handler_call_details.method
+        if handler is None or not path.startswith(f"/{SERVICE}/"):
             return handler
         # The stubs describe the behaviours of synchronous servers, ours are coroutines.
         wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)
         if handler.response_streaming:
             stream: Any = handler.stream_stream
-            return grpc.stream_stream_rpc_method_handler(framed_stream(method, stream), *wire)
+            return grpc.stream_stream_rpc_method_handler(self._frame.stream(path, stream), *wire)
         unary: Any = handler.unary_unary
-        return grpc.unary_unary_rpc_method_handler(_framed_unary(method, unary), *wire)
+        return grpc.unary_unary_rpc_method_handler(self._frame.unary(path, unary), *wire)
 
 
 def status_details(fault: Fault, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
@@ -72,61 +142,9 @@ def status_details(fault: Fault, request_id: str) -> tuple[tuple[str, str | byte
     return ((REQUEST_ID, request_id), (STATUS_DETAILS, status.SerializeToString()), *pushback)
 
 
-def framed_stream(
-    method: str, behaviour: Callable[..., AsyncGenerator[Any, None]]
-) -> Callable[[AsyncIterator[Any], _Context], Awaitable[None]]:
-    """A streaming method in our frame: its errors become statuses, and it leaves a line in the log."""
-
-    async def framed(requests: AsyncIterator[Any], context: _Context) -> None:
-        # Written, not yielded: a cancelled call is noticed in here, and the servicer's generator is closed at once.
-        async with _frame(method, context), aclosing(behaviour(requests, context)) as responses:
-            async for response in responses:
-                await context.write(response)
-
-    return framed
-
-
-def _framed_unary(method: str, behaviour: Callable[..., Awaitable[_Response]]) -> Callable[..., Awaitable[_Response]]:
-    async def framed(request: message.Message, context: _Context) -> _Response:
-        async with _frame(method, context):
-            return await behaviour(request, context)
-
-    return framed
-
-
-@asynccontextmanager
-async def _frame(method: str, context: _Context) -> AsyncIterator[None]:
-    """One call from its arrival to its log line."""
-    request_id = _request_id(context)
-    started = time.perf_counter()
-    structlog.contextvars.bind_contextvars(request_id=request_id)
-    # Trailing, as initial metadata would tell the caller's gRPC that the call is not to be retried.
-    context.set_trailing_metadata(((REQUEST_ID, request_id),))
-    code, reason = grpc.StatusCode.OK, ""
-    try:
-        yield
-    except asyncio.CancelledError:
-        code = _code_of_cancelled(context)
-        raise
-    except Exception as error:  # noqa: BLE001 - the one place that turns errors into statuses
-        fault = fault_of(error)
-        code, reason = fault.code, fault.reason_name
-        log_our_fault(error)
-        await context.abort(code, fault.message, status_details(fault, request_id))
-    finally:
-        _log.info(
-            "call",
-            method=method,
-            code=code.name,
-            reason=reason,
-            duration_ms=round(1e3 * (time.perf_counter() - started), 3),
-            peer=context.peer(),
-        )
-
-
-def _request_id(context: _Context) -> str:
+def _request_id(metadata: Mapping[str, str | bytes]) -> str:
     """The caller's when it fits into a log line, else a new one."""
-    given = dict(context.invocation_metadata() or ()).get(REQUEST_ID, "")
+    given = metadata.get(REQUEST_ID, "")
     if isinstance(given, str) and given.isprintable() and 0 < len(given) <= _MAX_REQUEST_ID:
         return given
     return uuid.uuid4().hex

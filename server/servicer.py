@@ -14,9 +14,10 @@ from ocr_core.errors import InputError
 from ocr_core.types import Recognition
 from server import convert
 from server.batcher import Batcher
+from server.calls import note_item
 from server.errors import BatchTooLarge, DeadlineExpired, RequestInvalid
 from server.frame_stream import FrameStream
-from server.logs import count_lines, log_our_fault
+from server.logs import log_our_fault
 from server.settings import Settings
 from server.work_queue import Job
 
@@ -34,9 +35,7 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         self, request: ocr_pb2.RecognizeRequest, context: _Context
     ) -> ocr_pb2.RecognizeResponse:
         """Read one image."""
-        recognition = await self._batcher.submit(convert.job(request), self._deadline(context))
-        count_lines(len(recognition.lines))
-        return convert.recognize_response(recognition)
+        return convert.recognize_response(await self._batcher.submit(convert.job(request), self._deadline(context)))
 
     async def BatchRecognize(  # noqa: N802 - named by the contract
         self, request: ocr_pb2.BatchRecognizeRequest, context: _Context
@@ -47,7 +46,6 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         jobs = [item for item in items if isinstance(item, Job)]
         read = iter(await self._batcher.submit_all(jobs, self._deadline(context)))
         outcomes = [_item_outcome(next(read) if isinstance(item, Job) else item) for item in items]
-        count_lines(sum(len(outcome.lines) for outcome in outcomes if isinstance(outcome, Recognition)))
         return ocr_pb2.BatchRecognizeResponse(results=[convert.batch_result(outcome) for outcome in outcomes])
 
     async def StreamRecognize(  # noqa: N802 - named by the contract
@@ -56,11 +54,8 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         """Read frames as they come; a bad frame yields an error in its place."""
         del context
         stream = FrameStream(request_iterator, self._batcher, self._settings)
-        lines = 0
         async with aclosing(stream.responses()) as responses:
             async for response in responses:
-                lines += len(response.recognition.lines)
-                count_lines(lines)
                 yield response
 
     async def ListModels(  # noqa: N802 - named by the contract
@@ -96,4 +91,5 @@ def _item_outcome(outcome: Recognition | BaseException) -> Recognition | BaseExc
         raise outcome
     if isinstance(outcome, BaseException):
         log_our_fault(outcome)
+    note_item(outcome)
     return outcome

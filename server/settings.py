@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     stream_window: int = Field(8, ge=1, le=1024, description="frames of a stream that are read ahead")
     max_deadline_s: float = Field(60.0, gt=0, description="work that takes longer is dropped, whatever the caller says")
     drain_timeout_s: float = Field(20.0, ge=0, description="how long accepted work may take after a stop signal")
+    metrics_listen: str | None = Field(
+        None, pattern=r"^.+:\d{1,5}$", description="address where Prometheus reads metrics over HTTP"
+    )
+    otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector that gets traces: http://HOST:4317")
+    trace_sample_ratio: float = Field(
+        0.01, ge=0, le=1, description="share of calls traced; a caller's own traceparent decides for its calls"
+    )
+    reflection: bool = Field(True, description="let generic tools ask for the contract")
+    channelz: bool = Field(False, description="let tools look at connections, their calls and their bytes")
     log_format: Literal["json", "console"] | None = Field(None, description="default: console in a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
 

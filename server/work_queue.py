@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ocr_core.types import LineCrop, PreparedImage, RawImage, ReadLine, RecognizeOptions
@@ -29,12 +29,16 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Task(Generic[_Result]):
-    """A piece of work in the queue. Times are the event loop's, in seconds. done: resolved with the result."""
+    """A piece of work in the queue. Times are the event loop's, in seconds. done: resolved with the result.
+
+    batch_size: tasks that a worker took together, this one included; 0 while it waits.
+    """
 
     done: asyncio.Future[_Result]
     deadline: float
     queued_at: float
     started_at: float
+    batch_size: int = field(default=0, kw_only=True)
 
     @property
     def wait_s(self) -> float:

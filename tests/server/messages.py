@@ -75,3 +75,9 @@ async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until something is so."""
     while not condition():  # noqa: ASYNC110 - the conditions are of several kinds, and short
         await asyncio.sleep(0)
+
+
+async def logged(logs: list[Any], event: str) -> dict[str, Any]:
+    """The log entry of an event, as soon as it is there."""
+    await until(lambda: any(entry["event"] == event for entry in logs))
+    return next(entry for entry in logs if entry["event"] == event)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 
 import grpc
 import pytest
 import structlog
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from ocr_core.errors import BundleInvalid
+from ocr_core.errors import BundleInvalid, SetupError
 from server.app import App, build_pipeline, run
 from server.errors import ListenFailed
 from server.settings import Settings
-from tests.server.messages import failure, reached, request, texts, until
+from tests.server.messages import failure, logged, reached, request, texts, until
 
 SERVICES = ("", "glyphwire.v1.OcrService")
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = grpc.StatusCode.NOT_FOUND
 
 
 async def health_of(running) -> set[int]:
@@ -82,12 +85,54 @@ async def test_stopping_does_not_wait_for_ever(start_app, stages, monkeypatch):
     assert len(stages.prepared) == 1
 
 
-async def test_reflection_names_the_services(running):
-    """Server reflection lists our service and health, so that generic tools can call them."""
+async def test_every_model_has_its_health(start_app):
+    """Each name by which a request can name a model is a service of the health check, once the models are loaded."""
+    running = await start_app(warm=False)
+    stub = health_pb2_grpc.HealthStub(running.channel)
+    service = "glyphwire.v1.OcrService/other"
+    assert (await failure(stub.Check(health_pb2.HealthCheckRequest(service=service)))).code is UNKNOWN
+    await running.app.start()
+    for name in (service, f"{service}/2", "glyphwire.v1.OcrService/fake"):
+        assert (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status == SERVING
+    await running.app._health.enter_graceful_shutdown()
+    assert (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status == NOT_SERVING
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_reflection_names_the_services(start_app, shown):
+    """Server reflection lists our service and health, so that generic tools can call them, unless it is off."""
+    running = await start_app(reflection=shown)
     stub = reflection_pb2_grpc.ServerReflectionStub(running.channel)
     call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    if not shown:
+        assert (await failure(call.read())).code is grpc.StatusCode.UNIMPLEMENTED
+        return
     names = {service.name async for answer in call for service in answer.list_services_response.service}
     assert {"glyphwire.v1.OcrService", "grpc.health.v1.Health"} <= names
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_channelz_counts_the_calls_of_the_server(start_app, shown):
+    """With channelz the server tells how many calls it has had; without it is not there."""
+    running = await start_app(channelz=shown)
+    await running.stub.Recognize(request("a"))
+    answer = channelz_pb2_grpc.ChannelzStub(running.channel).GetServers(channelz_pb2.GetServersRequest())
+    if not shown:
+        assert (await failure(answer)).code is grpc.StatusCode.UNIMPLEMENTED
+        return
+    assert max(server.data.calls_started for server in (await answer).server) >= 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "module"),
+    [({"channelz": True}, "grpc_channelz.v1"), ({"otlp_endpoint": "http://127.0.0.1:1"}, "opentelemetry")],
+)
+async def test_missing_extras_are_named(stages, monkeypatch, setting, module):
+    """A setting whose extra is not installed is refused with the name of the extra."""
+    monkeypatch.delitem(sys.modules, "server.tracing", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SetupError, match=r"install glyphwire-server\[(channelz|tracing)\]"):
+        App(Settings(**setting), stages)
 
 
 async def test_a_taken_port_is_an_error(running, stages):
@@ -96,12 +141,6 @@ async def test_a_taken_port_is_an_error(running, stages):
     with pytest.raises(ListenFailed, match=running.target):
         await app.listen()
     await app.stop()
-
-
-async def logged(logs: list, event: str) -> dict:
-    """The log entry of an event, as soon as it is there."""
-    await until(lambda: any(entry["event"] == event for entry in logs))
-    return next(entry for entry in logs if entry["event"] == event)
 
 
 async def test_run_serves_until_a_signal(stages):

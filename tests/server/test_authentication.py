@@ -163,7 +163,10 @@ def seen(monkeypatch):
 
 
 async def test_the_client_is_known_to_the_call_and_to_the_log(seen, guarded):
-    """client_of names the token's client inside the call, and so does the access log, of refused calls too."""
+    """client_of names the token's client inside the call, and so does the access log, of refused calls too.
+
+    A call without a token has its address there.
+    """
     with capture_logs([merge_contextvars]) as logs:
         for metadata in (SCANNER, CAMERA):
             await guarded.stub.ListModels(ocr_pb2.ListModelsRequest(), metadata=metadata)
@@ -171,4 +174,4 @@ async def test_the_client_is_known_to_the_call_and_to_the_log(seen, guarded):
         await failure(guarded.stub.ListModels(ocr_pb2.ListModelsRequest()))
     assert seen == ["scanner", "camera"]
     calls = [entry for entry in logs if entry["event"] == "call"]
-    assert [entry.get("client") for entry in calls] == ["scanner", "camera", "camera", None]
+    assert [entry["client"] for entry in calls] == ["scanner", "camera", "camera", "ipv4:127.0.0.1"]

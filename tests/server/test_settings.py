@@ -38,6 +38,11 @@ OTHER_VALUES = {
     "stream_window": "7",
     "max_deadline_s": "7.5",
     "drain_timeout_s": "7",
+    "metrics_listen": "127.0.0.1:9464",
+    "otlp_endpoint": "http://127.0.0.1:4317",
+    "trace_sample_ratio": "0.5",
+    "reflection": "false",
+    "channelz": "true",
     "log_format": "json",
     "log_level": "debug",
 }
