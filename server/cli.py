@@ -12,6 +12,7 @@ import glyphwire
 
 from ocr_core.errors import ModelNotFound, OcrError, SetupError
 from server import (
+    commands_bench,
     commands_demo,
     commands_evaluation,
     commands_lm,
@@ -69,6 +70,7 @@ def _parser() -> ArgumentParser:
         ("models", "list or set up models", commands_models.add_arguments),
         ("lm", "make and try models of the language", commands_lm.add_arguments),
         ("eval", "score labelled images", commands_evaluation.add_arguments),
+        ("bench", "put load on a server and measure it", commands_bench.add_arguments),
         ("demo", "start a server, read a sample page, stop it", commands_demo.add_arguments),
     ):
         add_arguments(commands.add_parser(name, help=sentence, description=f"Glyphwire: {sentence}."))

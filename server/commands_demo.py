@@ -24,7 +24,7 @@ from server.readers import LOCAL_SETTINGS
 from server.reports import stage_times
 from server.settings import Settings, add_flags, load_settings
 
-_SAMPLE = Path(__file__).resolve().parent.parent / "docs" / "sample" / "page.jpg"
+SAMPLE = Path(__file__).resolve().parent.parent / "docs" / "sample" / "page.jpg"
 _START_S = 120.0
 _STOP_S = 30.0
 _POLL_S = 0.5
@@ -33,7 +33,7 @@ _LOG_ROWS = 10
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Flags of the command."""
-    parser.add_argument("image", nargs="?", type=Path, default=_SAMPLE, metavar="IMAGE", help=f"[{_SAMPLE}]")
+    parser.add_argument("image", nargs="?", type=Path, default=SAMPLE, metavar="IMAGE", help=f"[{SAMPLE}]")
     add_flags(parser, LOCAL_SETTINGS)
     parser.set_defaults(run=run)
 

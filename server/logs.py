@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+import grpc.aio
 import structlog
 
 from server.errors import is_our_fault
@@ -42,7 +43,13 @@ def _configure_libraries(stamped: list[structlog.types.Processor], renderer: lis
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
+    handler.addFilter(_is_news)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """An answer that finds its caller gone is an error to gRPC; our access log has that call already."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
 
 
 def log_our_fault(error: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+import grpc.aio
 import structlog
 
 from ocr_core.errors import ImageEmpty
@@ -39,6 +40,16 @@ def test_warnings_of_libraries_are_in_the_same_form(capsys):
     logging.getLogger("a.library").warning("lost %d spans", 2)
     entry = json.loads(capsys.readouterr().err)
     assert (entry["event"], entry["level"], entry["logger"]) == ("lost 2 spans", "warning", "a.library")
+
+
+def test_answers_that_find_their_caller_gone_are_no_news(capsys):
+    """What gRPC reports when a call ends before its answer is sent stays out of the log."""
+    configure_logs(Settings(log_format="json"))
+    try:
+        raise grpc.aio.InternalError("Failed execute_batch")
+    except grpc.aio.InternalError:
+        logging.getLogger("grpc").exception("raised in core")
+    assert capsys.readouterr().err == ""
 
 
 def test_our_faults_are_logged_with_their_traceback(capsys):

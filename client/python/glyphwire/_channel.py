@@ -43,6 +43,8 @@ def channel_options(target: str, max_attempts: int, tls: Tls | None) -> list[tup
         *named,
         ("grpc.service_config", _service_config(max_attempts)),
         ("grpc.enable_retries", int(max_attempts > 1)),
+        # A connection of its own for each client: two of one process may then be served by two processes.
+        ("grpc.use_local_subchannel_pool", 1),
         # A message is kept for retries only while it fits; the default of 256 KiB would exclude most images.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
