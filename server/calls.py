@@ -56,7 +56,7 @@ class Call:
             self.queue_ms = max(self.queue_ms, recognition.timings.queue_ms)
             self.models.add(recognition.model_name)
 
-    def end(self, code: grpc.StatusCode, reason: str) -> None:
+    def end(self, code: grpc.StatusCode, reason: str = "") -> None:
         """Log, count and trace it."""
         seconds = time.perf_counter() - self.started
         self.metrics.call_ended(self.method, code.name, reason, seconds)

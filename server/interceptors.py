@@ -75,19 +75,18 @@ class CallFrame:
         # Trailing, as initial metadata would tell the caller's gRPC that the call is not to be retried.
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         call = self._start_call(path, context, metadata)
-        code, reason = grpc.StatusCode.OK, ""
         try:
             yield
         except asyncio.CancelledError:
-            code = _code_of_cancelled(context)
+            call.end(_code_of_cancelled(context))
             raise
         except Exception as error:  # noqa: BLE001 - the one place that turns errors into statuses
             fault = fault_of(error)
-            code, reason = fault.code, fault.reason_name
             log_our_fault(error)
-            await context.abort(code, fault.message, status_details(fault, request_id))
-        finally:
-            call.end(code, reason)
+            call.end(fault.code, fault.reason_name)
+            await context.abort(fault.code, fault.message, status_details(fault, request_id))
+        else:
+            call.end(grpc.StatusCode.OK)
 
     def _start_call(self, path: str, context: _Context, metadata: Mapping[str, str | bytes]) -> Call:
         parent = parse_traceparent(metadata[HEADER]) if HEADER in metadata else None

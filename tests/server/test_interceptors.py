@@ -80,7 +80,8 @@ async def test_every_call_leaves_a_line_in_the_log(running):
     assert good["duration_ms"] > good["queue_ms"] > 0
     assert good["peer"].startswith("ipv4:127.0.0.1:")
     assert good.items() >= {
-        "client": "ipv4:127.0.0.1", "method": "Recognize", "code": "OK", "reason": "", "images": 1, "bytes": 3, "lines": 2, "model": "fake",
+        "client": "ipv4:127.0.0.1",
+        "method": "Recognize", "code": "OK", "reason": "", "images": 1, "bytes": 3, "lines": 2, "model": "fake",
         "request_id": "id-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
     }.items()  # fmt: skip
     assert bad.items() >= {
