@@ -20,6 +20,7 @@ from ocr_core.types import LineCrop, ModelInfo, PreparedImage, ReadLine, Recogni
 from server.admission import Admission, draining
 from server.calls import note_image
 from server.errors import DeadlineExpired
+from server.image_times import ImageTimes
 from server.metrics import Metrics
 from server.settings import Settings
 from server.work_queue import Batch, Job, LineTask, PrepareTask, Task, WorkQueue
@@ -129,7 +130,7 @@ class Batcher:
     def _end_admitted(self, request: _Request, reading: asyncio.Task[Recognition]) -> None:
         self._admission.release([request.image.job.size])
         self._metrics.images_held.dec()
-        note_image(self._metrics, request.image, request.lines, reading)
+        note_image(self._metrics, request.image.job.size, request.times(), reading)
 
     async def _read_admitted(self, request: _Request) -> Recognition:
         image = request.image
@@ -168,7 +169,7 @@ class Batcher:
         while self._free_workers and (batch := self._queue.take(now, self._free_workers)):
             self._free_workers -= 1
             for task in batch:
-                task.started_at, task.batch_size = now, len(batch)
+                task.started_at, task.is_started = now, True
             if isinstance(batch[0], LineTask):
                 self._metrics.batch_taken(len(batch))
             running = asyncio.get_running_loop().run_in_executor(self._pool, _run, self._stages, batch)
@@ -204,6 +205,18 @@ class _Request:
         for task in tasks:
             task.done.cancel()
         return any(task.done.cancelled() for task in tasks)
+
+    def times(self) -> ImageTimes:
+        """Of an image that is over now."""
+        image, started = self.image, [task.started_at for task in self.lines if task.is_started]
+        return ImageTimes(
+            arrived=image.queued_at,
+            deadline=image.deadline,
+            ended=_now(),
+            prepare_started=image.started_at if image.is_started else None,
+            prepared=self.lines[0].queued_at if self.lines else None,
+            read_started=min(started, default=None),
+        )
 
     def timed(self, recognition: Recognition) -> Recognition:
         """Add the waits: of the image, and the longest of the lines, which wait at the same time."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,8 +13,8 @@ import structlog
 
 from ocr_core.types import Recognition
 from server.errors import DeadlineExpired, fault_of
+from server.image_times import ImageTimes
 from server.metrics import Metrics
-from server.work_queue import LineTask, PrepareTask
 
 if TYPE_CHECKING:
     from server.tracing import CallTrace
@@ -91,29 +90,16 @@ def note_item(outcome: Recognition | BaseException) -> None:
         call.metrics.item_ended(call.method, name)
 
 
-def note_image(
-    metrics: Metrics,
-    image: PrepareTask,
-    lines: Sequence[LineTask],
-    reading: asyncio.Task[Recognition],
-) -> None:
-    """An admitted image is over. image, lines: its tasks; reading: what became of it."""
-    now = asyncio.get_running_loop().time()
-    error = asyncio.CancelledError() if reading.cancelled() else reading.exception()
-    recognition = None if error else reading.result()
+def note_image(metrics: Metrics, size: int, times: ImageTimes, answer: asyncio.Future[Recognition]) -> None:
+    """An admitted image of so many bytes is over. answer: what became of it."""
+    error = asyncio.CancelledError() if answer.cancelled() else answer.exception()
+    recognition = None if error else answer.result()
     if recognition:
         metrics.image_read(recognition)
     elif isinstance(error, (asyncio.CancelledError, DeadlineExpired)):
-        cause = "expired" if now > image.deadline - _SAME_TIME_S else "cancelled"
-        metrics.image_dropped(cause, _next_stage(image, lines))
+        cause = "expired" if times.ended > times.deadline - _SAME_TIME_S else "cancelled"
+        metrics.image_dropped(cause, times.next_stage)
     if call := _current.get():
-        call.add_image(image.job.size, recognition)
+        call.add_image(size, recognition)
         if call.trace:
-            call.trace.add_image(image, lines, now)
-
-
-def _next_stage(image: PrepareTask, lines: Sequence[LineTask]) -> str:
-    """What an image that was dropped did not come to; "answer" when some of its lines have been in the engine."""
-    if not image.batch_size:
-        return "prepare"
-    return "answer" if any(line.batch_size for line in lines) else "infer"
+            call.trace.add_image(times, recognition.timings if recognition else None)

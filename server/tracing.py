@@ -5,10 +5,9 @@ Needs the extra `tracing`; imported when `otlp_endpoint` is set.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +22,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ocr_core.types import Timings
+from server.image_times import ImageTimes
 from server.traceparent import Traceparent
-from server.work_queue import LineTask, PrepareTask
 
 _EXPORT_S = 2.0
 """How long one export may take, and the last one at the end of the server."""
 
-_PREPARING = ("load_image", "find_lines", "preprocess")
+_READING = ("infer", "decode", "postprocess")
 _SERVER_FAULTS = {
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -85,23 +84,23 @@ class CallTrace:
         self._tracer = tracer
         self._span = span
         self._context = trace.set_span_in_context(span)
-        # Tasks have times of the event loop, spans have those of the clock on the wall.
-        self._epoch_ns = time.time_ns() - _nanoseconds(asyncio.get_running_loop().time())
+        # Images have times of the monotonic clock, spans have those of the clock on the wall.
+        self._epoch_ns = time.time_ns() - _nanoseconds(time.monotonic())
 
     @property
     def trace_id(self) -> str:
         """32 hexadecimal digits."""
         return trace.format_trace_id(self._span.get_span_context().trace_id)
 
-    def add_image(self, image: PrepareTask, lines: Sequence[LineTask], ended: float) -> None:
-        """The span of an image, and below it its waits and its stages, as far as it came. ended: when it was over."""
-        above = self._start_span("image", image.queued_at, self._context)
+    def add_image(self, times: ImageTimes, timings: Timings | None) -> None:
+        """The span of an image, below it its waits and stages as far as it came. timings: None if it was not read."""
+        above = self._start_span("image", times.arrived, self._context)
         within = trace.set_span_in_context(above)
-        for period in (*_periods_of_image(image, ended), *_periods_of_lines(lines, ended)):
+        for period in _periods(times, timings):
             span = self._start_span(period.name, period.start, within)
             span.set_attributes(period.attributes)
             self._end_span(span, period.end)
-        self._end_span(above, ended)
+        self._end_span(above, times.ended)
 
     def end(self, code: grpc.StatusCode, reason: str, attributes: Mapping[str, str | int]) -> None:
         """The call is over."""
@@ -121,58 +120,38 @@ class CallTrace:
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """A part of an image's time, in seconds of the event loop's clock."""
+    """A part of an image's time, in seconds of time.monotonic."""
 
     name: str
     start: float
     end: float
-    attributes: Mapping[str, str | int | float]
+    attributes: Mapping[str, str | float]
 
 
-def _periods_of_image(image: PrepareTask, ended: float) -> Iterable[_Period]:
-    """The image's own wait, then the stages of its preparation, one after the other."""
-    yield _Period("queue", image.queued_at, image.started_at if image.batch_size else ended, {"waiting": "image"})
-    timings = _timings(image)
-    at = image.started_at
-    for name in _PREPARING:
-        if timings and (spent := getattr(timings, f"{name}_ms") / 1e3):
-            yield _Period(name, at, at + spent, {})
-            at += spent
+def _periods(times: ImageTimes, timings: Timings | None) -> Iterator[_Period]:
+    waited = times.ended if times.prepare_started is None else times.prepare_started
+    yield _Period("queue", times.arrived, waited, {"waiting": "image"})
+    if times.prepare_started is not None:
+        prepared = times.ended if times.prepared is None else times.prepared
+        yield _Period("prepare", times.prepare_started, prepared, {})
+    if times.prepared is not None:
+        waited = times.ended if times.read_started is None else times.read_started
+        yield _Period("queue", times.prepared, waited, {"waiting": "lines"})
+    if times.read_started is not None and timings:
+        yield from _periods_of_lines(times.read_started, times.ended, timings)
 
 
-def _periods_of_lines(lines: Sequence[LineTask], ended: float) -> Iterable[_Period]:
-    """All lines together, as they are read side by side: from the first one's start to the last one's end.
+def _periods_of_lines(started: float, ended: float, timings: Timings) -> Iterator[_Period]:
+    """Lines are read side by side, so their stages overlap: the time that all took is divided as their work was.
 
     work_ms: what the lines took, added up.
     """
-    if not lines:
-        return
-    begun = [line for line in lines if line.batch_size]
-    first = min((line.started_at for line in begun), default=ended)
-    yield _Period("queue", lines[0].queued_at, first, {"waiting": "lines", "lines": len(lines)})
-    read = [(line, timings) for line in begun if (timings := _timings(line))]
-    if not read:
-        return
-    for name, before in (("infer", ("preprocess",)), ("decode", ("preprocess", "infer"))):
-        # A line's times are its share of its batch.
-        starts = [line.started_at + line.batch_size * _seconds(timings, before) for line, timings in read]
-        ends = [
-            start + line.batch_size * _seconds(timings, (name,))
-            for start, (line, timings) in zip(starts, read, strict=True)
-        ]
-        work_ms = 1e3 * sum(_seconds(timings, (name,)) for _, timings in read)
-        yield _Period(name, min(starts), max(ends), {"lines": len(read), "work_ms": round(work_ms, 3)})
-
-
-def _timings(task: PrepareTask | LineTask) -> Timings | None:
-    """What a task took; None when it was not finished."""
-    if not task.done.done() or task.done.cancelled() or task.done.exception():
-        return None
-    return task.done.result().timings
-
-
-def _seconds(timings: Timings, stages: Iterable[str]) -> float:
-    return sum(float(getattr(timings, f"{stage}_ms")) for stage in stages) / 1e3
+    work_ms = [float(getattr(timings, f"{stage}_ms")) for stage in _READING]
+    at, per_ms = started, (ended - started) / (sum(work_ms) or 1.0)
+    for stage, spent_ms in zip(_READING, work_ms, strict=True):
+        end = at + per_ms * spent_ms
+        yield _Period(stage, at, end, {"work_ms": round(spent_ms, 3)})
+        at = end
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -31,14 +31,14 @@ class Job:
 class Task(Generic[_Result]):
     """A piece of work in the queue. Times are the event loop's, in seconds. done: resolved with the result.
 
-    batch_size: tasks that a worker took together, this one included; 0 while it waits.
+    is_started: whether a worker has taken it.
     """
 
     done: asyncio.Future[_Result]
     deadline: float
     queued_at: float
     started_at: float
-    batch_size: int = field(default=0, kw_only=True)
+    is_started: bool = field(default=False, kw_only=True)
 
     @property
     def wait_s(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import grpc
 import pytest
@@ -14,11 +15,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
 from structlog.testing import capture_logs
 
+from ocr_core.types import Timings
+from server.image_times import ImageTimes
 from server.tracing import Tracing
 from tests.server.messages import config, failure, frame, reached, request, until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
+PARTS = ["queue", "prepare", "queue", "infer", "decode", "postprocess"]
 CALL = "glyphwire.v1.OcrService/Recognize"
 
 
@@ -87,7 +91,7 @@ async def test_calls_without_a_caller_start_a_trace(traced, exporter):
 
 
 async def test_an_image_has_its_waits_and_stages(traced, exporter):
-    """Below a call is a span for each image, and below that its waits and stages, in order and within its time."""
+    """Below a call is a span for each image, and below that its waits and stages: one after the other, without gaps."""
     running = await traced(1)
     await running.stub.Recognize(request("a\nb"))
     found = await spans(exporter)
@@ -95,22 +99,25 @@ async def test_an_image_has_its_waits_and_stages(traced, exporter):
     (image,) = [span for span in found if span.name == "image"]
     parts = [span for span in found if span.parent and span.parent.span_id == image.context.span_id]
     assert image.parent.span_id == call.context.span_id
-    assert [part.name for part in parts] == ["queue", "load_image", "queue", "infer", "decode"]
+    assert [part.name for part in parts] == PARTS
     assert [part.attributes["waiting"] for part in parts if part.name == "queue"] == ["image", "lines"]
     assert call.start_time <= image.start_time <= image.end_time <= call.end_time
-    assert image.start_time == parts[0].start_time
-    assert all(part.start_time <= part.end_time for part in parts)
-    infer = parts[3]
-    assert infer.attributes == {"lines": 2, "work_ms": 4.0}
-    assert infer.end_time - infer.start_time >= 2_000_000
+    for before, after in pairwise(parts):
+        assert before.start_time <= before.end_time == after.start_time
+    assert (parts[0].start_time, parts[-1].end_time) == (image.start_time, image.end_time)
 
 
-async def test_lines_of_one_batch_have_its_time(traced, exporter):
-    """Of lines that were read together each has its share of the time; the span covers the whole batch."""
-    running = await traced(1, max_batch_size=4)
-    await running.stub.Recognize(request("a\nb\nc"))
-    (infer,) = [span for span in await spans(exporter) if span.name == "infer"]
-    assert (infer.end_time - infer.start_time) / 1e6 == pytest.approx(6, abs=0.01)
+async def test_the_time_of_lines_is_divided_as_their_work_was(traced, exporter):
+    """Lines are read side by side: their stages share the time that all took, and tell the work that they add up to."""
+    trace_of_call = (await traced(1)).app._tracing.start("/s/m", None, {})
+    times = ImageTimes(arrived=0, deadline=9, ended=6, prepare_started=1, prepared=2, read_started=3)
+    trace_of_call.add_image(times, Timings(infer_ms=4000, decode_ms=1000, postprocess_ms=1000))
+    lasted = {span.name: (span.end_time - span.start_time) / 1e9 for span in exporter.get_finished_spans()}
+    assert lasted == pytest.approx(
+        {"queue": 1, "prepare": 1, "infer": 2, "decode": 0.5, "postprocess": 0.5, "image": 6}
+    )
+    (infer,) = [span for span in exporter.get_finished_spans() if span.name == "infer"]
+    assert infer.attributes == {"work_ms": 4000}
 
 
 async def test_dropped_images_show_how_far_they_came(traced, exporter, stages):
@@ -166,7 +173,7 @@ async def test_spans_reach_a_collector(start_app):
     await running.stub.Recognize(request("a"))
     await running.app.stop()
     server.stop(None)
-    assert collector.names == ["queue", "load_image", "queue", "infer", "decode", "image", CALL]
+    assert collector.names == [*PARTS, "image", CALL]
     assert collector.services == {"glyphwire"}
 
 
