@@ -40,10 +40,12 @@ build: dev
 
 format: dev
 	ruff format .
+	clang-format -i ext/*.h
 	ruff check --fix .
 
 lint: dev
 	ruff format --check .
+	clang-format --dry-run --Werror ext/*.h
 	ruff check .
 	lint-imports
 	buf lint

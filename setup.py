@@ -8,6 +8,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 DEBUG = bool(os.environ.get("GLYPHWIRE_DEBUG_BUILD"))
+OPTIMISE = ["-O0", "-g"] if DEBUG else ["-O3"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 SANITIZE = SANITIZERS if os.environ.get("GLYPHWIRE_SANITIZE") else []
 
@@ -24,7 +25,7 @@ setup(
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 # A fused multiply-add rounds once where the reference rounds twice. Vectors pass between functions only
                 # where they are inlined, so their calling convention does not matter.
-                extra_compile_args=["-ffp-contract=off", "-Wno-psabi", *SANITIZE, *(["-O0", "-g"] if DEBUG else ["-O3"])],
+                extra_compile_args=["-ffp-contract=off", "-Wno-psabi", *SANITIZE, *OPTIMISE],
                 extra_link_args=SANITIZE,
             )
         ],

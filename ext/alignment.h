@@ -30,16 +30,18 @@ static Mass mass_of(double log_mass) {
     return log_mass > -INFINITY ? (Mass){exp2(bits - whole), (int32_t)whole} : (Mass){0.0, 0};
 }
 
-/* The states of a labelling are blank, label, blank, ..., label, blank. All masses carry the factor 2 ** -exponent.
- * A state with mass below `least` is left out: what it could still add is less. */
+/* The states of a labelling are blank, label, blank, ..., label, blank. Masses carry the factors 2 ** -exponent, the
+ * best alignments' one of their own, as each may be a vanishing part of all. A state with a mass below `least` is left
+ * out: what it could still add is less. */
 typedef struct {
     const int32_t *labels;
     ptrdiff_t states;
-    double *forward;  /* [-2 to states] mass of all alignments that are in the state, 0 before the first */
-    double *viterbi;  /* [-2 to states] mass of the best of them; below 0: the state cannot be reached */
-    int8_t *steps;    /* [time, states] how many states that one moved to get there, on ties the fewest; NULL: not asked for */
+    double *forward; /* [-2 to states] mass of all alignments that are in the state, 0 before the first */
+    double *viterbi; /* [-2 to states] mass of the best of them; below 0: the state cannot be reached */
+    int8_t *
+        steps; /* [time, states] how many states that one moved to get there, on ties the fewest; NULL: not asked for */
     Mass least;
-    int32_t exponent;
+    int32_t exponent, viterbi_exponent;
 } Lattice;
 
 static inline int may_skip(const int32_t *labels, ptrdiff_t state) {
@@ -66,13 +68,19 @@ static inline void leave_out(Lattice *lattice, ptrdiff_t state) {
     lattice->viterbi[state] = -1.0;
 }
 
-static void rescale_lattice(Lattice *lattice, ptrdiff_t low, ptrdiff_t high) {
-    for (ptrdiff_t state = low; state <= high; state++) {
-        lattice->forward[state] *= RESCALE_UP;
-        if (lattice->viterbi[state] > 0.0) lattice->viterbi[state] *= RESCALE_UP;
-    }
-    lattice->exponent -= RESCALE_BITS;
+/* How far the greatest of some masses is below 2 ** -256, in steps of as much; lifts them by that. */
+static int32_t lift(double *masses, ptrdiff_t low, ptrdiff_t high) {
+    double most = 0.0;
+    int32_t steps = 0;
+    for (ptrdiff_t state = low; state <= high; state++) most = greater(masses[state], most);
+    for (; most > 0.0 && most < RESCALE_BELOW; most *= RESCALE_UP, steps++)
+        for (ptrdiff_t state = low; state <= high; state++)
+            if (masses[state] > 0.0) masses[state] *= RESCALE_UP;
+    return steps;
 }
+
+/* Timesteps in which the best of a state's alignments, at worst a third of them at each, cannot get out of range. */
+enum { PATIENCE = 64 };
 
 /* CTC forward (Graves et al. 2006, equations 5 to 8) and Viterbi in one pass over the states that matter. */
 static void run_lattice(const Line *line, Lattice *lattice) {
@@ -81,7 +89,7 @@ static void run_lattice(const Line *line, Lattice *lattice) {
     double least = ldexp(lattice->least.mantissa, lattice->least.exponent);
     for (ptrdiff_t state = -2; state < states; state++) leave_out(lattice, state);
     lattice->forward[0] = lattice->viterbi[0] = 1.0;
-    lattice->exponent = 0;
+    lattice->exponent = lattice->viterbi_exponent = 0;
     for (ptrdiff_t t = 0; t < times; t++) {
         double blank_prob = line_prob(line, t, blank), most = 0.0;
         ptrdiff_t reachable = t ? high + 2 : 1, needed = states - 2 * (times - t);
@@ -93,10 +101,10 @@ static void run_lattice(const Line *line, Lattice *lattice) {
         while (low < needed) leave_out(lattice, low++);
         while (low < high && lattice->forward[low] < least) leave_out(lattice, low++);
         while (low < high && lattice->forward[high] < least) leave_out(lattice, high--);
-        if (most > 0.0 && most < RESCALE_BELOW) {
-            rescale_lattice(lattice, low, high);
-            least = ldexp(lattice->least.mantissa, lattice->least.exponent - lattice->exponent);
-        }
+        if (most >= RESCALE_BELOW && t % PATIENCE) continue;
+        lattice->exponent -= RESCALE_BITS * lift(lattice->forward, low, high);
+        lattice->viterbi_exponent -= RESCALE_BITS * lift(lattice->viterbi, low, high);
+        least = ldexp(lattice->least.mantissa, lattice->least.exponent - lattice->exponent);
     }
 }
 
@@ -127,10 +135,11 @@ static void trace(
     }
 }
 
-/* Natural logarithm of a labelling's probability, and with `steps` where its labels are. `found`, a part of its mass that
- * the search came across, tells which states cannot matter; 0 if nothing is known. */
+/* Natural logarithm of a labelling's probability, and with `steps` where its labels are. `found`, a part of its mass
+ * that the search came across, tells which states cannot matter; 0 if nothing is known. */
 static double align(
-    const Line *line, Lattice *lattice, Mass found, int32_t *timesteps, int32_t *starts, int32_t *ends, float *confidences
+    const Line *line, Lattice *lattice, Mass found, int32_t *timesteps, int32_t *starts, int32_t *ends,
+    float *confidences
 ) {
     ptrdiff_t times = line->matrix->times, last = lattice->states - 1;
     double mass = 0.0, log_prob;
@@ -141,21 +150,32 @@ static double align(
         if (attempt) lattice->least.mantissa = 0.0;
         run_lattice(line, lattice);
         mass = lattice->forward[last] + (last ? lattice->forward[last - 1] : 0.0);
-        double least = ldexp(lattice->least.mantissa, lattice->least.exponent - lattice->exponent);
         double viterbi = greater(lattice->viterbi[last], last ? lattice->viterbi[last - 1] : -1.0);
+        int32_t exponent = lattice->steps ? lattice->viterbi_exponent : lattice->exponent;
         /* What was left out had less than `least`, so no better alignment can be among it. */
-        if ((lattice->steps ? viterbi : mass) > least) break;
+        if (ldexp(lattice->steps ? viterbi : mass, exponent - lattice->least.exponent) > lattice->least.mantissa) break;
     }
     log_prob = log(mass) + lattice->exponent * LN2;
     if (lattice->steps) trace(line, lattice, timesteps, starts, ends, confidences);
     return log_prob;
 }
 
-/* For alternatives, all masses of a lattice at once: long double needs no rescaling for lines of any sensible length.
- * before[(t + 1) * states + s]: mass of the alignments of timesteps 0 to t that are in state s at t; row 0 is the start.
- * after[t * states + s]: mass of timesteps t to the end, being in state s at t. */
-static void fill_masses(const Line *line, const int32_t *labels, ptrdiff_t states, long double *before, long double *after) {
+static inline double part(const Line *line, ptrdiff_t t, int32_t class, const double *greatest) {
+    return greatest[t] > 0.0 ? line_prob(line, t, class) / greatest[t] : 0.0;
+}
+
+/* For alternatives, all masses of a lattice at once, in long doubles and with each row's probabilities as parts of the
+ * greatest among the labelling's: shares are the same, and no line of sensible length gets out of range.
+ * before[(t + 1) * states + s]: mass of the alignments of timesteps 0 to t that are in state s at t; row 0 is the
+ * start. after[t * states + s]: mass of timesteps t to the end, being in state s at t. */
+static void fill_masses(
+    const Line *line, const int32_t *labels, ptrdiff_t states, double *greatest, long double *before, long double *after
+) {
     ptrdiff_t times = line->matrix->times;
+    for (ptrdiff_t t = 0; t < times; t++) {
+        greatest[t] = line_prob(line, t, blank_class(line));
+        for (ptrdiff_t i = 0; i < states >> 1; i++) greatest[t] = greater(line_prob(line, t, labels[i]), greatest[t]);
+    }
     for (ptrdiff_t state = 0; state < states; state++) {
         before[state] = state == 0;
         after[times * states + state] = 0.0;
@@ -166,7 +186,7 @@ static void fill_masses(const Line *line, const int32_t *labels, ptrdiff_t state
             long double sum = from[state] + (state ? from[state - 1] : 0.0L);
             if (may_skip(labels, state)) sum += from[state - 2];
             before[(t + 1) * states + state] =
-                sum * line_prob(line, t, state & 1 ? labels[state >> 1] : blank_class(line));
+                sum * part(line, t, state & 1 ? labels[state >> 1] : blank_class(line), greatest);
         }
     }
     for (ptrdiff_t t = times - 1; t >= 0; t--) {
@@ -175,7 +195,8 @@ static void fill_masses(const Line *line, const int32_t *labels, ptrdiff_t state
             long double sum = to[state] + (state + 1 < states ? to[state + 1] : 0.0L);
             if (state + 2 < states && may_skip(labels, state + 2)) sum += to[state + 2];
             if (t == times - 1) sum = state >= states - 2;
-            after[t * states + state] = sum * line_prob(line, t, state & 1 ? labels[state >> 1] : blank_class(line));
+            after[t * states + state] =
+                sum * part(line, t, state & 1 ? labels[state >> 1] : blank_class(line), greatest);
         }
     }
 }
@@ -184,10 +205,12 @@ typedef struct {
     const Line *line;
     const int32_t *labels;
     ptrdiff_t length, states;
+    const double *greatest;
     const long double *before, *after;
 } Context;
 
-/* Mass of the alignments that go from label i - 1 or the blank after it straight into what follows label i at time t. */
+/* Mass of the alignments that go from label i - 1 or the blank after it straight into what follows label i at time t.
+ */
 static inline long double mass_before(const Context *context, ptrdiff_t t, ptrdiff_t i, int32_t label) {
     const long double *row = context->before + t * context->states + 2 * i;
     return row[0] + (i && context->labels[i - 1] != label ? row[-1] : 0.0L);
@@ -203,13 +226,14 @@ static inline long double mass_after(const Context *context, ptrdiff_t t, ptrdif
 static long double mass_with(const Context *context, ptrdiff_t i, int32_t label) {
     long double run = 0.0, sum = 0.0;
     for (ptrdiff_t t = 0; t < context->line->matrix->times; t++) {
-        run = (run + mass_before(context, t, i, label)) * line_prob(context->line, t, label);
+        run = (run + mass_before(context, t, i, label)) * part(context->line, t, label, context->greatest);
         sum += run * mass_after(context, t + 1, i, label);
     }
     return sum;
 }
 
-/* Probability of the line without label i: its neighbours meet, with at least one blank between them if they are equal. */
+/* Probability of the line without label i: its neighbours meet, with at least one blank between them if they are equal.
+ */
 static long double mass_without(const Context *context, ptrdiff_t i) {
     ptrdiff_t times = context->line->matrix->times, next = i + 1;
     long double sum = 0.0;
@@ -222,9 +246,8 @@ static long double mass_without(const Context *context, ptrdiff_t i) {
 }
 
 /* Shares of label i, of `count` other labels and of none at all in the sum of their lines' probabilities. */
-static void share_out(
-    const Context *context, ptrdiff_t i, const int32_t *others, int32_t count, float *posterior, float *shares
-) {
+static void
+share_out(const Context *context, ptrdiff_t i, const int32_t *others, int32_t count, float *posterior, float *shares) {
     long double own = mass_with(context, i, context->labels[i]), sum = own + mass_without(context, i), mass;
     for (int32_t k = 0; k < count; k++) sum += mass_with(context, i, others[k]);
     *posterior = sum > 0.0L ? (float)(own / sum) : 0.0f;

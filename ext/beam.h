@@ -24,8 +24,8 @@ typedef struct {
 } SearchOptions;
 
 /* One prefix in the trie; its labels are read from here up to the root, node 0, which is the empty prefix.
- * - A prefix has one node at most, made when it first enters the beam and never removed: equal prefixes are equal indices
- *   even when a prefix leaves the beam and comes back, so merging needs no comparison of labels.
+ * - A prefix has one node at most, made when it first enters the beam and never removed: equal prefixes are equal
+ * indices even when a prefix leaves the beam and comes back, so merging needs no comparison of labels.
  * - parent < own index; depth = depth of parent + 1; the label of the root is blank.
  * - first_child and next_sibling chain all children; 0 ends the chain, as the root is nobody's child.
  * - slot is where the prefix stood in the last beam that held it: live if that slot still names it. */
@@ -54,7 +54,7 @@ typedef struct {
     const SearchOptions *options;
     double most_weight;
     uint32_t lowest; /* key of min_prob among probabilities */
-    void *fixed; /* the memory of all arrays whose length is known beforehand */
+    void *fixed;     /* the memory of all arrays whose length is known beforehand */
     Node *nodes;
     int32_t *states;      /* [node][automaton] */
     double *node_weights; /* [node] what the automata said to its last label */
@@ -63,13 +63,13 @@ typedef struct {
     Beam beam, next;
     int32_t size;
     double *kept_total, *kept_blank, *kept_last; /* [width] the prefixes of the beam after the timestep */
-    Candidate *pool;                /* [width] best first */
+    Candidate *pool;                             /* [width] best first */
     int32_t ranked;
-    double threshold;                  /* totals below cannot enter the pool */
+    double threshold;                   /* totals below cannot enter the pool */
     int32_t *live_child, *live_sibling; /* [width] chains of slots that extend a slot's prefix by one label */
-    LikelyLabel *likely;               /* [likely_room] */
-    uint32_t *maxima;                  /* [maxima_room] */
-    float *row, *columns;              /* [classes], [columns] scratch */
+    LikelyLabel *likely;                /* [likely_room] */
+    uint32_t *maxima;                   /* [maxima_room] */
+    float *row, *columns;               /* [classes], [columns] scratch */
     int32_t exponent;
     int bad; /* a row was no distribution */
 } Search;
@@ -90,10 +90,10 @@ static int32_t likely_room(const Search *s) {
 static size_t place_arrays(Search *s, char *memory) {
     size_t width = (size_t)s->options->width, needed = 0;
     char *at = memory;
-#define PLACE(array, count)                                                    \
-    do {                                                                       \
-        (array) = take(&at, (count), sizeof *(array));                         \
-        needed += ((count) * sizeof *(array) + 15) & ~(size_t)15;              \
+#define PLACE(array, count)                                                                                            \
+    do {                                                                                                               \
+        (array) = take(&at, (count), sizeof *(array));                                                                 \
+        needed += ((count) * sizeof *(array) + 15) & ~(size_t)15;                                                      \
     } while (0)
     for (int i = 0; i < 2; i++) {
         Beam *beam = i ? &s->next : &s->beam;
@@ -141,7 +141,8 @@ static void release(Search *s) {
     free(s->node_weights);
 }
 
-/* Room for the prefixes of so many further timesteps: a step makes at most `width` nodes. Returns 0 when there is none. */
+/* Room for the prefixes of so many further timesteps: a step makes at most `width` nodes. Returns 0 when there is none.
+ */
 static int reserve(Search *s, size_t times) {
     size_t needed = (size_t)s->node_count + times * (size_t)s->options->width + 1;
     size_t automata = (size_t)s->options->automata_count;

@@ -31,10 +31,9 @@ static int make_room(Store *store, size_t length) {
             !grow(&store->starts, room, sizeof(int32_t)) || !grow(&store->ends, room, sizeof(int32_t)) ||
             !grow(&store->confidences, room, sizeof(float)))
             return 0;
-        if (store->alternatives &&
-            (!grow(&store->posteriors, room, sizeof(float)) ||
-             !grow(&store->alternative_labels, room * store->alternatives, sizeof(int32_t)) ||
-             !grow(&store->alternative_posteriors, room * store->alternatives, sizeof(float))))
+        if (store->alternatives && (!grow(&store->posteriors, room, sizeof(float)) ||
+                                    !grow(&store->alternative_labels, room * store->alternatives, sizeof(int32_t)) ||
+                                    !grow(&store->alternative_posteriors, room * store->alternatives, sizeof(float))))
             return 0;
         store->character_room = room;
     }
@@ -70,8 +69,8 @@ typedef struct {
     int32_t times, exponent, length;
     double mass; /* of the path, times 2 ** -exponent */
     int bad;
-    double best; /* probability at the peak of the run that is under way */
-    uint32_t *maxima; /* [blocks] scratch */
+    double best;          /* probability at the peak of the run that is under way */
+    uint32_t *maxima;     /* [blocks] scratch */
     float *row, *columns; /* [classes], [columns] scratch */
 } Path;
 
@@ -114,7 +113,7 @@ static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Store *st
     if (peak != layout->blank) {
         if (layout->kind == LOGITS) prob = 1.0;
         if (layout->kind == LOGITS && path->wants_confidences)
-            prob /= sum_of_exps(whole_row(layout, matrix, t, path->row), layout->classes, row[peak]);
+            prob /= sum_of_row(layout, whole_row(layout, matrix, t, path->row), row[peak]);
         if (peak != path->previous) {
             store->labels[place] = class_of(layout, peak);
             store->starts[place] = now;
@@ -170,10 +169,12 @@ static void sort_alternatives(int32_t *labels, float *shares, int32_t count) {
 static int describe_alternatives(Search *s, const Line *line, Store *store, ptrdiff_t length) {
     size_t place = store->characters, states = 2 * (size_t)length + 1, rows = (size_t)line->matrix->times + 1;
     int32_t wanted = (int32_t)store->alternatives;
-    long double *masses = malloc(2 * rows * states * sizeof *masses);
-    if (!masses) return 0;
-    Context context = {line, store->labels + place, length, (ptrdiff_t)states, masses, masses + rows * states};
-    fill_masses(line, context.labels, context.states, masses, masses + rows * states);
+    long double *before = malloc(2 * rows * states * sizeof *before + rows * sizeof(double));
+    if (!before) return 0;
+    long double *after = before + rows * states;
+    double *greatest = (double *)(after + rows * states);
+    Context context = {line, store->labels + place, length, (ptrdiff_t)states, greatest, before, after};
+    fill_masses(line, context.labels, context.states, greatest, before, after);
     for (ptrdiff_t i = 0; i < length; i++, place++) {
         int32_t *others = store->alternative_labels + place * store->alternatives;
         float *shares = store->alternative_posteriors + place * store->alternatives;
@@ -182,7 +183,7 @@ static int describe_alternatives(Search *s, const Line *line, Store *store, ptrd
         share_out(&context, i, others, count, store->posteriors + place, shares);
         sort_alternatives(others, shares, count);
     }
-    free(masses);
+    free(before);
     return 1;
 }
 
@@ -214,7 +215,10 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         }
         double *masses = (double *)scratch;
         Lattice lattice = {
-            .labels = store->labels + place, .states = (ptrdiff_t)states, .forward = masses + 2, .viterbi = masses + states + 4,
+            .labels = store->labels + place,
+            .states = (ptrdiff_t)states,
+            .forward = masses + 2,
+            .viterbi = masses + states + 4,
             .steps = wanted.align ? (int8_t *)(masses + 2 * states + 4) : NULL,
         };
         read_labels(s, node, store->labels + place);

@@ -1,4 +1,5 @@
-/* The labels that are worth an extension at a timestep: the likeliest of a row, which is looked through block by block. */
+/* The labels that are worth an extension at a timestep: the likeliest of a row, which is looked through block by block.
+ */
 #ifndef GLYPHWIRE_LIKELY_H
 #define GLYPHWIRE_LIKELY_H
 
@@ -55,7 +56,8 @@ static inline void collect(Collection *found, int32_t column) {
 }
 
 static inline __attribute__((always_inline)) void collect_from_block(Collection *found, int32_t block, HitsOf hits_of) {
-    int32_t at = block * BLOCK, left = (int32_t)found->layout->columns - at, end = left < BLOCK ? at + left : at + BLOCK;
+    int32_t at = block * BLOCK, left = (int32_t)found->layout->columns - at,
+            end = left < BLOCK ? at + left : at + BLOCK;
     for (; at + CHUNK <= end; at += CHUNK) {
         uint32_t hits = hits_of(found->layout->kind, (const float_bits *)found->values + at, found->lowest);
         for (; hits; hits &= hits - 1) collect(found, at + __builtin_ctz(hits));
@@ -63,7 +65,8 @@ static inline __attribute__((always_inline)) void collect_from_block(Collection 
     for (; at < end; at++) collect(found, at);
 }
 
-static inline __attribute__((always_inline)) void collect_all(Collection *found, const uint32_t *maxima, HitsOf hits_of) {
+static inline __attribute__((always_inline)) void
+collect_all(Collection *found, const uint32_t *maxima, HitsOf hits_of) {
     for (int32_t block = 0; block < block_count(found->layout->columns); block += CHUNK)
         /* Maxima are keys already, and ordered as those of probabilities are. */
         for (uint32_t hits = hits_of(PROBS, maxima + block, found->lowest); hits; hits &= hits - 1)
@@ -71,12 +74,15 @@ static inline __attribute__((always_inline)) void collect_all(Collection *found,
 }
 
 #ifdef HAS_AVX2
-AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) { collect_all(found, maxima, hits_of_avx2); }
+AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
+    collect_all(found, maxima, hits_of_avx2);
+}
 #endif
 
 /* The top_k likeliest columns but blank with keys of at least `lowest`, likeliest first. */
 static int32_t collect_likely(
-    const Layout *layout, const float *values, const uint32_t *maxima, uint32_t lowest, int32_t top_k, LikelyLabel *likely
+    const Layout *layout, const float *values, const uint32_t *maxima, uint32_t lowest, int32_t top_k,
+    LikelyLabel *likely
 ) {
     Collection found = {layout, values, likely, 0, top_k, lowest};
 #ifdef HAS_AVX2

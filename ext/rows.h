@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Loops that vectorise are compiled twice and the compiler's own choice is made once, when the module is loaded; elsewhere
- * its baseline (NEON on aarch64) is what there is. */
+/* Loops that vectorise are compiled twice and the compiler's own choice is made once, when the module is loaded;
+ * elsewhere its baseline (NEON on aarch64) is what there is. */
 #if defined(__x86_64__) && defined(__gnu_linux__)
 #include <immintrin.h>
 #define WIDE_CLONES __attribute__((target_clones("avx2", "default")))
@@ -36,8 +36,8 @@ typedef struct {
     Kind kind;
     ptrdiff_t classes;
     ptrdiff_t columns;
-    int32_t blank;             /* a column */
-    const int32_t *class_of;   /* [columns], NULL when columns are classes */
+    int32_t blank;           /* a column */
+    const int32_t *class_of; /* [columns], NULL when columns are classes */
 } Layout;
 
 static inline int32_t class_of(const Layout *layout, int32_t column) {
@@ -90,11 +90,9 @@ static const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdif
     if (!matrix->half || matrix->class_stride != sizeof(uint16_t) || (uintptr_t)place % _Alignof(uint16_t))
         for (ptrdiff_t i = 0; i < layout->classes; i++) buffer[i] = value_at(matrix, t, i);
 #ifdef HAS_AVX2
-    else if (HAS_AVX2)
-        widen_halves_avx2((const uint16_t *)place, layout->classes, buffer);
+    else if (HAS_AVX2) widen_halves_avx2((const uint16_t *)place, layout->classes, buffer);
 #endif
-    else
-        widen_halves((const uint16_t *)place, layout->classes, buffer);
+    else widen_halves((const uint16_t *)place, layout->classes, buffer);
     return buffer;
 }
 

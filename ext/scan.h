@@ -8,7 +8,7 @@
 
 #include "rows.h"
 
-enum { BLOCK = 128 }; /* of 64 to 256 columns the fastest on AVX2 */
+enum { BLOCK = 128 };       /* of 64 to 256 columns the fastest on AVX2 */
 enum { NOWHERE = 1 << 30 }; /* gcc 12 does not vectorise the search for INT32_MAX */
 
 #define INFINITY_BITS 0x7F800000u
@@ -55,12 +55,12 @@ static inline int32_t first_equal(const float_bits *bits, int32_t count, uint32_
     return first;
 }
 
-/* The first column of the block from `best` with these bits. A full block has a constant length, which the compiler unrolls
- * into vectors. */
+/* The first column of the block from `best` with these bits. A full block has a constant length, which the compiler
+ * unrolls into vectors. */
 static inline int32_t first_from(const float_bits *bits, ptrdiff_t best, ptrdiff_t columns, uint32_t wanted) {
     ptrdiff_t rest = columns - best;
-    return (int32_t)best + (rest >= BLOCK ? first_equal(bits + best, BLOCK, wanted)
-                                          : first_equal(bits + best, (int32_t)rest, wanted));
+    return (int32_t)best +
+           (rest >= BLOCK ? first_equal(bits + best, BLOCK, wanted) : first_equal(bits + best, (int32_t)rest, wanted));
 }
 
 /* The first of the greatest. Leaves the greatest key of each block in `maxima`. */
@@ -189,8 +189,8 @@ static inline __attribute__((always_inline)) Floats choose(Ints which, Floats ye
     return (Floats)((which & (Ints)yes) | (~which & (Ints)no));
 }
 
-/* Cephes' expf, exact to two units in the last place from -87 to 87 and constant beyond. Written with vectors, as gcc 12
- * finds control flow in the same with scalars. */
+/* Cephes' expf, exact to two units in the last place from -87 to 87 and constant beyond. Written with vectors, as gcc
+ * 12 finds control flow in the same with scalars. */
 static inline __attribute__((always_inline)) Floats quick_exp(Floats x) {
     const Floats end = (Floats){0} + 87.0f;
     x = choose(x > -end, x, -end);
@@ -222,6 +222,16 @@ WIDE_CLONES static double sum_of_exps(const float *row, ptrdiff_t classes, float
         sum += block;
     }
     return sum;
+}
+
+/* Sum of exp(x - most) over all classes, `most` being the greatest among the columns: classes that are no columns may
+ * be greater. */
+static double sum_of_row(const Layout *layout, const float *row, float most) {
+    float greatest = most;
+    if (layout->class_of)
+        for (ptrdiff_t i = 0; i < layout->classes; i++) greatest = row[i] > greatest ? row[i] : greatest;
+    double sum = sum_of_exps(row, layout->classes, greatest);
+    return greatest > most ? sum * exp((double)greatest - most) : sum;
 }
 
 #endif

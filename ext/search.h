@@ -1,5 +1,5 @@
-/* Prefix beam search (Hannun et al. 2014, algorithm 1), one step per timestep. docs/decoding.md says what each step does; the
- * order of floating point operations is part of it. */
+/* Prefix beam search (Hannun et al. 2014, algorithm 1), one step per timestep. docs/decoding.md says what each step
+ * does; the order of floating point operations is part of it. */
 #ifndef GLYPHWIRE_SEARCH_H
 #define GLYPHWIRE_SEARCH_H
 
@@ -38,9 +38,7 @@ static int32_t find_likely(Search *s, const Row *row, int32_t peak, double z) {
     uint32_t lowest = row->kind == PROBS && share == 1.0 ? s->lowest : lowest_key(row->kind, row->most, least);
     LikelyLabel *likely = s->likely;
     int32_t most = options->top_k < s->layout->columns ? options->top_k : (int32_t)s->layout->columns;
-    int32_t found = collect_likely(
-        s->layout, row->values, s->maxima, lowest, most, likely
-    );
+    int32_t found = collect_likely(s->layout, row->values, s->maxima, lowest, most, likely);
     double taken = options->cum_prob < 1.0 ? prob_of(row, s->layout->blank) : -INFINITY;
     int32_t count = 0;
     for (; count < found && taken < options->cum_prob * share; count++) {
@@ -257,7 +255,7 @@ static void advance(Search *s, const Matrix *matrix, ptrdiff_t t, double *most, 
     if (row.kind == LOGITS) {
         float greatest = isinf(row.values[peak]) ? 0.0f : row.values[peak];
         row.most = *most = greatest;
-        sum = *z = sum_of_exps(whole_row(layout, matrix, t, s->row), layout->classes, greatest);
+        sum = *z = sum_of_row(layout, whole_row(layout, matrix, t, s->row), greatest);
     }
     int32_t likely_count = find_likely(s, &row, peak, sum);
     keep_prefixes(s, &row, likely_count);
@@ -266,8 +264,8 @@ static void advance(Search *s, const Matrix *matrix, ptrdiff_t t, double *most, 
     keep_masses_in_range(s);
 }
 
-/* Ranks the prefixes of the beam in the pool as the line's hypotheses, by their masses and what the automata say to their
- * end. */
+/* Ranks the prefixes of the beam in the pool as the line's hypotheses, by their masses and what the automata say to
+ * their end. */
 static void conclude(Search *s) {
     const SearchOptions *options = s->options;
     s->ranked = 0;

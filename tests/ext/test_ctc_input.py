@@ -294,3 +294,10 @@ def test_classes_must_be_integers(ctc):
     for classes in (np.array([True, False, True]), np.array([0.0, 1.0])):
         with pytest.raises(TypeError):
             ctc.best_path(LINE, 1, classes=classes)
+
+
+def test_logits_that_may_not_be_read_count_in_full(ctc):
+    """An excluded class may be likelier than the allowed ones by any factor; their probabilities are still exact."""
+    logits = matrix([[0.0, 3.0, 200.0], [2.0, 0.0, 200.0]])
+    (h,) = only(ctc.prefix_beam_search(logits, 0, **DEFAULTS, kind="logits", classes=np.array([1], np.int32)))
+    assert (h.labels, h.log_prob) == ((1,), pytest.approx(5.0 + math.log1p(math.exp(-2) + math.exp(-5)) - 400.0))
