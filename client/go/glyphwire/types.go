@@ -1,0 +1,102 @@
+package glyphwire
+
+import (
+	"strings"
+	"time"
+
+	glyphwirev1 "glyphwire.dev/client/go/glyphwire/v1"
+)
+
+// What goes into the client and comes out of it is the contract's own messages under shorter names: whatever field the
+// contract gains is there at once. Fields that are pointers may stay nil, which leaves the choice to the server; the
+// functions proto.Int32, proto.Float32 and proto.Bool make one. The contract, ocr.proto, has ranges and defaults.
+type (
+	// RecognizeOptions says how to read an image; nil means every field's default.
+	RecognizeOptions = glyphwirev1.RecognizeOptions
+	// DecodeOptions says how scores become text.
+	DecodeOptions = glyphwirev1.DecodeOptions
+	// PreprocessOptions says what is done to an image before it is read.
+	PreprocessOptions = glyphwirev1.PreprocessOptions
+	// RawImage is uncompressed pixels; see Raw.
+	RawImage = glyphwirev1.RawImage
+	// Image is an image as it travels.
+	Image = glyphwirev1.Image
+
+	// Recognition is everything that was read in one image, lines in reading order.
+	Recognition = glyphwirev1.Recognition
+	// Line is one line of text.
+	Line = glyphwirev1.Line
+	// Character is one emitted element of a line.
+	Character = glyphwirev1.Character
+	// Alternative is another reading of a line.
+	Alternative = glyphwirev1.Alternative
+	// Polygon is the outline of a line, in source pixels.
+	Polygon = glyphwirev1.Polygon
+	// Point is a place in the source image, in pixels.
+	Point = glyphwirev1.Point
+	// Timings says where the server's time went, in milliseconds.
+	Timings = glyphwirev1.Timings
+	// Model is a recogniser that RecognizeOptions.Model can name.
+	Model = glyphwirev1.Model
+)
+
+// Mode says what an image shows: one line of text, or any number of lines that are found first.
+type Mode = glyphwirev1.Mode
+
+// The modes. The default is ModePage.
+const (
+	ModeLine = glyphwirev1.Mode_MODE_LINE
+	ModePage = glyphwirev1.Mode_MODE_PAGE
+)
+
+// Decoder says how scores become text: best path is fastest, prefix beam search ranks whole readings.
+type Decoder = glyphwirev1.Decoder
+
+// The decoders. The default is DecoderBestPath.
+const (
+	DecoderBestPath   = glyphwirev1.Decoder_DECODER_BEST_PATH
+	DecoderPrefixBeam = glyphwirev1.Decoder_DECODER_PREFIX_BEAM
+)
+
+// PixelFormat is the layout of one raw pixel, one byte per channel.
+type PixelFormat = glyphwirev1.PixelFormat
+
+// The pixel formats.
+const (
+	PixelFormatGray8  = glyphwirev1.PixelFormat_PIXEL_FORMAT_GRAY8
+	PixelFormatRGB24  = glyphwirev1.PixelFormat_PIXEL_FORMAT_RGB24
+	PixelFormatBGR24  = glyphwirev1.PixelFormat_PIXEL_FORMAT_BGR24
+	PixelFormatRGBA32 = glyphwirev1.PixelFormat_PIXEL_FORMAT_RGBA32
+	PixelFormatBGRA32 = glyphwirev1.PixelFormat_PIXEL_FORMAT_BGRA32
+)
+
+// Result is what became of one image of a batch. Exactly one field is set.
+type Result struct {
+	Recognition *Recognition
+	// Err is an *OcrError.
+	Err error
+}
+
+// Frame is one image of a stream. FrameID and CaptureTime, which may be zero, come back with its result.
+type Frame struct {
+	Image       ImageSource
+	FrameID     uint64
+	CaptureTime time.Time
+}
+
+// FrameResult is what became of one frame: Recognition, or Err when this frame could not be read.
+type FrameResult struct {
+	FrameID     uint64
+	CaptureTime time.Time
+	Result
+}
+
+// Text returns the texts of the lines, one per row.
+func Text(recognition *Recognition) string {
+	lines := recognition.GetLines()
+	texts := make([]string, len(lines))
+	for i, line := range lines {
+		texts[i] = line.GetText()
+	}
+	return strings.Join(texts, "\n")
+}
