@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup dev models demo serve protos build format lint types test sanitize stubs-fresh bench check clean
+.PHONY: setup dev models demo serve protos build format lint types test sanitize stubs-fresh go bench check clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,7 @@ serve: setup
 protos: dev
 	python -m grpc_tools.protoc --proto_path=protos --python_out=client/python --grpc_python_out=client/python \
 		--mypy_out=quiet:client/python --mypy_grpc_out=quiet:client/python protos/glyphwire/v1/ocr.proto
+	$(MAKE) --no-print-directory --directory=client/go stubs
 
 build: dev
 	python setup.py --quiet build_ext --inplace $(if $(ANNOTATE),--force)
@@ -67,7 +68,11 @@ sanitize: dev
 
 # Regenerated stubs must be the committed ones.
 stubs-fresh: protos
-	git diff --exit-code --stat -- client/python/glyphwire/v1
+	git diff --exit-code --stat -- client/python/glyphwire/v1 client/go/glyphwire/v1
+
+# The Go client's own checks, where there is Go.
+go:
+	$(MAKE) --no-print-directory --directory=client/go check
 
 # Speed and memory claims; each prints a table. EVAL: a folder of labelled sets.
 bench: dev
@@ -78,7 +83,7 @@ bench: dev
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.
-check: lint types stubs-fresh test sanitize
+check: lint types stubs-fresh go test sanitize
 
 clean:
 	rm -rf $(VENV) build *.egg-info client/python/*.egg-info ext/*.so ext/ctc.c models/*/

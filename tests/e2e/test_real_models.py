@@ -1,9 +1,6 @@
 """The whole product with its real models: server in a process of its own, Python client, our own sample images."""
 
 import dataclasses
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,17 +25,6 @@ def pipeline() -> Iterator[Pipeline]:
     made.start()
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where a real server serves."""
-    command = [sys.executable, "-m", "server", "--listen", "127.0.0.1:0", "--log-format", "json"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        yield _bound_address(server)
-        server.terminate()
-        server.communicate()
-        assert server.returncode == 0
 
 
 def test_our_lines_are_read(pipeline: Pipeline) -> None:
@@ -173,10 +159,3 @@ def test_raw_pixels_read_like_the_file_they_came_from(address: str) -> None:
         one, other = (client.recognize(source, LINE) for source in (image, raw))
     assert [line.text for line in one.lines] == [line.text for line in other.lines]
     assert one.lines[0].text
-
-
-def _bound_address(server: "subprocess.Popen[str]") -> str:
-    """The server's log says which free port it took."""
-    assert server.stdout
-    events = map(json.loads, server.stdout)
-    return next(str(event["addresses"][0]) for event in events if event["event"] == "listening")

@@ -1,0 +1,60 @@
+"""The Go client against the whole product; its own tests with a fake server are run by `make go`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import glyphwire
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+LINES = [str(DATA / name) for name in ("line_en.jpg", "line_zh.jpg")]
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    """The folder of the programs made from the Go client as it is now."""
+    make = shutil.which("make")
+    if make is None or shutil.which("go") is None:
+        pytest.skip("there is no Go here; see client/go/README.md")
+    subprocess.run([make, "--silent", "build"], cwd=ROOT / "client" / "go", check=True)
+    return ROOT / "build" / "go"
+
+
+def test_the_go_client_works_with_the_server(built: Path, address: str) -> None:
+    """Unary, batch, stream with dropped connections, errors and deadlines: the tests that need a real server pass."""
+    variables = os.environ | {"GLYPHWIRE_TEST_SERVER": address, "GLYPHWIRE_TEST_DATA": str(DATA)}
+    command = [str(built / "glyphwire.test"), "-test.v", "-test.run=^TestServer[A-Z]"]
+    run = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    passed = run.stdout.count("--- PASS: TestServer")
+    assert (passed, run.stdout.count("--- SKIP")) == (5, 0), run.stdout
+
+
+@pytest.mark.parametrize("flags", [[], ["--stream"]], ids=["unary", "stream"])
+def test_the_command_says_what_the_python_client_says(built: Path, address: str, flags: list[str]) -> None:
+    """`glyphwire-read --json` prints one object per image, with what the Python client gets."""
+    command = [str(built / "glyphwire-read"), "--server", address, "--mode", "line", "--json", *flags, *LINES]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    printed = [json.loads(row) for row in run.stdout.splitlines()]
+    with glyphwire.OcrClient(address) as client:
+        read = [client.recognize(path, glyphwire.RecognizeOptions(mode=glyphwire.Mode.LINE)) for path in LINES]
+    assert [row["source"] for row in printed] == LINES
+    assert [row["lines"][0]["text"] for row in printed] == [recognition.text for recognition in read]
+    assert [row["lines"][0]["confidence"] for row in printed] == pytest.approx(
+        [recognition.lines[0].confidence for recognition in read]
+    )
+
+
+def test_the_command_names_the_images_it_cannot_read(built: Path, address: str) -> None:
+    """An image that cannot be read is an error on standard error and status 1; the others are printed."""
+    command = [str(built / "glyphwire-read"), "--server", address, "--mode", "line"]
+    run = subprocess.run([*command, str(DATA / "labels.tsv"), LINES[0]], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "labels.tsv: InvalidArgument, IMAGE_UNDECODABLE" in run.stderr
+    assert run.stdout.startswith(f"==> {LINES[0]} <==\n")
