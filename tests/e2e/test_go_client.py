@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import glyphwire
 import pytest
+
+from tests.e2e.conftest import serving
+from tests.server.authorities import Authority
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -58,3 +62,21 @@ def test_the_command_names_the_images_it_cannot_read(built: Path, address: str) 
     assert run.returncode == 1
     assert "labels.tsv: InvalidArgument, IMAGE_UNDECODABLE" in run.stderr
     assert run.stdout.startswith(f"==> {LINES[0]} <==\n")
+
+
+def test_the_command_over_tls_with_a_token(built: Path, tmp_path: Path) -> None:
+    """With the server's authority and its token the command reads; without the token it is told why not."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("127.0.0.1")
+    image, token, tokens = tmp_path / "image", tmp_path / "token", tmp_path / "tokens.toml"
+    image.write_bytes(b"one\ntwo")
+    token.write_text("secret\n")
+    tokens.write_text(f'[me]\nsha256 = "{hashlib.sha256(b"secret").hexdigest()}"\n')
+    server = ("tests.e2e.fake_glyphwire", "serve", "--tls-cert", pair["cert"], "--tls-key", pair["key"])
+    with serving(*map(str, server), "--token-file", str(tokens)) as address:
+        command = [built / "glyphwire-read", "--server", address, "--tls-ca", authority.ca]
+        read = subprocess.run([*command, "--token-file", token, image], capture_output=True, text=True, check=False)
+        refused = subprocess.run([*command, image], capture_output=True, text=True, check=False)
+    assert (read.stdout, read.stderr) == ("one\ntwo\n", "")
+    assert (refused.stdout, refused.returncode) == ("", 1)
+    assert "Unauthenticated, TOKEN_INVALID" in refused.stderr

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -149,30 +150,40 @@ func TestErrors(t *testing.T) {
 
 // Each reason of an image in a batch comes with the status that the contract gives it.
 func TestCodesOfReasons(t *testing.T) {
-	others := map[string]codes.Code{
-		"ERROR_REASON_UNSPECIFIED": codes.Unknown, "ERROR_REASON_MODEL_NOT_FOUND": codes.NotFound,
-		"ERROR_REASON_QUEUE_FULL": codes.Unavailable, "ERROR_REASON_DRAINING": codes.Unavailable,
-		"ERROR_REASON_DEADLINE_EXPIRED": codes.DeadlineExceeded, "ERROR_REASON_INTERNAL": codes.Internal,
-		"ERROR_REASON_OF_THE_FUTURE": codes.Unknown,
-	}
-	reasons := map[string]int32{"ERROR_REASON_OF_THE_FUTURE": 9999}
-	for name, number := range glyphwirev1.ErrorReason_value {
-		reasons[name] = number
-	}
+	reasons := codesOfTheContract(t)
+	reasons[9999] = "UNKNOWN" // of the future
 	client := connect(t, &fakeServer{}, glyphwire.ClientOptions{})
-	for name, number := range reasons {
-		want, other := others[name]
-		if !other {
-			want = codes.InvalidArgument
+	for number, name := range reasons {
+		var want codes.Code
+		if err := want.UnmarshalJSON([]byte(`"` + name + `"`)); err != nil {
+			t.Fatal(err)
 		}
 		results, err := client.RecognizeBatch(ctx, []glyphwire.ImageSource{bytesOf(fmt.Sprint("!", number))}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if failure := ocrError(t, results[0].Err); failure.Code != want || failure.Reason != glyphwire.ErrorReason(number) {
-			t.Errorf("%s: %+v", name, failure)
+			t.Errorf("%+v, not %v", failure, want)
 		}
 	}
+}
+
+// codesOfTheContract are the names of the codes that the comments on the reasons have in parentheses.
+func codesOfTheContract(t *testing.T) map[int32]string {
+	t.Helper()
+	contract, err := os.ReadFile("../../../protos/glyphwire/v1/ocr.proto")
+	if err != nil {
+		t.Skip(err) // the module by itself
+	}
+	named := regexp.MustCompile(`\(([A-Z_]+)[^()]*\)\.\n  (ERROR_REASON_[A-Z_]+) = (\d+);`)
+	found := map[int32]string{glyphwirev1.ErrorReason_value["ERROR_REASON_UNSPECIFIED"]: "UNKNOWN"}
+	for _, match := range named.FindAllStringSubmatch(string(contract), -1) {
+		found[glyphwirev1.ErrorReason_value[match[2]]] = match[1]
+	}
+	if len(found) != len(glyphwirev1.ErrorReason_value) {
+		t.Fatalf("only %v", found)
+	}
+	return found
 }
 
 // A batch has one result per image, in order; a bad image has its error there.

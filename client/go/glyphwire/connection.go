@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 )
 
 const (
@@ -87,6 +88,8 @@ func dial(target string, options ClientOptions) (*grpc.ClientConn, error) {
 	reconnect.BaseDelay, reconnect.MaxDelay = initialBackoff, maxBackoff
 	dialOptions := []grpc.DialOption{
 		transportSecurity(options.TLS),
+		// While calls run, so that a server whose machine is gone is noticed before the deadline.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 20 * time.Second}),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(maxMessageBytes),

@@ -91,21 +91,25 @@ func fromMessage(message *glyphwirev1.Error) *OcrError {
 	return &OcrError{Code: codeOf(reason), Reason: reason, Message: message.GetMessage(), Field: message.GetField()}
 }
 
+// codesOfReasons has the reasons whose code is not InvalidArgument.
+var codesOfReasons = map[ErrorReason]codes.Code{
+	glyphwirev1.ErrorReason_ERROR_REASON_UNSPECIFIED:      codes.Unknown,
+	glyphwirev1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND:  codes.NotFound,
+	glyphwirev1.ErrorReason_ERROR_REASON_QUEUE_FULL:       codes.Unavailable,
+	glyphwirev1.ErrorReason_ERROR_REASON_DRAINING:         codes.Unavailable,
+	glyphwirev1.ErrorReason_ERROR_REASON_DEADLINE_EXPIRED: codes.DeadlineExceeded,
+	glyphwirev1.ErrorReason_ERROR_REASON_INTERNAL:         codes.Internal,
+	glyphwirev1.ErrorReason_ERROR_REASON_TOKEN_INVALID:    codes.Unauthenticated,
+	glyphwirev1.ErrorReason_ERROR_REASON_CALL_FORBIDDEN:   codes.PermissionDenied,
+	glyphwirev1.ErrorReason_ERROR_REASON_CLIENT_LIMIT:     codes.ResourceExhausted,
+}
+
 func codeOf(reason ErrorReason) codes.Code {
-	switch reason {
-	case glyphwirev1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND:
-		return codes.NotFound
-	case glyphwirev1.ErrorReason_ERROR_REASON_QUEUE_FULL, glyphwirev1.ErrorReason_ERROR_REASON_DRAINING:
-		return codes.Unavailable
-	case glyphwirev1.ErrorReason_ERROR_REASON_DEADLINE_EXPIRED:
-		return codes.DeadlineExceeded
-	case glyphwirev1.ErrorReason_ERROR_REASON_INTERNAL:
-		return codes.Internal
-	case glyphwirev1.ErrorReason_ERROR_REASON_UNSPECIFIED:
-		return codes.Unknown
+	if code, listed := codesOfReasons[reason]; listed {
+		return code
 	}
-	if _, known := glyphwirev1.ErrorReason_name[int32(reason)]; !known {
-		return codes.Unknown
+	if _, known := glyphwirev1.ErrorReason_name[int32(reason)]; known {
+		return codes.InvalidArgument
 	}
-	return codes.InvalidArgument
+	return codes.Unknown
 }

@@ -15,6 +15,10 @@ type (
 	RecognizeOptions = glyphwirev1.RecognizeOptions
 	// DecodeOptions says how scores become text.
 	DecodeOptions = glyphwirev1.DecodeOptions
+	// LanguageOptions says what is known of the text; it belongs to DecodeOptions.
+	LanguageOptions = glyphwirev1.LanguageOptions
+	// HotWord is a text that is likelier, or less likely, here than elsewhere.
+	HotWord = glyphwirev1.HotWord
 	// PreprocessOptions says what is done to an image before it is read.
 	PreprocessOptions = glyphwirev1.PreprocessOptions
 	// RawImage is uncompressed pixels; see Raw.
@@ -28,6 +32,8 @@ type (
 	Line = glyphwirev1.Line
 	// Character is one emitted element of a line.
 	Character = glyphwirev1.Character
+	// CharacterAlternative is another character in the place of one.
+	CharacterAlternative = glyphwirev1.CharacterAlternative
 	// Alternative is another reading of a line.
 	Alternative = glyphwirev1.Alternative
 	// Polygon is the outline of a line, in source pixels.
