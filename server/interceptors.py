@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -146,7 +146,7 @@ def _request_id(metadata: Mapping[str, str | bytes]) -> str:
     given = metadata.get(REQUEST_ID, "")
     if isinstance(given, str) and given.isprintable() and 0 < len(given) <= _MAX_REQUEST_ID:
         return given
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def _code_of_cancelled(context: _Context) -> grpc.StatusCode:

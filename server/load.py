@@ -184,8 +184,8 @@ class Load:
             try:
                 await self._stream(waiting, arrivals, tally.end - now + _TIMEOUT_S)
             except glyphwire.OcrError as error:
+                waiting.close()
                 tally.broken[_cause(error)] += 1
-                waiting.closed = True
                 for due in waiting.dues.values():
                     tally.add_answer(due, [error], None)
                 await asyncio.sleep(_PAUSE_S)
@@ -235,16 +235,18 @@ class _Arrivals:
 
 
 class _Waiting:
-    """The frames of one stream that are sent and not answered. room: for as many as a closed loop may send.
-
-    closed: the stream is broken. Whoever still makes its frames then leaves them to the next stream.
-    """
+    """The frames of one stream that are sent and not answered. room: for as many as a closed loop may send."""
 
     def __init__(self, concurrency: int) -> None:
         self.dues: dict[int, float] = {}
         self.closed = False
         self.room = asyncio.Semaphore(concurrency)
         self._ids = itertools.count()
+
+    def close(self) -> None:
+        """The stream is broken: whoever makes its frames is woken, and leaves them to the next stream."""
+        self.closed = True
+        self.room.release()
 
     def push(self, due: float) -> int:
         """Returns the frame's id."""
