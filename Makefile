@@ -80,6 +80,7 @@ bench: dev
 	python -m bench.memory
 	python -m bench.batches
 	python -m bench.faults
+	python -m bench.call_frame
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import urllib.request
@@ -15,6 +16,7 @@ import grpc
 import pytest
 import structlog
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
+from prometheus_client.metrics import MetricWrapperBase
 
 from server.app import run
 from server.errors import ListenFailed
@@ -144,6 +146,17 @@ async def test_late_images_are_counted_as_expired(running, counted, stages):
     await until(lambda: counted("images_dropped_total", cause="expired", before="prepare") == 1)
     stages.gate.set()
     await busy
+
+
+def test_the_guide_lists_every_metric():
+    """docs/operations.md has a row for each of our metrics with its labels, and none for others."""
+    rows = [
+        line.split(" | ") for line in (ROOT / "docs/operations.md").read_text().splitlines() if "| `glyphwire_" in line
+    ]
+    listed = {row[0].strip("| `").removesuffix("_total"): set(re.findall(r"`(\w+)`", row[1])) for row in rows}
+    made = [each for each in Metrics().registry._collector_to_names if isinstance(each, MetricWrapperBase)]
+    labels = {metric._name: set(metric._labelnames) for metric in made}
+    assert listed == labels
 
 
 def test_the_port_answers_scrapes():
