@@ -77,6 +77,10 @@ cdef int point_at(Matrix* matrix, cnp.ndarray x, Py_ssize_t axis) except -1:
     return 0
 
 
+cdef cnp.ndarray as_array(line):
+    return line if isinstance(line, cnp.ndarray) else np.asarray(line)
+
+
 cdef class Batch:
     """The matrices of a call, where they are."""
 
@@ -86,16 +90,16 @@ cdef class Batch:
 
     def __cinit__(self, x, lengths) -> None:
         cdef Py_ssize_t i
-        if isinstance(x, np.ndarray) and cnp.PyArray_NDIM(x) == 3:
+        if isinstance(x, cnp.ndarray) and cnp.PyArray_NDIM(x) == 3:
             self.arrays = [x]
             self.count, self.class_count = x.shape[0], x.shape[2]
         else:
-            self.arrays = [x] if isinstance(x, np.ndarray) else [np.asarray(line) for line in x]
+            self.arrays = [x] if isinstance(x, cnp.ndarray) else [as_array(line) for line in x]
             self.count = len(self.arrays)
         self.matrices = <Matrix*> malloc((self.count + 1) * sizeof(Matrix))
         if not self.matrices:
             raise MemoryError
-        if isinstance(x, np.ndarray) and cnp.PyArray_NDIM(x) == 3:
+        if isinstance(x, cnp.ndarray) and cnp.PyArray_NDIM(x) == 3:
             for i in range(self.count):
                 point_at(self.matrices + i, x, 1)
                 self.matrices[i].data += i * cnp.PyArray_STRIDE(x, 0)

@@ -92,18 +92,29 @@ static void begin_path(Path *path) {
     path->bad = 0;
 }
 
-/* The next row's class, emitted into the store's arrays from store->characters on, for which there must be room. */
-static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Store *store) {
+/* The likeliest column of a row, -1 for a row that is no distribution, and its value. */
+typedef struct {
+    int32_t column;
+    float value;
+} Peak;
+
+static inline Peak peak_of(Path *path, const Matrix *matrix, ptrdiff_t t) {
+    const float *row = load_row(path->layout, matrix, t, path->columns);
+    int32_t column = find_peak(path->layout, row, path->maxima);
+    return (Peak){column, column < 0 ? 0.0f : row[column]};
+}
+
+/* The next row, emitted into the store's arrays from store->characters on, for which there must be room. */
+static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Peak found, Store *store) {
     const Layout *layout = path->layout;
-    const float *row = load_row(layout, matrix, t, path->columns);
-    int32_t peak = find_peak(layout, row, path->maxima), now = path->times++;
+    int32_t peak = found.column, now = path->times++;
     size_t place = store->characters + (size_t)path->length;
-    if (peak < 0) {
-        path->bad = 1;
+    if (peak < 0) path->bad = 1;
+    if (path->bad) {
         path->length = 0;
         return;
     }
-    double prob = row[peak];
+    double prob = found.value;
     if (layout->kind == LOG_PROBS) prob = exp(prob);
     if (layout->kind != LOGITS) path->mass *= prob;
     if (path->mass < RESCALE_BELOW) {
@@ -113,7 +124,7 @@ static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Store *st
     if (peak != layout->blank) {
         if (layout->kind == LOGITS) prob = 1.0;
         if (layout->kind == LOGITS && path->wants_confidences)
-            prob /= sum_of_row(layout, whole_row(layout, matrix, t, path->row), row[peak]);
+            prob /= sum_of_row(layout, whole_row(layout, matrix, t, path->row), found.value);
         if (peak != path->previous) {
             store->labels[place] = class_of(layout, peak);
             store->starts[place] = now;
@@ -235,7 +246,13 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
 
 /* Goes on through the rows of a matrix, for which the store must have room. */
 static void follow_rows(Path *path, const Matrix *matrix, Store *store) {
-    for (ptrdiff_t t = 0; t < matrix->times && !path->bad; t++) follow_path(path, matrix, t, store);
+    enum { GROUP = 32 }; /* rows are scanned at one go: decisions in between would hold up what comes from memory */
+    Peak peaks[GROUP];
+    for (ptrdiff_t from = 0; from < matrix->times; from += GROUP) {
+        ptrdiff_t end = matrix->times - from < GROUP ? matrix->times : from + GROUP;
+        for (ptrdiff_t t = from; t < end; t++) peaks[t - from] = peak_of(path, matrix, t);
+        for (ptrdiff_t t = from; t < end; t++) follow_path(path, matrix, t, peaks[t - from], store);
+    }
 }
 
 /* Adds the best path of one line. Returns 0 when out of memory. */

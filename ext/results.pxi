@@ -2,6 +2,8 @@
 
 cdef cnp.ndarray NO_INTS = np.empty(0, np.int32)
 cdef cnp.ndarray NO_FLOATS = np.empty(0, np.float32)
+cdef cnp.ndarray NO_LABELS = np.empty((0, 0), np.int32)
+cdef cnp.ndarray NO_SHARES = np.empty((0, 0), np.float32)
 
 
 cdef cnp.ndarray copied(const void* source, cnp.npy_intp count, int kind, int size):
@@ -15,7 +17,7 @@ cdef pack(const Store* store, cnp.ndarray lines, bint aligned, bint confidences)
     """Readings of what is in the store."""
     cdef cnp.npy_intp n = store.characters, h = store.hypotheses, k = store.alternatives
     cdef cnp.ndarray offsets = copied(store.offsets, h + 1 if h else 0, cnp.NPY_INT32, 4)
-    return Readings(
+    return tuple.__new__(Readings, (
         copied(store.labels, n, cnp.NPY_INT32, 4),
         copied(store.timesteps, n, cnp.NPY_INT32, 4) if aligned else NO_INTS,
         copied(store.starts, n, cnp.NPY_INT32, 4) if aligned else NO_INTS,
@@ -26,9 +28,9 @@ cdef pack(const Store* store, cnp.ndarray lines, bint aligned, bint confidences)
         copied(store.scores, h, cnp.NPY_FLOAT64, 8),
         lines,
         copied(store.posteriors, n, cnp.NPY_FLOAT32, 4) if k else NO_FLOATS,
-        copied(store.alternative_labels, n * k, cnp.NPY_INT32, 4).reshape(n, k) if k else NO_INTS.reshape(0, 0),
-        copied(store.alternative_posteriors, n * k, cnp.NPY_FLOAT32, 4).reshape(n, k) if k else NO_FLOATS.reshape(0, 0),
-    )
+        copied(store.alternative_labels, n * k, cnp.NPY_INT32, 4).reshape(n, k) if k else NO_LABELS,
+        copied(store.alternative_posteriors, n * k, cnp.NPY_FLOAT32, 4).reshape(n, k) if k else NO_SHARES,
+    ))
 
 
 cdef cnp.ndarray line_bounds(Py_ssize_t count):
