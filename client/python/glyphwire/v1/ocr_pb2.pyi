@@ -56,6 +56,32 @@ PIXEL_FORMAT_BGRA32: PixelFormat.ValueType  # 5
 """Four bytes: blue, green, red, alpha; transparent pixels show white."""
 Global___PixelFormat: typing_extensions.TypeAlias = PixelFormat
 
+class _Priority:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PriorityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """PRIORITY_INTERACTIVE."""
+    PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
+    """Somebody waits for it: nine tenths of the workers' time, when there is so much of it."""
+    PRIORITY_BULK: _Priority.ValueType  # 2
+    """Nobody waits for it: what interactive work leaves over, and never less than a tenth of the workers' time."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """How urgent an answer is. Within a priority callers share the workers evenly, and a caller's work with the earliest deadline
+    goes first.
+    """
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""PRIORITY_INTERACTIVE."""
+PRIORITY_INTERACTIVE: Priority.ValueType  # 1
+"""Somebody waits for it: nine tenths of the workers' time, when there is so much of it."""
+PRIORITY_BULK: Priority.ValueType  # 2
+"""Nobody waits for it: what interactive work leaves over, and never less than a tenth of the workers' time."""
+Global___Priority: typing_extensions.TypeAlias = Priority
+
 class _Mode:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -131,7 +157,9 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 9
     """The batch has too many items (INVALID_ARGUMENT)."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 10
-    """The server holds as much work as it accepts (UNAVAILABLE, with RetryInfo)."""
+    """The server holds as much work as it accepts, from all callers or from this one; or the work would still wait when its
+    deadline passes (UNAVAILABLE, with RetryInfo: how long the queue is likely to take).
+    """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 11
     """The server is stopping (UNAVAILABLE, with RetryInfo)."""
     ERROR_REASON_DEADLINE_EXPIRED: _ErrorReason.ValueType  # 12
@@ -169,7 +197,9 @@ ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 9
 """The batch has too many items (INVALID_ARGUMENT)."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 10
-"""The server holds as much work as it accepts (UNAVAILABLE, with RetryInfo)."""
+"""The server holds as much work as it accepts, from all callers or from this one; or the work would still wait when its
+deadline passes (UNAVAILABLE, with RetryInfo: how long the queue is likely to take).
+"""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 11
 """The server is stopping (UNAVAILABLE, with RetryInfo)."""
 ERROR_REASON_DEADLINE_EXPIRED: ErrorReason.ValueType  # 12
@@ -595,6 +625,7 @@ class RecognizeOptions(google.protobuf.message.Message):
     PREPROCESS_FIELD_NUMBER: builtins.int
     INCLUDE_CHARACTERS_FIELD_NUMBER: builtins.int
     MIN_CONFIDENCE_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, or "name/version". Default: the server's default model."""
     mode: Global___Mode.ValueType
@@ -605,6 +636,8 @@ class RecognizeOptions(google.protobuf.message.Message):
     """Lines with a confidence below this are left out. Range [0, 1], default 0: every line with text is kept; in MODE_LINE
     an empty line is kept as well.
     """
+    priority: Global___Priority.ValueType
+    """How urgent the answer is. Default: PRIORITY_INTERACTIVE."""
     @property
     def decode(self) -> Global___DecodeOptions:
         """How scores become text."""
@@ -622,10 +655,11 @@ class RecognizeOptions(google.protobuf.message.Message):
         preprocess: Global___PreprocessOptions | None = ...,
         include_characters: builtins.bool = ...,
         min_confidence: builtins.float = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "preprocess", b"preprocess"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "include_characters", b"include_characters", "min_confidence", b"min_confidence", "mode", b"mode", "model", b"model", "preprocess", b"preprocess"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "include_characters", b"include_characters", "min_confidence", b"min_confidence", "mode", b"mode", "model", b"model", "preprocess", b"preprocess", "priority", b"priority"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RecognizeOptions: typing_extensions.TypeAlias = RecognizeOptions
@@ -1132,7 +1166,7 @@ class Timings(google.protobuf.message.Message):
     POSTPROCESS_MS_FIELD_NUMBER: builtins.int
     TOTAL_MS_FIELD_NUMBER: builtins.int
     queue_ms: builtins.float
-    """Waiting for a free worker: of the image, and the longest wait of its lines."""
+    """Waiting for room in the queue (frames only), and for a free worker: of the image, and the longest wait of its lines."""
     load_image_ms: builtins.float
     """Decoding the file or converting raw pixels."""
     find_lines_ms: builtins.float

@@ -63,7 +63,8 @@ class OcrServiceStub:
 
     INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
     NOT_FOUND: no such model; do not retry.
-    UNAVAILABLE: draining; open the stream again elsewhere and resend the frames without a response.
+    UNAVAILABLE: more streams than the server accepts, in all or from one caller (ERROR_REASON_QUEUE_FULL), retry after the
+    delay of RetryInfo; or draining, open the stream again elsewhere and resend the frames without a response.
     DEADLINE_EXCEEDED: the stream outlived its deadline; open it again.
     """
     ListModels: grpc.UnaryUnaryMultiCallable[glyphwire.v1.ocr_pb2.ListModelsRequest, glyphwire.v1.ocr_pb2.ListModelsResponse]
@@ -113,7 +114,8 @@ class OcrServiceAsyncStub(OcrServiceStub):
 
     INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
     NOT_FOUND: no such model; do not retry.
-    UNAVAILABLE: draining; open the stream again elsewhere and resend the frames without a response.
+    UNAVAILABLE: more streams than the server accepts, in all or from one caller (ERROR_REASON_QUEUE_FULL), retry after the
+    delay of RetryInfo; or draining, open the stream again elsewhere and resend the frames without a response.
     DEADLINE_EXCEEDED: the stream outlived its deadline; open it again.
     """
     ListModels: grpc.aio.UnaryUnaryMultiCallable[glyphwire.v1.ocr_pb2.ListModelsRequest, glyphwire.v1.ocr_pb2.ListModelsResponse]  # type: ignore[assignment]
@@ -178,7 +180,8 @@ class OcrServiceServicer(metaclass=abc.ABCMeta):
 
         INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
         NOT_FOUND: no such model; do not retry.
-        UNAVAILABLE: draining; open the stream again elsewhere and resend the frames without a response.
+        UNAVAILABLE: more streams than the server accepts, in all or from one caller (ERROR_REASON_QUEUE_FULL), retry after the
+        delay of RetryInfo; or draining, open the stream again elsewhere and resend the frames without a response.
         DEADLINE_EXCEEDED: the stream outlived its deadline; open it again.
         """
 
