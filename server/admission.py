@@ -1,108 +1,168 @@
-"""How much work the server holds at once."""
+"""How much work the server holds at once, in all and for each client."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from server.errors import Draining, QueueFull
+from server.metrics import Metrics
+from server.settings import Settings
 
-_RETRY_FULL_S = 0.5
-_RETRY_DRAINING_S = 1.0
+_RETRY_S = 1.0
+_MIN_RETRY_S = 0.1
+
+_SHARE = 3
+"""A client may hold this many times what is left free: alone three quarters, two of them three sevenths each."""
+
+_IN_TIME = 0.8
+"""Of the time that is left, what estimates may fill: they err, and the answer has to travel."""
+
+
+@dataclass(slots=True)
+class _Held:
+    images: int = 0
+    bytes: int = 0
+    streams: int = 0
 
 
 class Admission:
-    """Counts admitted images and their bytes. Used in the event loop's thread only.
+    """Counts admitted images, their bytes, and streams. Used in the event loop's thread only.
 
-    Unary calls are turned away when it is full, streams wait their turn: flow control then slows their sender down.
+    Unary calls are turned away when there is no room, frames wait for it: flow control then slows their sender down.
     """
 
-    def __init__(self, max_images: int, max_bytes: int) -> None:
-        self._max_images = max_images
-        self._max_bytes = max_bytes
-        self._images = 0
-        self._bytes = 0
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._most = _Held(settings.max_queue, settings.max_queue_bytes, settings.max_streams)
+        self._max_client_streams = settings.max_client_streams
+        self._metrics = metrics
+        self._all = _Held()
+        self._clients: dict[Hashable, _Held] = {}
         self._closed = False
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[tuple[Hashable, int, asyncio.Future[None]]] = []
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     @property
     def images(self) -> int:
         """Images admitted and not released."""
-        return self._images
+        return self._all.images
 
-    def take(self, sizes: list[int]) -> None:
-        """Admit images of these sizes in bytes, all or none. Raises QueueFull or Draining."""
-        self._check_open()
-        if not self._fits(len(sizes), sum(sizes)):
-            raise QueueFull(f"{self._images} images are being read, at most {self._max_images} are held", _RETRY_FULL_S)
-        self._add(len(sizes), sum(sizes))
+    def take(self, client: Hashable, sizes: list[int], ready_in_s: float, left_s: float) -> None:
+        """Admit images of these sizes in bytes, all or none. Raises QueueFull or Draining.
 
-    async def wait(self, size: int) -> None:
-        """Admit one image as soon as there is room, after those that wait already. Raises Draining.
-
-        A quarter of the room is left to those who do not wait, or streams would shut them out.
+        ready_in_s: when they are likely to be done, 0 when they need not wait. left_s: until their deadline.
         """
         self._check_open()
-        if not self._waiting and self._fits_in_turn(size):
-            self._add(1, size)
+        if not self._fits(client, len(sizes), sum(sizes)):
+            held = f"{self._all.images} images are held, {self._held(client).images} of them yours"
+            raise self._refusal("room", f"the queue is full: {held}", ready_in_s)
+        if ready_in_s > _IN_TIME * left_s:
+            times = f"{ready_in_s:.3f} s are likely to pass, the deadline is in {left_s:.3f} s"
+            raise self._refusal("late", f"the queue is too long: {times}", ready_in_s)
+        self._add(client, len(sizes), sum(sizes))
+
+    async def wait(self, client: Hashable, size: int) -> None:
+        """Admit one image as soon as there is room, after those of the client that wait already.
+
+        Raises Draining, and QueueFull when too many bytes wait.
+        """
+        self._check_open()
+        if self._fits(client, 1, size) and all(other != client for other, _, _ in self._waiting):
+            self._add(client, 1, size)
             return
+        if self._waiting and sum(size for _, size, _ in self._waiting) + size > self._most.bytes:
+            raise self._refusal("room", f"{len(self._waiting)} frames wait for room in the queue", _RETRY_S)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        self._waiting.append((client, size, turn))
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self.release([size])
+                self.release(client, size)
             raise
 
-    def release(self, sizes: list[int]) -> None:
-        """Give back what was admitted."""
-        self._add(-len(sizes), -sum(sizes))
-        while self._waiting and (self._waiting[0][1].done() or self._fits_in_turn(self._waiting[0][0])):
-            size, turn = self._waiting.popleft()
-            if not turn.done():
-                self._add(1, size)
-                turn.set_result(None)
-        while self._idle and not self._images:
-            _resolve(self._idle.popleft())
+    def release(self, client: Hashable, size: int) -> None:
+        """Give back one image."""
+        self._add(client, -1, -size)
+        if self._waiting:
+            self._admit_waiting()
+
+    @contextmanager
+    def stream(self, client: Hashable) -> Iterator[None]:
+        """Count a stream as long as it lasts. Raises QueueFull or Draining."""
+        self._check_open()
+        theirs = self._held(client).streams
+        if self._all.streams >= self._most.streams or theirs >= self._max_client_streams:
+            raise self._refusal("streams", f"{self._all.streams} streams are open, {theirs} of them yours", _RETRY_S)
+        self._add(client, streams=1)
+        try:
+            with self._metrics.streams_open.track_inprogress():
+                yield
+        finally:
+            self._add(client, streams=-1)
 
     def close(self) -> None:
         """Admit nothing more; whatever waits gets Draining."""
         self._closed = True
-        while self._waiting:
-            _, turn = self._waiting.popleft()
+        for _, _, turn in self._waiting:
             if not turn.done():
                 turn.set_exception(draining())
+        self._waiting.clear()
 
     async def idle(self) -> None:
         """Wait until everything admitted has been released."""
-        if self._images:
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(done)
-            await done
+        await self._empty.wait()
 
     def _check_open(self) -> None:
         if self._closed:
             raise draining()
 
-    def _fits(self, images: int, size: int) -> bool:
-        return self._images + images <= self._max_images and self._bytes + size <= self._max_bytes
+    def _held(self, client: Hashable) -> _Held:
+        return self._clients.get(client) or _Held()
 
-    def _fits_in_turn(self, size: int) -> bool:
-        full = 4 * (self._images + 1) > 3 * self._max_images or 4 * (self._bytes + size) > 3 * self._max_bytes
-        return not self._images or not full
+    def _refusal(self, cause: str, message: str, retry_after_s: float) -> QueueFull:
+        self._metrics.refused(cause)
+        return QueueFull(message, max(retry_after_s, _MIN_RETRY_S))
 
-    def _add(self, images: int, size: int) -> None:
-        self._images += images
-        self._bytes += size
+    def _fits(self, client: Hashable, images: int, size: int) -> bool:
+        free_images = self._most.images - self._all.images - images
+        free_bytes = self._most.bytes - self._all.bytes - size
+        theirs = self._held(client)
+        if not theirs.images or min(free_images, free_bytes) < 0:
+            return min(free_images, free_bytes) >= 0
+        return theirs.images + images <= _SHARE * free_images and theirs.bytes + size <= _SHARE * free_bytes
+
+    def _admit_waiting(self) -> None:
+        """In their order, but nobody waits for another client's turn."""
+        waiting, self._waiting = self._waiting, []
+        blocked: set[Hashable] = set()
+        for client, size, turn in waiting:
+            if turn.done():
+                continue
+            if client in blocked or not self._fits(client, 1, size):
+                blocked.add(client)
+                self._waiting.append((client, size, turn))
+            else:
+                self._add(client, 1, size)
+                turn.set_result(None)
+
+    def _add(self, client: Hashable, images: int = 0, size: int = 0, streams: int = 0) -> None:
+        theirs = self._clients.setdefault(client, _Held())
+        for held in (self._all, theirs):
+            held.images += images
+            held.bytes += size
+            held.streams += streams
+        if theirs == _Held():
+            del self._clients[client]
+        if self._all.images:
+            self._empty.clear()
+        else:
+            self._empty.set()
 
 
 def draining() -> Draining:
     """Tells a caller to go elsewhere."""
-    return Draining("the server is stopping", _RETRY_DRAINING_S)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    return Draining("the server is stopping", _RETRY_S)

@@ -24,7 +24,7 @@ from ocr_core.types import (
     Timings,
 )
 from server.errors import RequestInvalid, fault_of
-from server.work_queue import Job
+from server.request import Job, Priority
 
 _Key = TypeVar("_Key", bound=int)
 _Value = TypeVar("_Value")
@@ -39,6 +39,11 @@ _DECODERS = {
     ocr_pb2.DECODER_BEST_PATH: DecodeMethod.BEST_PATH,
     ocr_pb2.DECODER_PREFIX_BEAM: DecodeMethod.PREFIX_BEAM,
 }
+_PRIORITIES = {
+    ocr_pb2.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,
+    ocr_pb2.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    ocr_pb2.PRIORITY_BULK: Priority.BULK,
+}
 _PIXEL_FORMATS = {
     ocr_pb2.PIXEL_FORMAT_GRAY8: PixelFormat.GRAY8,
     ocr_pb2.PIXEL_FORMAT_RGB24: PixelFormat.RGB24,
@@ -52,7 +57,12 @@ _PREPROCESS = PreprocessOptions()
 
 def job(request: ocr_pb2.RecognizeRequest) -> Job:
     """Raises RequestInvalid, RawImageInvalid or OptionInvalid."""
-    return Job(image(request.image), options(request.options))
+    return Job(image(request.image), options(request.options), priority(request.options))
+
+
+def priority(message: ocr_pb2.RecognizeOptions) -> Priority:
+    """Raises OptionInvalid."""
+    return _chosen(_PRIORITIES, message.priority, "priority")
 
 
 def image(message: ocr_pb2.Image) -> bytes | RawImage:
@@ -90,16 +100,20 @@ def batch_result(outcome: Recognition | BaseException) -> ocr_pb2.BatchRecognize
     return ocr_pb2.BatchRecognizeResult(error=error_message(outcome))
 
 
-def stream_response(frame: ocr_pb2.Frame, outcome: Recognition | BaseException) -> ocr_pb2.StreamRecognizeResponse:
-    """Outcome of one frame."""
+def frame_response(frame: ocr_pb2.Frame) -> ocr_pb2.StreamRecognizeResponse:
+    """Answer to one frame, without its outcome."""
     response = ocr_pb2.StreamRecognizeResponse(frame_id=frame.frame_id)
     if frame.HasField("capture_time"):
         response.capture_time.CopyFrom(frame.capture_time)
+    return response
+
+
+def set_outcome(response: ocr_pb2.StreamRecognizeResponse, outcome: Recognition | BaseException) -> None:
+    """Complete the answer to a frame."""
     if isinstance(outcome, Recognition):
         response.recognition.CopyFrom(recognition_message(outcome))
     else:
         response.error.CopyFrom(error_message(outcome))
-    return response
 
 
 def models_response(models: tuple[ModelInfo, ...]) -> ocr_pb2.ListModelsResponse:

@@ -23,3 +23,11 @@ def client_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:
         return name
     peer = context.peer()
     return peer if peer.startswith("unix:") else peer.rpartition(":")[0]
+
+
+def sharer_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    """Who shares the workers with others: the name of the caller's token, else its connection.
+
+    Not its machine, as many callers come through one proxy or gateway. Unix sockets have no names for connections.
+    """
+    return _token_name.get() or context.peer()

@@ -75,6 +75,10 @@ class Metrics:
         """A worker has begun to read so many lines together."""
         self._batch_lines.observe(lines)
 
+    def refused(self, cause: str) -> None:
+        """Work was turned away. cause: room in the queue, late by estimate, or streams."""
+        self._refusals(cause).inc()
+
     def image_read(self, recognition: Recognition) -> None:
         """An image was read from end to end."""
         timings = recognition.timings
@@ -111,6 +115,12 @@ class Metrics:
         stages = self._histogram("glyphwire_stage_seconds", "Work on one image.", _STAGE_BUCKETS_S, ["stage"])
         self._stage_seconds = [(f"{stage}_ms", stages.labels(stage)) for stage in _STAGES]
         self._batch_lines = self._histogram("glyphwire_batch_lines", "Lines read together.", _BATCH_BUCKETS)
+        self.images_waiting = self._gauge("glyphwire_images_waiting", "Images to prepare in the queue.", "livesum")
+        self.lines_waiting = self._gauge("glyphwire_lines_waiting", "Lines to read in the queue.", "livesum")
+        self.workers_busy = self._gauge("glyphwire_workers_busy", "Workers that have work.", "livesum")
+        self.streams_open = self._gauge("glyphwire_streams_open", "Streams that are not over.", "livesum")
+        self.late_starts = self._counter("glyphwire_late_starts", "Work begun after its deadline or cancellation; 0.")
+        self._refusals = cache(self._counter("glyphwire_refusals", "Work turned away.", ["cause"]).labels)
         images = self._counter("glyphwire_images", "Images that were read.", ["model"])
         lines = self._counter("glyphwire_lines", "Lines that were answered.", ["model"])
         self._of_model = cache(lambda model: (images.labels(model), lines.labels(model)))

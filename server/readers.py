@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -168,11 +168,11 @@ async def _local_reader(options: RecognizeOptions, settings: Settings) -> AsyncI
     # Here and not above: a client of a server does not wait for the engine to be imported.
     from server.app import build_pipeline
     from server.batcher import Batcher
-    from server.work_queue import Job
+    from server.request import Job
 
     class LocalReader:
         async def recognize(self, image_bytes: bytes) -> Recognition:
-            deadline = asyncio.get_running_loop().time() + _NO_DEADLINE_S
+            deadline = time.monotonic() + _NO_DEADLINE_S
             return await batcher.submit(Job(image_bytes, options), deadline)
 
     batcher = Batcher(build_pipeline(settings), settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -17,9 +17,10 @@ from server.batcher import Batcher
 from server.calls import note_item
 from server.errors import BatchTooLarge, DeadlineExpired, RequestInvalid
 from server.frame_stream import FrameStream
+from server.identity import sharer_of
 from server.logs import log_our_fault
+from server.request import Job
 from server.settings import Settings
-from server.work_queue import Job
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -35,7 +36,8 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         self, request: ocr_pb2.RecognizeRequest, context: _Context
     ) -> ocr_pb2.RecognizeResponse:
         """Read one image."""
-        return convert.recognize_response(await self._batcher.submit(convert.job(request), self._deadline(context)))
+        recognition = await self._batcher.submit(convert.job(request), self._deadline(context), sharer_of(context))
+        return convert.recognize_response(recognition)
 
     async def BatchRecognize(  # noqa: N802 - named by the contract
         self, request: ocr_pb2.BatchRecognizeRequest, context: _Context
@@ -44,7 +46,7 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         self._check_count(len(request.requests))
         items = [_job_or_error(item) for item in request.requests]
         jobs = [item for item in items if isinstance(item, Job)]
-        read = iter(await self._batcher.submit_all(jobs, self._deadline(context)))
+        read = iter(await self._batcher.submit_all(jobs, self._deadline(context), sharer_of(context)))
         outcomes = [_item_outcome(next(read) if isinstance(item, Job) else item) for item in items]
         return ocr_pb2.BatchRecognizeResponse(results=[convert.batch_result(outcome) for outcome in outcomes])
 
@@ -52,8 +54,7 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         self, request_iterator: AsyncIterator[ocr_pb2.StreamRecognizeRequest], context: _Context
     ) -> AsyncGenerator[ocr_pb2.StreamRecognizeResponse, None]:
         """Read frames as they come; a bad frame yields an error in its place."""
-        del context
-        stream = FrameStream(request_iterator, self._batcher, self._settings)
+        stream = FrameStream(request_iterator, self._batcher, self._settings, sharer_of(context))
         async with aclosing(stream.responses()) as responses:
             async for response in responses:
                 yield response
@@ -66,9 +67,9 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         return convert.models_response(await self._batcher.models())
 
     def _deadline(self, context: _Context) -> float:
-        """The caller's, but no later than ours; a time of the event loop."""
+        """The caller's, but no later than ours; a time of time.monotonic()."""
         left, most = context.time_remaining(), self._settings.max_deadline_s
-        return asyncio.get_running_loop().time() + (most if left is None else min(left, most))
+        return time.monotonic() + (most if left is None else min(left, most))
 
     def _check_count(self, count: int) -> None:
         most = self._settings.max_batch_items

@@ -65,9 +65,10 @@ class Settings(BaseSettings):
     max_queue_bytes: ByteSize = Field(ByteSize(1024 * _MIB), ge=1, description="image bytes held at once")
     max_batch_size: int = Field(1, ge=1, le=256, description="lines per engine batch; more gain little on a CPU")
     precision: Literal["f32", "auto"] = Field("f32", description="auto: bfloat16 where the processor has it, faster")
-    max_wait_ms: float = Field(0.0, ge=0, le=1000, description="how long a batch waits to be filled; 0 never waits")
     workers: int = Field(default_factory=_cpus, ge=1, le=1024, description="worker threads; default: one per CPU")
     stream_window: int = Field(8, ge=1, le=1024, description="frames of a stream that are read ahead")
+    max_streams: int = Field(256, ge=1, description="streams open at once; more get UNAVAILABLE")
+    max_client_streams: int = Field(64, ge=1, description="of them, those of one client")
     max_deadline_s: float = Field(60.0, gt=0, description="work that takes longer is dropped, whatever the caller says")
     drain_timeout_s: float = Field(20.0, ge=0, description="how long accepted work may take after a stop signal")
     metrics_listen: str | None = Field(

@@ -1,190 +1,281 @@
-"""Which waiting work runs next: the policy alone, without threads, futures' callbacks or clocks."""
+"""Which waiting work runs next: the policy alone, without threads, futures or clocks. See docs/scheduling.md."""
 
 from __future__ import annotations
 
-import asyncio
-import heapq
-import itertools
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
 
-from ocr_core.types import LineCrop, PreparedImage, RawImage, ReadLine, RecognizeOptions
+from server.fair_shares import Costs, FairShares
+from server.request import Priority, Request, Stage, Work
 
-_Result = TypeVar("_Result")
+SHARES = {Priority.INTERACTIVE: 0.9, Priority.BULK: 0.1}
+"""Of the workers' time, when both have enough to do."""
 
+_ROUND = 16
+"""Turns after which newcomers of a lane line up behind those who have had one."""
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One image to read, and how."""
-
-    image: bytes | RawImage
-    options: RecognizeOptions
-
-    @property
-    def size(self) -> int:
-        """Bytes of the image as it was sent."""
-        return len(self.image.pixels if isinstance(self.image, RawImage) else self.image)
+_place = attrgetter("place")
 
 
-@dataclass(eq=False, slots=True)
-class Task(Generic[_Result]):
-    """A piece of work in the queue. Times are the event loop's, in seconds. done: resolved with the result.
+class _Lane:
+    """The waiting requests of one client and priority, each list by round, deadline and arrival.
 
-    is_started: whether a worker has taken it.
+    cost_s: estimated worker time of all of them. lines: how many line crops wait.
     """
 
-    done: asyncio.Future[_Result]
-    deadline: float
-    queued_at: float
-    started_at: float
-    is_started: bool = field(default=False, kw_only=True)
+    def __init__(self) -> None:
+        self.cost_s = 0.0
+        self.lines = 0
+        self._round = 0
+        self._turns = 0
+        self._waiting: dict[Stage, list[Request]] = {stage: [] for stage in Stage}
 
-    @property
-    def wait_s(self) -> float:
-        """Time spent in the queue."""
-        return self.started_at - self.queued_at
+    def __bool__(self) -> bool:
+        return any(self._waiting.values())
+
+    def __iter__(self) -> Iterator[Request]:
+        for waiting in self._waiting.values():
+            yield from waiting
+
+    def at(self, stage: Stage) -> Sequence[Request]:
+        """Requests that wait for this, who is next first."""
+        return self._waiting[stage]
+
+    def add(self, request: Request, *, had_turn: bool = False) -> None:
+        request.place = (self._round + had_turn, request.deadline, request.number)
+        insort(self._waiting[request.stage], request, key=_place)
+        self._count(request, 1)
+
+    def remove(self, request: Request) -> None:
+        waiting = self._waiting[request.stage]
+        del waiting[bisect_left(waiting, _place(request), key=_place)]
+        request.place = None
+        self._count(request, -1)
+
+    def start_turn(self, request: Request) -> None:
+        """Count a turn of a request that waits."""
+        (turn, _, _) = _place(request)
+        self._round, self._turns = (self._round, self._turns + 1) if turn <= self._round else (turn, 1)
+        if self._turns == _ROUND:
+            self._round, self._turns = self._round + 1, 0
+
+    def head(self, stages: Iterable[Stage], max_ahead: int) -> Request | None:
+        """Who is next of those that wait for these. A page waits until few lines are left, unless it is urgent."""
+        heads = [waiting[0] for stage in stages if (waiting := self._waiting[stage])]
+        if self.lines >= max_ahead:
+            soonest = self._waiting[Stage.LINES][0].deadline
+            heads = [head for head in heads if head.stage is not Stage.PAGE or head.deadline < soonest]
+        return min(heads, key=_place, default=None)
+
+    def _count(self, request: Request, sign: int) -> None:
+        self.cost_s += sign * request.cost_s
+        self.lines += sign * sum(map(len, request.unread.values()))
 
 
-@dataclass(eq=False, slots=True)
-class PrepareTask(Task[PreparedImage]):
-    """Load an image and find its lines."""
-
-    job: Job
-
-
-@dataclass(eq=False, slots=True)
-class LineTask(Task[ReadLine]):
-    """Read one line crop; those of equal key may share a batch."""
-
-    crop: LineCrop
-    options: RecognizeOptions
-    key: Hashable
-
-
-Batch = Sequence[PrepareTask | LineTask]
-"""What one worker does at once: one image to prepare, or lines of one key to read."""
-
-_T = TypeVar("_T", PrepareTask, LineTask)
-
-
-class _Heap(Generic[_T]):
-    """Tasks by deadline, those of one deadline in the order of their arrival."""
+class _Level:
+    """The lanes of one priority."""
 
     def __init__(self) -> None:
-        self._entries: list[tuple[float, int, _T]] = []
+        self.lanes: dict[Hashable, _Lane] = {}
+        self.shares: FairShares[Hashable] = FairShares()
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def __iter__(self) -> Iterator[_Lane]:
+        return (self.lanes[client] for client in self.shares.in_order(self.lanes))
 
-    def push(self, order: int, task: _T) -> None:
-        heapq.heappush(self._entries, (task.deadline, order, task))
-
-    def pop(self) -> _T:
-        return heapq.heappop(self._entries)[2]
-
-    def head(self) -> tuple[float, int]:
-        """Deadline and order of the first task."""
-        return self._entries[0][:2]
-
-    def oldest(self) -> float:
-        """When the task that has waited longest was queued."""
-        return min(task.queued_at for _, _, task in self._entries)
-
-    def drop_expired(self, now: float) -> None:
-        """Expired tasks are the first ones: the heap is in the order of deadlines."""
-        while self._entries and (self._entries[0][0] <= now or self._entries[0][2].done.done()):
-            self.pop()
-
-    def drop_done(self) -> None:
-        self._entries = [entry for entry in self._entries if not entry[2].done.done()]
-        heapq.heapify(self._entries)
+    def lane(self, client: Hashable) -> _Lane:
+        """The client's lane, which joins when it is new."""
+        if client not in self.lanes:
+            if len(self.shares) > 2 * len(self.lanes) + 64:
+                self.shares.forget(keep=self.lanes)
+            self.shares.join(client)
+            self.lanes[client] = _Lane()
+        return self.lanes[client]
 
 
 class WorkQueue:
-    """Waiting images and line crops.
+    """Waiting images and line crops. max_bytes: of line crops; while they take as much no more images are prepared."""
 
-    Earliest deadline first. Images are prepared before lines are read, so that lines of many callers meet in one batch,
-    until a batch is full, `max_ahead` lines wait (which bounds the memory of prepared images), or `max_ahead` images in
-    a row have been prepared (so that blank images cannot keep the lines of others waiting).
-    """
-
-    def __init__(self, max_batch_size: int, max_ahead: int, max_wait_s: float) -> None:
+    def __init__(self, max_batch_size: int, workers: int, max_bytes: int) -> None:
+        self.costs = Costs()
         self._max_batch_size = max_batch_size
-        self._max_ahead = max_ahead
-        self._max_wait_s = max_wait_s
-        self._order = itertools.count()
+        self._max_ahead = max_batch_size * workers
+        self._max_pages = max(1, workers - 1)
+        self._max_bytes = max_bytes
+        self._workers = workers
+        self._levels = {priority: _Level() for priority in Priority}
+        self._priorities: FairShares[Priority] = FairShares()
+        self._waiting: Counter[Stage] = Counter()
+        self._lines: Counter[Hashable] = Counter()
+        self._bytes = 0
+        self._pages_in_work = 0
         self._images_in_a_row = 0
-        self._images: _Heap[PrepareTask] = _Heap()
-        self._lines: dict[Hashable, _Heap[LineTask]] = {}
 
-    def __len__(self) -> int:
-        return len(self._images) + self._line_count()
+    @property
+    def images(self) -> int:
+        """Images that wait to be prepared."""
+        return self._waiting[Stage.PAGE] + self._waiting[Stage.LINE_IMAGE]
 
-    def push_image(self, task: PrepareTask) -> None:
+    @property
+    def lines(self) -> int:
+        """Line crops that wait to be read."""
+        return self._lines.total()
+
+    def add(self, request: Request) -> None:
         """Add an image to prepare."""
-        self._images.push(next(self._order), task)
+        request.cost_s = self.costs.of(request.job.options.mode)
+        self._put(request)
 
-    def push_lines(self, tasks: Iterable[LineTask]) -> None:
-        """Add line crops to read."""
-        for task in tasks:
-            self._lines.setdefault(task.key, _Heap()).push(next(self._order), task)
+    def add_lines(self, request: Request, keys: Sequence[Hashable], now: float) -> None:
+        """Add the line crops of an image that is prepared, at least one. keys: the batch key of each."""
+        request.stage = Stage.LINES
+        for number, key in reversed(list(enumerate(keys))):
+            request.unread.setdefault(key, []).append(number)
+        request.cost_s = sum(self.costs.of(key) for key in keys)
+        request.prepared_at = now
+        self._lines.update(keys)
+        self._bytes += _bytes(request)
+        self._put(request)
 
-    def drop_done(self) -> None:
-        """Forget tasks whose callers have gone, and with them their images."""
-        self._images.drop_done()
-        for lines in self._lines.values():
-            lines.drop_done()
-        self._drop_empty()
+    def remove(self, request: Request) -> None:
+        """Take a request out, if it is in."""
+        if request.place is None:
+            return
+        self._pull(request)
+        if request.stage is Stage.LINES:
+            self._bytes -= _bytes(request)
+            self._lines.subtract({key: len(numbers) for key, numbers in request.unread.items()})
+            request.unread.clear()
 
-    def take(self, now: float, free_workers: int) -> Batch | None:
-        """The next batch for one of the free workers, or None. Expired tasks are dropped on the way."""
-        self._drop_expired(now)
-        if self._lines and self._is_time_to_read(now) and not self._is_image_more_urgent():
-            self._images_in_a_row = 0
-            return self._take_lines(free_workers)
-        if not self._images:
-            return None
+    def take(self, now: float, free_workers: int) -> Work | None:
+        """What one of the free workers is to do now, or None. Expired requests are dropped on the way."""
+        while request := self._next():
+            if request.is_over(now):
+                self.remove(request)
+                continue
+            level = self._levels[request.job.priority]
+            self._priorities.start_turn(request.job.priority)
+            level.shares.start_turn(request.client)
+            level.lanes[request.client].start_turn(request)
+            if request.stage is Stage.LINES:
+                return self._take_lines(request, now, free_workers)
+            return self._take_image(request, now)
+        return None
+
+    def finish(self, work: Work, seconds: float) -> None:
+        """Learn what it cost."""
+        self._pages_in_work -= work.kind is Stage.PAGE
+        share = seconds / len(work.requests)
+        self.costs.learn(work.kind, share)
+        for request in work.requests:
+            request.spent_s += share
+            self._charge(request, share - work.cost_s)
+
+    def wait_s(self, priority: Priority, client: Hashable, deadline: float, cost_s: float) -> float:
+        """How long new work that costs so much is likely to wait in the queue."""
+        lanes = self._levels[priority].lanes
+        mine = sum(request.cost_s for request in lanes.get(client, ()) if request.deadline <= deadline)
+        others = sum(min(lane.cost_s, mine + cost_s) for other, lane in lanes.items() if other != client)
+        if priority is Priority.BULK:
+            others += sum(lane.cost_s for lane in self._levels[Priority.INTERACTIVE].lanes.values())
+        return (mine + others) / self._workers
+
+    def _put(self, request: Request, *, had_turn: bool = False) -> None:
+        level = self._levels[request.job.priority]
+        if not level.lanes:
+            self._priorities.join(request.job.priority)
+        level.lane(request.client).add(request, had_turn=had_turn)
+        self._waiting[request.stage] += 1
+
+    def _pull(self, request: Request) -> None:
+        lanes = self._levels[request.job.priority].lanes
+        lanes[request.client].remove(request)
+        self._waiting[request.stage] -= 1
+        if not lanes[request.client]:
+            del lanes[request.client]
+
+    def _next(self) -> Request | None:
+        stages = self._open_stages()
+        for lane in self._lanes():
+            if request := lane.head(stages, self._max_ahead):
+                return request
+        return None
+
+    def _lanes(self) -> Iterator[_Lane]:
+        """Who is next first."""
+        for priority in self._priorities.in_order(priority for priority in Priority if self._levels[priority].lanes):
+            yield from self._levels[priority]
+
+    def _open_stages(self) -> tuple[Stage, ...]:
+        if self._bytes >= self._max_bytes:
+            return (Stage.LINES,)
+        if self._is_gathering():
+            return (Stage.LINE_IMAGE,)
+        return tuple(Stage) if self._pages_in_work < self._max_pages else (Stage.LINES, Stage.LINE_IMAGE)
+
+    def _is_gathering(self) -> bool:
+        """Whether lines wait for line images to be prepared, so as to meet them in a batch. Bad images do not count."""
+        return (
+            self._waiting[Stage.LINE_IMAGE] > 0
+            and self._images_in_a_row < self._max_batch_size
+            and max(self._lines.values(), default=0) < self._max_batch_size > 1
+        )
+
+    def _take_image(self, request: Request, now: float) -> Work:
+        work = Work(request.stage, self.costs.of(request.stage), [request], [])
         self._images_in_a_row += 1
-        return [self._images.pop()]
+        self._pages_in_work += request.stage is Stage.PAGE
+        self._pull(request)
+        self._charge(request, work.cost_s)
+        request.started = now
+        return work
 
-    def next_ripe_at(self) -> float | None:
-        """When lines that wait for company will be read anyway; None when no line waits for company."""
-        if not self._lines or not self._max_wait_s:
-            return None
-        return min(lines.oldest() for lines in self._lines.values()) + self._max_wait_s
+    def _take_lines(self, first: Request, now: float, free_workers: int) -> Work:
+        """Lines of one key; few enough that every free worker gets a share."""
+        key = next(iter(first.unread))
+        work = Work(key, self.costs.of(key), [], [])
+        room = min(self._max_batch_size, -(-self.lines // free_workers))
+        self._images_in_a_row = 0
+        for request in self._sharing(first, key, now):
+            numbers = self._take_from(request, key, room - len(work.lines), now)
+            self._charge(request, work.cost_s * len(numbers))
+            work.requests.extend([request] * len(numbers))
+            work.lines.extend(numbers)
+            if len(work.lines) == room:
+                break
+        return work
 
-    def _is_image_more_urgent(self) -> bool:
-        """Whether an image must be answered before every line that waits; not so often that lines never get a turn."""
-        if not self._images or self._images_in_a_row >= self._max_ahead:
-            return False
-        return self._images.head()[0] < min(lines.head()[0] for lines in self._lines.values())
+    def _sharing(self, first: Request, key: Hashable, now: float) -> Iterator[Request]:
+        """Requests with lines of this key."""
+        yield first
+        waiting = [request for lane in self._lanes() for request in lane.at(Stage.LINES) if key in request.unread]
+        yield from (request for request in waiting if request is not first and not request.is_over(now))
 
-    def _is_time_to_read(self, now: float) -> bool:
-        if max(self._line_count(), self._images_in_a_row) >= self._max_ahead:
-            return True
-        if any(len(lines) >= self._max_batch_size for lines in self._lines.values()):
-            return True
-        ripe_at = self.next_ripe_at()
-        return not self._images and (ripe_at is None or ripe_at <= now)
+    def _take_from(self, request: Request, key: Hashable, room: int, now: float) -> list[int]:
+        """At most so many of the request's lines; it has had its turn then."""
+        self._pull(request)
+        unread = request.unread[key]
+        numbers = [unread.pop() for _ in range(min(room, len(unread)))]
+        self._lines[key] -= len(numbers)
+        if not unread:
+            del request.unread[key]
+        request.last_started = now
+        if request.read_started is None:
+            request.read_started = now
+        if request.unread:
+            request.cost_s = sum(self.costs.of(key) * len(numbers) for key, numbers in request.unread.items())
+            self._put(request, had_turn=True)
+        else:
+            self._bytes -= _bytes(request)
+        return numbers
 
-    def _take_lines(self, free_workers: int) -> list[LineTask]:
-        """Lines of the key whose turn it is; few enough that every free worker gets a share."""
-        key = min(self._lines, key=lambda key: self._lines[key].head())
-        share = -(-self._line_count() // free_workers)
-        lines = self._lines[key]
-        batch = [lines.pop() for _ in range(min(share, self._max_batch_size, len(lines)))]
-        self._drop_empty()
-        return batch
+    def _charge(self, request: Request, seconds: float) -> None:
+        priority = request.job.priority
+        self._priorities.charge(priority, seconds / SHARES[priority])
+        self._levels[priority].shares.charge(request.client, seconds)
 
-    def _drop_expired(self, now: float) -> None:
-        self._images.drop_expired(now)
-        for lines in self._lines.values():
-            lines.drop_expired(now)
-        self._drop_empty()
 
-    def _drop_empty(self) -> None:
-        self._lines = {key: lines for key, lines in self._lines.items() if lines}
-
-    def _line_count(self) -> int:
-        return sum(len(lines) for lines in self._lines.values())
+def _bytes(request: Request) -> int:
+    """Of all line crops of an image."""
+    return sum(crop.image.nbytes for crop in request.prepared.crops)

@@ -52,6 +52,21 @@ async def test_recognize_returns_dataclasses(client):
     assert recognition.timings.total_ms > 0
 
 
+async def test_the_priority_reaches_the_server(client, running, stages):
+    """An interactive image that comes last is prepared before a bulk image that waits."""
+    stages.gate.clear()
+    bulk = RecognizeOptions(priority=glyphwire.Priority.BULK)
+    count = running.app.metrics.registry.get_sample_value
+    calls = []
+    for number, options in enumerate((bulk, bulk, RecognizeOptions())):
+        calls.append(asyncio.create_task(client.call("recognize", str(number).encode(), options)))
+        await until(lambda: count("glyphwire_images_held") == len(calls))
+    await reached(stages)
+    stages.gate.set()
+    await asyncio.gather(*calls)
+    assert stages.prepared == [b"0", b"2", b"1"]
+
+
 async def test_images_come_in_many_forms(client, running, tmp_path):
     """A path, a str, bytes-like objects and one-dimensional arrays are files; arrays and RawImage are pixels."""
     path = tmp_path / "image.png"
@@ -273,9 +288,9 @@ async def test_calls_are_tried_again_while_the_server_is_full(connect, start_app
     admission = running.app._batcher._admission
     take, refused = admission.take, []
 
-    def refuse_once(sizes: list[int]) -> None:
+    def refuse_once(*work: object) -> None:
         try:
-            take(sizes)
+            take(*work)
         except QueueFull as error:
             refused.append(error)
             stages.gate.set()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from ocr_core.errors import ImageUndecodable, OptionInvalid
-from ocr_core.types import DecodeMethod, DecodeOptions, Recognition, RecognizeOptions
+from ocr_core.types import DecodeMethod, DecodeOptions, Mode, Recognition, RecognizeOptions
 from server.batcher import Batcher
 from server.errors import DeadlineExpired, Draining, QueueFull
+from server.metrics import Metrics
+from server.request import Job, Priority
 from server.settings import Settings
-from server.work_queue import Job
 from tests.server.messages import reached
 
-OPTIONS = RecognizeOptions()
+OPTIONS = RecognizeOptions(mode=Mode.LINE)
 
 
 def job(text: str, options: RecognizeOptions = OPTIONS) -> Job:
@@ -31,7 +34,7 @@ def texts(recognition: Recognition) -> list[str]:
 
 def after(seconds: float) -> float:
     """A deadline."""
-    return asyncio.get_running_loop().time() + seconds
+    return time.monotonic() + seconds
 
 
 async def submitted(batcher: Batcher, *jobs: Job, seconds: float = 30) -> list[asyncio.Task[Recognition]]:
@@ -46,8 +49,8 @@ async def start_batcher(stages) -> AsyncIterator[Callable[..., Awaitable[Batcher
     """Starts a batcher with the given settings; closes it after the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, warm: bool = True, **changes) -> Batcher:
-            batcher = Batcher(stages, Settings(**({"workers": 1, "max_batch_size": 4} | changes)))
+        async def start(*, warm: bool = True, metrics: Metrics | None = None, **changes) -> Batcher:
+            batcher = Batcher(stages, Settings(**({"workers": 1, "max_batch_size": 4} | changes)), metrics)
             stack.callback(batcher.close)
             stack.callback(stages.open_gates)
             if warm:
@@ -92,8 +95,10 @@ async def test_concurrent_callers_share_a_batch(batcher, stages):
 async def test_options_travel_with_their_line(batcher, stages):
     """Callers that share a batch get what each of them asked for."""
     stages.gate.clear()
-    wide = RecognizeOptions(decode=DecodeOptions(DecodeMethod.PREFIX_BEAM, alternatives=2))
-    tasks = await submitted(batcher, job("a", wide), job("b", RecognizeOptions(include_characters=True)), job("c"))
+    wide = RecognizeOptions(mode=Mode.LINE, decode=DecodeOptions(DecodeMethod.PREFIX_BEAM, alternatives=2))
+    tasks = await submitted(
+        batcher, job("a", wide), job("b", RecognizeOptions(mode=Mode.LINE, include_characters=True)), job("c")
+    )
     stages.gate.set()
     a, b, c = [(await task).lines[0] for task in tasks]
     assert ["a", "b", "c"] in stages.batches
@@ -182,22 +187,26 @@ async def test_cancelled_lines_never_reach_the_engine(batcher, stages):
     assert stages.batches == [["a", "b", "c", "d"], ["next"]]
 
 
-async def test_a_call_that_is_cancelled_at_once_holds_nothing(batcher, stages):
-    """A group that is cancelled before its tasks take their first step gives its room back."""
-    submitting = batcher.submit_all([job("a"), job("b")], after(30))
-    submitting.send(None)
-    submitting.close()
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
+async def test_a_group_that_is_cancelled_holds_nothing(batcher, stages):
+    """When the caller of a group goes away, its images leave the queue and give their room back."""
+    stages.gate.clear()
+    (busy,) = await submitted(batcher, job("busy"))
+    await reached(stages)
+    group = asyncio.create_task(batcher.submit_all([job("a"), job("b")], after(30)))
+    await asyncio.sleep(0)
+    group.cancel()
+    await asyncio.wait([group])
+    stages.gate.set()
+    await busy
     assert await batcher.drain(30)
-    assert stages.prepared == []
+    assert stages.prepared == [b"busy"]
 
 
 async def test_a_full_queue_refuses(start_batcher, stages):
     """Beyond max_queue images callers get QueueFull, with a time to try again; room comes free with answers."""
-    batcher = await start_batcher(max_queue=2, max_batch_items=2)
+    batcher = await start_batcher(max_queue=1, max_batch_items=1)
     stages.gate.clear()
-    tasks = await submitted(batcher, job("a"), job("b"))
+    tasks = await submitted(batcher, job("a"))
     with pytest.raises(QueueFull) as caught:
         await batcher.submit(job("c"), after(30))
     assert caught.value.retry_after_s > 0
@@ -217,11 +226,11 @@ async def test_streams_wait_for_room(start_batcher, stages):
     batcher = await start_batcher(max_queue=1, max_batch_items=1)
     stages.gate.clear()
     (busy,) = await submitted(batcher, job("busy"))
-    waiting = asyncio.create_task(batcher.submit_in_turn(job("frame"), after(30), asyncio.Event()))
+    waiting = asyncio.create_task(batcher.submit_in_turn(job("frame"), after(30)))
     with pytest.raises(DeadlineExpired):
-        await batcher.submit_in_turn(job("late"), after(0.01), asyncio.Event())
+        await batcher.submit_in_turn(job("late"), after(0.01))
     stages.gate.set()
-    assert texts(await waiting) == ["frame"]
+    assert texts(await (await waiting)) == ["frame"]
     await busy
 
 
@@ -257,6 +266,82 @@ async def test_drain_gives_up_after_its_time(batcher, stages):
     await asyncio.wait([stuck])
 
 
+async def test_a_deadline_that_the_queue_will_not_meet_is_refused_at_once(batcher, stages):
+    """When the estimate says that the work would be late, the caller gets QueueFull without being queued."""
+    batcher._queue.costs.learn(Mode.LINE, 80.0)
+    stages.gate.clear()
+    tasks = await submitted(batcher, job("busy"), job("queued"), seconds=9)
+    await reached(stages)
+    with pytest.raises(QueueFull) as caught:
+        await batcher.submit(job("hasty"), after(9))
+    assert caught.value.retry_after_s > 9
+    stages.gate.set()
+    await asyncio.gather(*tasks)
+    assert stages.prepared == [b"busy", b"queued"]
+
+
+async def test_a_clients_flood_does_not_delay_another(batcher, stages):
+    """The image of a client that has nothing else waiting is next, however many another client has."""
+    stages.gate.clear()
+    flood = await submitted(batcher, *[job(f"flood {number}") for number in range(20)])
+    await reached(stages)
+    quiet = asyncio.create_task(batcher.submit(job("quiet"), after(30), "quiet"))
+    await asyncio.sleep(0)
+    stages.gate.set()
+    await asyncio.gather(quiet, *flood)
+    assert stages.prepared.index(b"quiet") == 1
+
+
+async def test_bulk_work_waits_for_interactive_work(batcher, stages):
+    """An interactive image that comes later is prepared before bulk images of the same client."""
+    stages.gate.clear()
+    bulk = await submitted(batcher, *[replace(job(str(number)), priority=Priority.BULK) for number in range(3)])
+    await reached(stages)
+    (urgent,) = await submitted(batcher, job("urgent"))
+    stages.gate.set()
+    await asyncio.gather(urgent, *bulk)
+    assert stages.prepared == [b"0", b"urgent", b"1", b"2"]
+
+
+async def test_the_waits_of_frames_begin_with_their_arrival(start_batcher, stages):
+    """queue_ms of a frame has the time it waited for room in the queue."""
+    batcher = await start_batcher(max_queue=1, max_batch_items=1)
+    stages.gate.clear()
+    (busy,) = await submitted(batcher, job("busy"))
+    waiting = asyncio.create_task(batcher.submit_in_turn(job("frame"), after(30)))
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    await reached(stages)
+    at_least_ms = 1e3 * (time.monotonic() - began)
+    stages.gate.set()
+    assert (await (await waiting)).timings.queue_ms >= at_least_ms
+    await busy
+
+
+async def test_what_was_done_is_counted(start_batcher, stages):
+    """The queue, busy workers, and what was given up, are in the metrics; late work never starts."""
+    metrics = Metrics()
+    batcher = await start_batcher(metrics=metrics)
+    count = metrics.registry.get_sample_value
+    stages.gate.clear()
+    busy, gone, *fine = await submitted(batcher, job("busy"), job("gone"), job("a"), job("b"), job("!small"))
+    await reached(stages)
+    with pytest.raises(DeadlineExpired):
+        await batcher.submit(job("late"), after(0.01))
+    gone.cancel()
+    await asyncio.wait([gone])
+    held, waiting, working = "glyphwire_images_held", "glyphwire_images_waiting", "glyphwire_workers_busy"
+    assert [count(name) for name in (held, waiting, working)] == [4, 3, 1]
+    stages.gate.set()
+    await asyncio.gather(busy, *fine, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert [count(name) for name in (held, waiting, "glyphwire_lines_waiting")] == [0, 0, 0]
+    dropped = [{"cause": cause, "before": "prepare"} for cause in ("expired", "cancelled")]
+    assert [count("glyphwire_images_dropped_total", labels) for labels in dropped] == [1, 1]
+    assert count("glyphwire_batch_lines_sum") == 3
+    assert count("glyphwire_late_starts_total") == 0
+
+
 async def test_timings_have_the_waits(batcher, stages):
     """queue_ms holds the time in the queue, and no more than total_ms."""
     stages.gate.clear()
@@ -267,18 +352,6 @@ async def test_timings_have_the_waits(batcher, stages):
     await busy
     timings = (await second).timings
     assert 0 < timings.queue_ms <= timings.total_ms
-
-
-async def test_lines_wait_for_company_when_asked_to(start_batcher, stages):
-    """With max_wait_ms a lonely line is read after its wait without any other work arriving."""
-    batcher = await start_batcher(max_wait_ms=5)
-    assert texts(await batcher.submit(job("lonely"), after(30))) == ["lonely"]
-
-
-async def test_no_wait_means_no_timer(batcher):
-    """With max_wait_ms 0 a request on an idle server sets no timer for its batch."""
-    assert texts(await batcher.submit(job("a"), after(30))) == ["a"]
-    assert batcher._timer is None
 
 
 async def test_a_bad_model_in_batch_key_is_the_callers_error(batcher, stages, monkeypatch):

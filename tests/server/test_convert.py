@@ -11,6 +11,7 @@ from ocr_core import types
 from ocr_core.errors import ImageUndecodable, OptionInvalid, RawImageInvalid
 from server import convert
 from server.errors import RequestInvalid
+from server.request import Priority
 from tests.server.messages import request
 
 
@@ -148,6 +149,26 @@ def test_bad_options_name_their_field(options, field):
     with pytest.raises(OptionInvalid) as caught:
         convert.options(ocr_pb2.RecognizeOptions(**options))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (ocr_pb2.PRIORITY_UNSPECIFIED, Priority.INTERACTIVE),
+        (ocr_pb2.PRIORITY_INTERACTIVE, Priority.INTERACTIVE),
+        (ocr_pb2.PRIORITY_BULK, Priority.BULK),
+    ],
+)
+def test_priorities(value, expected):
+    """Each priority arrives in the job; none given means interactive."""
+    assert convert.job(request("a", priority=value)).priority is expected
+
+
+def test_an_unknown_priority_is_refused():
+    """A priority that the contract does not name is OPTION_INVALID."""
+    with pytest.raises(OptionInvalid) as caught:
+        convert.job(request("a", priority=77))
+    assert caught.value.field == "options.priority"
 
 
 @pytest.mark.parametrize("image", [None, ocr_pb2.Image()])

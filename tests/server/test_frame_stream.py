@@ -95,9 +95,9 @@ async def test_read_ahead_is_bounded(start_app, stages):
     admission = running.app._batcher._admission
     take = admission.wait
 
-    async def counted(size: int) -> None:
+    async def counted(client: str, size: int) -> None:
         nonlocal most
-        await take(size)
+        await take(client, size)
         most = max(most, admission.images)
 
     admission.wait = counted

@@ -127,7 +127,7 @@ async def test_failures_are_counted_by_code_and_reason(loaded):
 async def test_late_answers_are_failures_of_calls_and_no_goodput_of_frames(loaded, stages):
     """A deadline ends a call; a frame that comes after it is read, but not in time."""
     stages.gate.clear()
-    tally = await loaded(deadline_s=0.02, concurrency=2)
+    tally = await loaded(deadline_s=0.02, concurrency=1)
     assert {code for code, _ in tally.failed} == {"DEADLINE_EXCEEDED"}
     assert sum(tally.failed.values()) == tally.sent
     load = loaded("stream", deadline_s=0.02)

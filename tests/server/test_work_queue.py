@@ -2,142 +2,312 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 
-import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ocr_core.types import LineCrop, Polygon, RecognizeOptions
-from server.work_queue import Job, LineTask, PrepareTask, WorkQueue
+from ocr_core.types import Mode
+from server.request import Priority
+from server.work_queue import WorkQueue
+from tests.server.queue_simulation import LATER, Simulation, prepared, request
 
-LATER = 100.0
-
-
-def image(deadline: float = LATER) -> PrepareTask:
-    """An image to prepare."""
-    return PrepareTask(asyncio.get_running_loop().create_future(), deadline, 0.0, 0.0, Job(b"", RecognizeOptions()))
-
-
-def line(key: str = "key", deadline: float = LATER, queued_at: float = 0.0) -> LineTask:
-    """A line to read."""
-    crop = LineCrop(np.zeros((1, 1, 3), np.uint8), Polygon(()))
-    done = asyncio.get_running_loop().create_future()
-    return LineTask(done, deadline, queued_at, queued_at, crop, RecognizeOptions(), key)
+BULK, PAGE = Priority.BULK, Mode.PAGE
 
 
 @pytest.fixture
 def queue() -> WorkQueue:
-    """Batches of up to 3 lines, images until 6 lines wait, no waiting for company."""
-    return WorkQueue(max_batch_size=3, max_ahead=6, max_wait_s=0.0)
+    """Batches of up to 3 lines, two workers."""
+    return WorkQueue(max_batch_size=3, workers=2, max_bytes=10**9)
 
 
-async def test_an_empty_queue_has_no_work(queue):
+@pytest.fixture
+def single() -> WorkQueue:
+    """Lines one by one, two workers."""
+    return WorkQueue(max_batch_size=1, workers=2, max_bytes=10**9)
+
+
+def taken(queue: WorkQueue, now: float = 0.0) -> list:
+    """Everything the queue gives, in its order: the requests of each piece of work."""
+    return [work.requests for work in iter(lambda: queue.take(now, 1), None)]
+
+
+def test_an_empty_queue_has_no_work(queue):
     """An empty queue gives None."""
     assert queue.take(0.0, 1) is None
 
 
-async def test_a_batch_has_one_key_and_a_limited_size(queue):
-    """Lines share a batch with those of their key alone, at most max_batch_size of them."""
-    a, b = [line("a") for _ in range(4)], [line("b") for _ in range(2)]
-    queue.push_lines([a[0], b[0], a[1], a[2], b[1], a[3]])
-    assert [queue.take(0.0, 1) for _ in range(4)] == [a[:3], b, a[3:], None]
+def test_a_batch_has_one_key_and_a_limited_size(queue):
+    """Lines share a batch with those of their key alone, whoever sent them, at most max_batch_size of them."""
+    a = prepared(queue, request("a", deadline=5.0), ["wide", "narrow", "wide"])
+    b = prepared(queue, request("b", deadline=4.0), ["wide", "wide"])
+    works = list(iter(lambda: queue.take(0.0, 1), None))
+    assert [(work.kind, sorted(zip(map(id, work.requests), work.lines, strict=True))) for work in works] == [
+        ("wide", sorted([(id(a), 0), (id(a), 2), (id(b), 0)])),
+        ("wide", [(id(b), 1)]),
+        ("narrow", [(id(a), 1)]),
+    ]
 
 
-async def test_the_earliest_deadline_goes_first(queue):
-    """Of images, and of keys, the one with the earliest deadline is next; equal deadlines keep their order."""
-    late, soon, soon_too = image(9.0), image(5.0), image(5.0)
-    for task in (late, soon, soon_too):
-        queue.push_image(task)
-    assert [queue.take(0.0, 1) for _ in range(3)] == [[soon], [soon_too], [late]]
-    patient, urgent = line("a", 9.0), line("b", 5.0)
-    queue.push_lines([patient, urgent])
-    assert queue.take(0.0, 1) == [urgent]
+def test_the_earliest_deadline_goes_first(single):
+    """Of the images of a client, and of its lines, those with the earliest deadline are next; of equals the elder."""
+    late, soon, soon_too = (request(deadline=deadline) for deadline in (9.0, 5.0, 5.0))
+    for image in (late, soon, soon_too):
+        single.add(image)
+    assert taken(single) == [[soon], [soon_too], [late]]
+    for image in (late, soon_too, soon):
+        prepared(single, image, ["key"])
+    assert taken(single) == [[soon], [soon_too], [late]]
 
 
-async def test_images_come_before_lines_until_a_batch_is_full(queue):
-    """While images wait, lines wait for company; a full batch goes first."""
-    images = [image() for _ in range(3)]
-    lines = [line() for _ in range(3)]
-    for task in images:
-        queue.push_image(task)
-    queue.push_lines(lines[:2])
-    assert queue.take(0.0, 1) == images[:1]
-    queue.push_lines(lines[2:])
-    assert queue.take(0.0, 1) == lines
-    assert queue.take(0.0, 1) == images[1:2]
+def test_an_urgent_image_comes_before_lines_that_have_time(single):
+    """A page in hand holds up no image of its client, line or page, that must be answered sooner."""
+    prepared(single, request(deadline=30.0, mode=PAGE), ["key"] * 10)
+    urgent = [request(deadline=2.0, mode=PAGE), request(deadline=3.0)]
+    for image in urgent:
+        single.add(image)
+    assert taken(single)[:2] == [[image] for image in urgent]
 
 
-async def test_many_waiting_lines_come_before_images(queue):
-    """Once max_ahead lines of any keys wait, no more images are prepared."""
-    lines = [line(str(number)) for number in range(6)]
-    queue.push_image(image())
-    queue.push_lines(lines)
-    assert queue.take(0.0, 1) == lines[:1]
+def test_a_short_image_is_not_behind_a_whole_page(single):
+    """An image that comes while a page of the same client is being read is next, although the page is more urgent."""
+    page = prepared(single, request(deadline=1.0, mode=PAGE), ["key"] * 10)
+    assert single.take(0.0, 1).requests == [page]
+    short = request(deadline=9.0)
+    single.add(short)
+    assert single.take(0.0, 1).requests == [short]
 
 
-async def test_images_in_a_row_cannot_starve_a_line(queue):
-    """After max_ahead images in a row a lonely line is read although more images wait."""
-    lonely = line()
-    queue.push_lines([lonely])
+def test_newcomers_cannot_hold_up_a_page():
+    """A page goes on being read while urgent images of its own client keep all workers busy."""
+    simulation = Simulation()
+    page = simulation.arrive(request(deadline=900.0, mode=PAGE), lines=5)
+    for second in range(500):
+        simulation.arrive(request(arrived=float(second), deadline=second + 100.0))
+    simulation.run(until=400.0)
+    assert page in simulation.done
+
+
+def test_clients_take_turns(single):
+    """A client with one image is not behind the many images, however urgent, of another."""
     for _ in range(10):
-        queue.push_image(image())
-    taken = [queue.take(0.0, 1) for _ in range(7)]
-    assert taken.index([lonely]) == 6
+        single.add(request("flood", deadline=1.0))
+    single.take(0.0, 1)
+    quiet = request("quiet", deadline=50.0)
+    single.add(quiet)
+    assert single.take(0.0, 1).requests == [quiet]
 
 
-async def test_lines_are_shared_out_among_free_workers(queue):
+def test_pausing_earns_no_credit():
+    """Who comes back after a pause shares evenly from then on, and does not catch up on what it left unused."""
+    simulation = Simulation()
+    for client, arrived in (("early", 0.0), ("late", 100.0)):
+        for _ in range(300):
+            simulation.arrive(request(client, arrived=arrived))
+    simulation.run(until=200.5)
+    assert simulation.work_s["early"] - 100 == pytest.approx(50, abs=2)
+    assert simulation.work_s["late"] == pytest.approx(50, abs=2)
+
+
+def test_costly_work_counts_as_such(single):
+    """Clients share by worker time as measured: one with costly lines gets fewer of them."""
+    spent = {"cheap": 0.0, "costly": 0.0}
+    for client in spent:
+        prepared(single, request(client, mode=PAGE), [client] * 500)
+    for _ in range(300):
+        work = single.take(0.0, 1)
+        seconds = {"cheap": 1.0, "costly": 7.0}[work.requests[0].client]
+        spent[work.requests[0].client] += seconds
+        single.finish(work, seconds)
+    assert spent["cheap"] == pytest.approx(spent["costly"], abs=15)
+
+
+def test_interactive_work_goes_first_and_bulk_keeps_a_tenth():
+    """While both have work, bulk gets a tenth of the workers' time."""
+    simulation = Simulation()
+    for priority in Priority:
+        for _ in range(1000):
+            simulation.arrive(request(priority, priority=priority))
+    simulation.run(until=500.5)
+    assert simulation.work_s[BULK] == pytest.approx(50, abs=2)
+
+
+def test_an_interactive_image_does_not_wait_for_bulk(single):
+    """However much bulk work waits, of any client, the interactive image is next."""
+    for client in range(5):
+        prepared(single, request(client, priority=BULK, mode=PAGE), ["key"] * 10)
+    single.take(0.0, 1)
+    image = request(3)
+    single.add(image)
+    assert single.take(0.0, 1).requests == [image]
+
+
+def test_line_images_are_prepared_until_a_batch_is_full(queue):
+    """With batches, lines wait for the line images that wait already to be prepared, but not for pages."""
+    first, second, third, fourth = (request() for _ in range(4))
+    page = request("other", mode=PAGE)
+    for image in (first, second, third, fourth, page):
+        queue.add(image)
+    for image in (first, second, third):
+        assert queue.take(0.0, 1).requests == [image]
+        prepared(queue, image, ["key"])
+    assert queue.take(0.0, 1).requests in ([first, second, third], [page])
+
+
+def test_images_without_lines_cannot_keep_lines_waiting(queue):
+    """After max_batch_size images in a row, which may all be bad, a line is read although more images wait."""
+    lonely = prepared(queue, request(), ["key"])
+    for _ in range(10):
+        queue.add(request())
+    assert [lonely] in [queue.take(0.0, 1).requests for _ in range(4)]
+
+
+def test_lines_are_shared_out_among_free_workers(queue):
     """With several workers free, each gets its share of the lines instead of one all of them."""
-    lines = [line() for _ in range(3)]
-    queue.push_lines(lines)
-    assert queue.take(0.0, 2) == lines[:2]
-    assert queue.take(0.0, 1) == lines[2:]
+    page = prepared(queue, request(mode=PAGE), ["key"] * 3)
+    assert queue.take(0.0, 2).requests == [page, page]
+    assert queue.take(0.0, 1).requests == [page]
 
 
-async def test_expired_work_is_dropped(queue):
+def test_pages_leave_a_worker_free(single):
+    """Pages are prepared one worker less than there are; a line image is taken all the same."""
+    pages = [request(mode=PAGE) for _ in range(2)]
+    for page in pages:
+        single.add(page)
+    work = single.take(0.0, 2)
+    assert work.requests == [pages[0]]
+    assert single.take(0.0, 1) is None
+    line = request()
+    single.add(line)
+    assert single.take(0.0, 1).requests == [line]
+    single.finish(work, 0.1)
+    assert single.take(0.0, 1).requests == [pages[1]]
+
+
+def test_the_next_page_waits_until_few_lines_are_left(single):
+    """A client's second page is prepared when fewer of its lines wait than there are workers."""
+    first = prepared(single, request(mode=PAGE), ["key"] * 4)
+    second = request(mode=PAGE)
+    single.add(second)
+    assert taken(single) == [[first], [first], [first], [second], [first]]
+
+
+def test_no_image_is_prepared_while_crops_take_too_much_room():
+    """While the crops that wait have max_bytes, lines are read first."""
+    queue = WorkQueue(max_batch_size=1, workers=2, max_bytes=3)
+    first = prepared(queue, request(), ["key"])
+    second = request("other")
+    queue.add(second)
+    assert taken(queue) == [[first], [second]]
+
+
+def test_expired_work_is_dropped(queue):
     """Images and lines whose deadline has passed are never handed out."""
-    queue.push_image(image(5.0))
-    queue.push_lines([line("a", 5.0), line("b", 5.0)])
-    assert queue.take(5.0, 1) is None
-    assert len(queue) == 0
+    prepared(queue, request(deadline=5.0, mode=PAGE), ["a", "b"])
+    queue.add(request(deadline=5.0))
+    stays = prepared(queue, request(deadline=6.0), ["a"])
+    assert taken(queue, now=5.0) == [[stays]]
+    assert (queue.images, queue.lines) == (0, 0)
 
 
-async def test_cancelled_work_is_dropped(queue):
-    """Work whose caller has gone is never handed out, and drop_done frees it at once."""
-    gone, stays, image_gone = line(), line(), image()
-    queue.push_lines([gone, stays])
-    queue.push_image(image_gone)
-    gone.done.cancel()
-    image_gone.done.cancel()
-    queue.drop_done()
-    assert len(queue) == 1
-    assert queue.take(0.0, 1) == [stays]
+def test_cancelled_work_is_dropped(queue):
+    """Work whose caller has gone is never handed out, and leaves the queue at once when it is removed."""
+    gone, image_gone, unseen = request(mode=PAGE), request(), request()
+    prepared(queue, gone, ["a", "b"])
+    queue.add(image_gone)
+    for image in (gone, image_gone, unseen):
+        image.answer.cancel()
+    queue.remove(gone)
+    queue.remove(image_gone)
+    assert (queue.images, queue.lines) == (0, 0)
+    queue.add(unseen)
+    assert queue.take(0.0, 1) is None
 
 
-async def test_lines_wait_for_company_only_when_asked_to():
-    """With max_wait_s a batch that is not full is read when its oldest line has waited that long; without, at once."""
-    patient = WorkQueue(max_batch_size=3, max_ahead=6, max_wait_s=2.0)
-    first, second = line(queued_at=1.0), line(queued_at=2.5)
-    patient.push_lines([first, second])
-    assert patient.next_ripe_at() == 3.0
-    assert patient.take(2.9, 1) is None
-    assert patient.take(3.0, 1) == [first, second]
-    assert patient.next_ripe_at() is None
+def test_removing_what_is_not_in_the_queue_does_nothing(queue):
+    """A request that a worker has, or that is done, can be removed all the same."""
+    image = request()
+    queue.add(image)
+    queue.take(0.0, 1)
+    queue.remove(image)
+    assert queue.images == 0
 
 
-async def test_a_full_batch_does_not_wait_for_company():
-    """With max_wait_s a full batch is read at once."""
-    patient = WorkQueue(max_batch_size=2, max_ahead=6, max_wait_s=2.0)
-    lines = [line(), line()]
-    patient.push_lines(lines)
-    assert patient.take(0.0, 1) == lines
+def test_waits_are_those_of_the_image_and_the_longest_of_its_lines(single):
+    """A request's wait runs from its arrival to its preparation, and from then until its last line is taken."""
+    image = request(arrived=1.0)
+    single.add(image)
+    single.take(3.0, 1)
+    prepared(single, image, ["key", "key"], now=4.0)
+    single.take(5.0, 1)
+    single.take(9.0, 1)
+    assert image.wait_s == 2.0 + 5.0
 
 
-async def test_an_urgent_image_comes_before_lines_that_have_time() -> None:
-    """A page in hand does not hold up a caller whose deadline is nearer; lines still get their turns."""
-    queue = WorkQueue(max_batch_size=1, max_ahead=2, max_wait_s=0.0)
-    lines = [line(str(number), deadline=30.0) for number in range(6)]
-    urgent = [image(deadline=2.0) for _ in range(3)]
-    queue.push_lines(lines)
-    for task in urgent:
-        queue.push_image(task)
-    assert [queue.take(0.0, 1) for _ in range(4)] == [[urgent[0]], [urgent[1]], [lines[0]], [urgent[2]]]
+def test_the_wait_is_what_is_ahead(single):
+    """The estimate adds the client's own work with no later deadline, and of others no more than a fair share."""
+    assert single.wait_s(Priority.INTERACTIVE, "me", LATER, 1.0) == 0.0
+    for kind in Mode:
+        for _ in range(50):
+            single.costs.learn(kind, 1.0)
+    for _ in range(100):
+        single.add(request("flood"))
+    for deadline in (5.0, 5.0, 50.0):
+        single.add(request("me", deadline=deadline))
+    one = single.costs.of(Mode.LINE)
+    mine, flood = 2 * one, 2 * one + 1.0
+    assert single.wait_s(Priority.INTERACTIVE, "me", 10.0, 1.0) == pytest.approx((mine + flood) / 2)
+    assert single.wait_s(BULK, "me", 10.0, 1.0) == pytest.approx(103 * one / 2)
+
+
+IMAGES = st.tuples(
+    st.sampled_from("abc"),
+    st.sampled_from(Priority),
+    st.sampled_from(Mode),
+    st.integers(1, 6),
+    st.integers(0, 40),
+    st.integers(1, 60),
+)
+
+
+@given(st.lists(IMAGES, max_size=40), st.integers(1, 3), st.integers(1, 4))
+def test_everything_is_done_or_late_and_nothing_starts_late(images, workers, max_batch_size):
+    """Nothing is begun after its deadline, and in the end nothing is left, whatever the mix of images."""
+    simulation = Simulation(workers, max_batch_size)
+    for client, priority, mode, lines, arrived, left in images:
+        image = request(client, priority=priority, mode=mode, arrived=arrived, deadline=arrived + left)
+        simulation.arrive(image, 1 if mode is Mode.LINE else lines)
+    simulation.run()
+    assert all(now < image.deadline for now, image in simulation.begun)
+    assert (simulation.queue.images, simulation.queue.lines) == (0, 0)
+    assert simulation.queue.take(LATER, 1) is None
+    assert simulation.queue.wait_s(BULK, "d", LATER, 1.0) == pytest.approx(0.0)
+
+
+@given(st.lists(IMAGES, min_size=1, max_size=40), st.integers(1, 3))
+def test_no_worker_idles_while_lines_wait(images, workers):
+    """Without deadlines that pass, all work is done in the time that busy workers need."""
+    simulation = Simulation(workers)
+    lines = [1 if mode is Mode.LINE else count for _, _, mode, count, _, _ in images]
+    for (client, priority, mode, _, _, _), count in zip(images, lines, strict=True):
+        simulation.arrive(request(client, priority=priority, mode=mode), count)
+    simulation.run()
+    assert len(simulation.done) == len(images)
+    assert simulation.now == -(-sum(lines) // workers)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.floats(1, 1000)), min_size=2, max_size=5),
+    st.integers(1, 3),
+    st.integers(1, 4),
+)
+def test_backlogged_clients_get_equal_time(clients, workers, max_batch_size):
+    """Whatever their pages and deadlines, clients that always have work waiting differ by no more than a few lines."""
+    simulation = Simulation(workers, max_batch_size)
+    for name, (lines, left) in enumerate(clients):
+        for _ in range(-(-300 // lines)):
+            simulation.arrive(request(name, mode=PAGE, deadline=LATER + left), lines)
+    simulation.run(until=200.5)
+    for one, other in itertools.combinations(range(len(clients)), 2):
+        assert abs(simulation.work_s[one] - simulation.work_s[other]) <= 2 * max_batch_size * (workers + 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from glyphwire.errors import ErrorReason, OcrError
-from glyphwire.types import Decoder, Frame, LanguageOptions, Mode, PixelFormat, RawImage, RecognizeOptions
+from glyphwire.types import Decoder, Frame, LanguageOptions, Mode, PixelFormat, Priority, RawImage, RecognizeOptions
 from glyphwire.v1 import ocr_pb2
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _DECODERS = {
     Decoder.BEST_PATH: ocr_pb2.DECODER_BEST_PATH,
     Decoder.PREFIX_BEAM: ocr_pb2.DECODER_PREFIX_BEAM,
 }
+_PRIORITIES = {Priority.INTERACTIVE: ocr_pb2.PRIORITY_INTERACTIVE, Priority.BULK: ocr_pb2.PRIORITY_BULK}
 _PIXEL_FORMATS = {
     PixelFormat.GRAY8: ocr_pb2.PIXEL_FORMAT_GRAY8,
     PixelFormat.RGB24: ocr_pb2.PIXEL_FORMAT_RGB24,
@@ -95,6 +96,7 @@ def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
         ),
         include_characters=options.include_characters,
         min_confidence=options.min_confidence,
+        priority=_PRIORITIES[options.priority],
     )
 
 

@@ -31,6 +31,13 @@ class Decoder(enum.Enum):
     PREFIX_BEAM = "prefix_beam"
 
 
+class Priority(enum.Enum):
+    """How urgent an answer is: somebody waits for it, or nobody does and interactive work goes first."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
 class PixelFormat(enum.Enum):
     """Layout of one raw pixel, one byte per channel. The value lists the channels."""
 
@@ -148,6 +155,7 @@ class RecognizeOptions:
     prune_cum_prob: float | None = None
     character_alternatives: int = 0
     language: LanguageOptions = field(default_factory=LanguageOptions)
+    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True)

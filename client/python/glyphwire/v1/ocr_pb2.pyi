@@ -157,8 +157,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 9
     """The batch has too many items (INVALID_ARGUMENT)."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 10
-    """The server holds as much work as it accepts, from all callers or from this one; or the work would still wait when its
-    deadline passes (UNAVAILABLE, with RetryInfo: how long the queue is likely to take).
+    """The server holds as much work, or as many streams, as it accepts in all or from this caller, or the work would still
+    wait when its deadline passes. RetryInfo says how long the queue is likely to take (UNAVAILABLE, with RetryInfo).
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 11
     """The server is stopping (UNAVAILABLE, with RetryInfo)."""
@@ -197,8 +197,8 @@ ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 8
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 9
 """The batch has too many items (INVALID_ARGUMENT)."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 10
-"""The server holds as much work as it accepts, from all callers or from this one; or the work would still wait when its
-deadline passes (UNAVAILABLE, with RetryInfo: how long the queue is likely to take).
+"""The server holds as much work, or as many streams, as it accepts in all or from this caller, or the work would still
+wait when its deadline passes. RetryInfo says how long the queue is likely to take (UNAVAILABLE, with RetryInfo).
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 11
 """The server is stopping (UNAVAILABLE, with RetryInfo)."""

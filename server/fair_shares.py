@@ -1,0 +1,61 @@
+"""Who is next of those who share the workers, and what work costs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from ocr_core.types import Mode
+from server.request import Stage
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+_EWMA_WEIGHT = 1 / 8
+
+
+class FairShares(Generic[_Key]):
+    """Start-time fair queueing: who has used least is next; who was away starts level with those who were not."""
+
+    def __init__(self) -> None:
+        self._used: dict[_Key, float] = {}
+        self._level = 0.0
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def join(self, key: _Key) -> None:
+        """Begin, or begin again, to take part."""
+        self._used[key] = max(self._used.get(key, 0.0), self._level)
+
+    def in_order(self, keys: Iterable[_Key]) -> list[_Key]:
+        """Those that have joined, who is next first."""
+        return sorted(keys, key=self._used.__getitem__)
+
+    def start_turn(self, key: _Key) -> None:
+        """It is this one's turn: who joins now starts level with it."""
+        self._level = max(self._level, self._used[key])
+
+    def charge(self, key: _Key, seconds: float) -> None:
+        """Add to what a key has used; less than 0 corrects an earlier charge."""
+        self._used[key] = self._used.get(key, self._level) + seconds
+
+    def forget(self, keep: Iterable[_Key]) -> None:
+        """Drop those whom it makes no difference to be dropped, but for those to keep."""
+        kept = set(keep)
+        self._used = {key: used for key, used in self._used.items() if used > self._level or key in kept}
+
+
+class Costs:
+    """Running means of seconds of one worker: by mode for whole images, by `Work.kind` for their parts."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Hashable, float] = {Mode.PAGE: 0.2, Mode.LINE: 0.01, Stage.PAGE: 0.1}
+
+    def of(self, kind: Hashable) -> float:
+        """What one piece of work of this kind is likely to take."""
+        return self._seconds.get(kind, 0.005)
+
+    def learn(self, kind: Hashable, seconds: float) -> None:
+        """Take a measured time into account."""
+        mean = self._seconds.setdefault(kind, seconds)
+        self._seconds[kind] = mean + _EWMA_WEIGHT * (seconds - mean)

@@ -1,0 +1,105 @@
+"""What travels through the server: jobs, the requests they become, and the work that these need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ocr_core.types import Mode, PreparedImage, RawImage, ReadLine, Recognition, RecognizeOptions, Timings
+from server.image_times import ImageTimes
+
+_NOT_YET = PreparedImage(0, 0, (), Timings())
+
+
+class Priority(Enum):
+    """How urgent an answer is."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image to read, and how."""
+
+    image: bytes | RawImage
+    options: RecognizeOptions
+    priority: Priority = Priority.INTERACTIVE
+
+    @property
+    def size(self) -> int:
+        """Bytes of the image as it was sent."""
+        return len(self.image.pixels if isinstance(self.image, RawImage) else self.image)
+
+
+class Stage(Enum):
+    """What a request waits for."""
+
+    PAGE = "page"
+    LINE_IMAGE = "line image"
+    LINES = "lines"
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """An admitted image on its way through the queue. Times in seconds of time.monotonic().
+
+    number: in the order of arrival. answer: done when nobody waits any more. stage: what it waits for. started: when a
+    worker took the image. prepared_at: when its lines were queued. read_started, last_started: when a worker took the
+    first, and the latest, of its lines. lines: those that were read, by number. For the queue: unread, the numbers of
+    the lines that wait, by batch key, those at the end first; spent_s and cost_s, worker time so far and still to come,
+    by estimate; place, in its lane, while it waits.
+    """
+
+    job: Job
+    client: Hashable
+    deadline: float
+    arrived: float
+    number: int
+    answer: asyncio.Future[Recognition]
+    stage: Stage = field(init=False)
+    started: float | None = None
+    prepared_at: float | None = None
+    prepared: PreparedImage = _NOT_YET
+    read_started: float | None = None
+    last_started: float | None = None
+    lines: dict[int, ReadLine] = field(default_factory=dict)
+    unread: dict[Hashable, list[int]] = field(default_factory=dict)
+    spent_s: float = 0.0
+    cost_s: float = 0.0
+    place: tuple[int, float, int] | None = None
+
+    def __post_init__(self) -> None:
+        self.stage = Stage.PAGE if self.job.options.mode is Mode.PAGE else Stage.LINE_IMAGE
+
+    @property
+    def wait_s(self) -> float:
+        """Time in the queue: of the image, and the longest of the lines, which wait at the same time."""
+        image_s = 0.0 if self.started is None else self.started - self.arrived
+        if self.last_started is None or self.prepared_at is None:
+            return image_s
+        return image_s + self.last_started - self.prepared_at
+
+    def times(self, ended: float) -> ImageTimes:
+        """When it went from hand to hand."""
+        return ImageTimes(self.arrived, self.deadline, ended, self.started, self.prepared_at, self.read_started)
+
+    def is_over(self, now: float) -> bool:
+        """Whether nobody wants its answer any more."""
+        return self.deadline <= now or self.answer.done()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one worker does at once: an image to prepare, or lines of one batch key to read.
+
+    kind: the image's stage or the lines' key. cost_s: estimated seconds for each of the requests. lines: the number of
+    the line of each request; empty for an image.
+    """
+
+    kind: Hashable
+    cost_s: float
+    requests: list[Request]
+    lines: list[int]
