@@ -68,4 +68,4 @@ def test_the_demo_shows_why_the_server_did_not_start(page, capsys, monkeypatch):
 
 def test_the_sample_is_there():
     """The page that the demo reads by itself is part of the repository."""
-    assert commands_demo._SAMPLE.is_file()
+    assert commands_demo.SAMPLE.is_file()
