@@ -99,8 +99,7 @@ class Admission:
             raise self._refusal("streams", f"{self._all.streams} streams are open, {theirs} of them yours", _RETRY_S)
         self._add(client, streams=1)
         try:
-            with self._metrics.streams_open.track_inprogress():
-                yield
+            yield
         finally:
             self._add(client, streams=-1)
 

@@ -118,7 +118,6 @@ class Metrics:
         self.images_waiting = self._gauge("glyphwire_images_waiting", "Images to prepare in the queue.", "livesum")
         self.lines_waiting = self._gauge("glyphwire_lines_waiting", "Lines to read in the queue.", "livesum")
         self.workers_busy = self._gauge("glyphwire_workers_busy", "Workers that have work.", "livesum")
-        self.streams_open = self._gauge("glyphwire_streams_open", "Streams that are not over.", "livesum")
         self.late_starts = self._counter("glyphwire_late_starts", "Work begun after its deadline or cancellation; 0.")
         self._refusals = cache(self._counter("glyphwire_refusals", "Work turned away.", ["cause"]).labels)
         images = self._counter("glyphwire_images", "Images that were read.", ["model"])
