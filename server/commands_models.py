@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from ocr_core.types import ModelInfo
+from server.connections import add_connection, connect
 from server.reports import table_console
 from server.settings import add_flags, load_settings
 
@@ -21,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Flags of the two commands."""
     commands = parser.add_subparsers(required=True, metavar="list|setup")
     listing = commands.add_parser("list", help="name the models that requests can name")
-    listing.add_argument("--server", metavar="HOST:PORT", help="ask this server; default: look into the models folder")
+    add_connection(listing, "ask it; default: look into the models folder")
     add_flags(listing, _SETTINGS)
     listing.set_defaults(run=_list)
     setup = commands.add_parser("setup", help="make the model bundles that are not there yet")
@@ -33,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def _list(flags: Namespace) -> int:
     table = Table("Model", "Version", "Default", "Characters", "Height", "Licence", "Origin", box=box.SIMPLE_HEAD)
-    for model in _served(flags.server) if flags.server else _installed(flags):
+    for model in _served(flags) if flags.server else _installed(flags):
         table.add_row(
             model.name,
             model.version,
@@ -47,8 +48,8 @@ def _list(flags: Namespace) -> int:
     return 0
 
 
-def _served(target: str) -> tuple[glyphwire.Model, ...]:
-    with glyphwire.OcrClient(target) as client:
+def _served(flags: Namespace) -> tuple[glyphwire.Model, ...]:
+    with connect(glyphwire.OcrClient, flags) as client:
         return client.list_models()
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ocr_core.errors import InputError, OcrError
+from server.connections import add_connection
 from server.readers import LOCAL_SETTINGS, Reader, add_options, open_reader
 from server.reports import FORMATS, TSV_HEADER, Recognition, report, timings_row
 from server.settings import add_flags, load_settings
@@ -30,11 +31,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="image files, folders of images, or - for standard input"
     )
-    parser.add_argument(
-        "--server", metavar="HOST:PORT", help="send the images there; default: read them in this process"
-    )
     parser.add_argument("--format", choices=FORMATS, default="text", help="[text]")
     parser.add_argument("--timings", action="store_true", help="print where the time went on standard error")
+    add_connection(parser, "send the images there; default: read them in this process")
     add_options(parser)
     add_flags(parser, LOCAL_SETTINGS)
     parser.set_defaults(run=run)

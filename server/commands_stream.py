@@ -11,6 +11,7 @@ from typing import BinaryIO
 import glyphwire
 
 from server.commands_recognition import STDIN, find_images
+from server.connections import add_connection, connect
 from server.readers import add_options, client_options
 from server.reports import FORMATS, TSV_HEADER, report, timings_row
 from server.settings import Settings
@@ -22,7 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "paths", nargs="+", metavar="PATH", help="image files or folders; with --raw a file of frames or -"
     )
     (listen,) = Settings.model_fields["listen"].default
-    parser.add_argument("--server", metavar="HOST:PORT", default=listen, help=f"[{listen}]")
+    add_connection(parser, f"send the frames there [{listen}]", listen)
     parser.add_argument("--raw", type=_size, metavar="WIDTHxHEIGHT", help="the file holds raw frames of this size")
     formats = [pixel_format.name for pixel_format in glyphwire.PixelFormat]
     parser.add_argument("--pixel-format", choices=formats, default="BGR24", help="of raw frames [BGR24]")
@@ -38,7 +39,7 @@ def run(flags: Namespace) -> int:
         print(TSV_HEADER)
     sources: list[str] = []
     failed = 0
-    with glyphwire.OcrClient(flags.server) as client:
+    with connect(glyphwire.OcrClient, flags) as client:
         for result in client.stream(_frames(flags, sources), client_options(flags)):
             failed += isinstance(result.outcome, glyphwire.OcrError)
             _print_result(flags, sources[result.frame_id], result)

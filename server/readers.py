@@ -12,6 +12,7 @@ from typing import Protocol
 import glyphwire
 
 from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, RecognizeOptions
+from server.connections import connect
 from server.reports import Recognition
 from server.settings import Settings
 
@@ -147,7 +148,7 @@ def client_options(flags: Namespace) -> glyphwire.RecognizeOptions:
 async def open_reader(flags: Namespace, settings: Settings) -> AsyncIterator[Reader]:
     """The server of --server, else the pipeline in this process. Raises OcrError when that cannot start."""
     if flags.server:
-        async with glyphwire.AsyncOcrClient(flags.server) as client:
+        async with connect(glyphwire.AsyncOcrClient, flags) as client:
             yield _RemoteReader(client, client_options(flags))
     else:
         async with _local_reader(core_options(flags), settings) as reader:
