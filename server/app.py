@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,9 @@ from server.listeners import bind
 from server.metrics import Metrics, metrics_port
 from server.servicer import OcrServicer
 from server.settings import Settings
+from server.signals import stop_signal
 from server.tokens import Tokens
+from server.worker_link import WorkerLink
 
 if TYPE_CHECKING:
     from server.tracing import Tracing
@@ -58,17 +59,24 @@ def build_pipeline(settings: Settings) -> Pipeline:
 
 
 class App:
-    """The server around a pipeline. Construct in a running event loop, listen(), start(), stop()."""
+    """The server around a pipeline. Construct in a running event loop, listen() and start() in any order, stop().
 
-    def __init__(self, settings: Settings, stages: StartableStages) -> None:
+    shares_ports: whether other processes listen at the same ports.
+    """
+
+    def __init__(self, settings: Settings, stages: StartableStages, *, shares_ports: bool = False) -> None:
         self._settings = settings
         self._stages = stages
+        self._shares_ports = shares_ports
+        self._is_ready = False
         self.metrics = Metrics()
         self._batcher = Batcher(stages, settings, self.metrics)
         self._health = health.aio.HealthServicer()
         self._tracing = _tracing(settings)
         frame = CallFrame(self.metrics, self._tracing)
-        self._server = grpc.aio.server(interceptors=_interceptors(settings, frame), options=_channel_options(settings))
+        self._server = grpc.aio.server(
+            interceptors=_interceptors(settings, frame), options=_channel_options(settings, shares_ports)
+        )
         ocr_pb2_grpc.add_OcrServiceServicer_to_server(OcrServicer(self._batcher, settings), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
@@ -77,11 +85,12 @@ class App:
             _add_channelz(self._server)
 
     async def listen(self) -> tuple[Address, ...]:
-        """Bind, and say NOT_SERVING. Returns the addresses with their ports. Calls that come already wait.
+        """Bind; say NOT_SERVING before start(). Returns the addresses with their ports. Calls that come already wait.
 
         Raises ListenFailed, and SettingsInvalid for certificates that cannot be used.
         """
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING, "", SERVICE)
+        if not self._is_ready:
+            await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING, "", SERVICE)
         bound = bind(self._server, self._settings)
         await self._server.start()
         return bound
@@ -91,61 +100,75 @@ class App:
         await self._batcher.start()
         of_models = [f"{SERVICE}/{name}" for model in self._stages.models() for name in model.names]
         await self._set_health(health_pb2.HealthCheckResponse.SERVING, *of_models, SERVICE, "")
+        self._is_ready = True
 
     async def stop(self) -> None:
         """Say NOT_SERVING, refuse new work, finish what was admitted within drain_timeout_s, close."""
         await self._health.enter_graceful_shutdown()
+        leaving = asyncio.create_task(self._send_callers_away())
         finished = await self._batcher.drain(self._settings.drain_timeout_s)
+        await asyncio.wait((leaving,), timeout=_FLUSH_S if finished else 0)
+        leaving.cancel()
         await self._server.stop(_FLUSH_S if finished else 0)
         self._batcher.close()
         if self._tracing:
             self._tracing.close()
+
+    async def _send_callers_away(self) -> None:
+        """At shared ports the next call of every connection goes to another process, and need not be refused here."""
+        if self._shares_ports:
+            await self._server.stop(self._settings.drain_timeout_s + _FLUSH_S)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus, *services: str) -> None:
         for service in services:
             await self._health.set(service, status)
 
 
-async def run(settings: Settings, stages: StartableStages) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OcrError when the server cannot start."""
-    app = App(settings, stages)
+async def run(settings: Settings, stages: StartableStages, link: WorkerLink | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. link: to the supervisor, for one of several processes that share their ports.
+
+    Raises OcrError when the server cannot start.
+    """
+    app = App(settings, stages, shares_ports=link is not None)
     _log.info("settings", **settings.model_dump(mode="json"))
     with ExitStack() as stack:
         if settings.metrics_listen:
             port = stack.enter_context(metrics_port(settings.metrics_listen, app.metrics.registry))
             _log.info("metrics", listen=settings.metrics_listen, port=port)
-        await _serve(app)
+        await _serve(app, link)
     _log.info("stopped")
 
 
-async def _serve(app: App) -> None:
-    stopped = _stop_signal()
-    _log.info("listening", addresses=[str(address) for address in await app.listen()])
-    starting = asyncio.create_task(app.start())
+async def _serve(app: App, link: WorkerLink | None) -> None:
+    stopped = {stop_signal()} if link is None else {stop_signal(), asyncio.ensure_future(link.supervisor_gone())}
+    starting = asyncio.create_task(_start(app) if link is None else _start_shared(app, link))
     try:
-        await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((starting, *stopped), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
             _log.info("serving")
-            await stopped
+            await asyncio.wait(stopped, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping")
     finally:
         await app.stop()
         starting.cancel()
 
 
-def _stop_signal() -> asyncio.Future[None]:
-    """Resolved by the first SIGTERM or SIGINT; later ones change nothing."""
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[None] = loop.create_future()
+async def _start(app: App) -> None:
+    """Health is answered while the models are loaded."""
+    _log_addresses(await app.listen())
+    await app.start()
 
-    def stop() -> None:
-        if not stopped.done():
-            stopped.set_result(None)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    return stopped
+async def _start_shared(app: App, link: WorkerLink) -> None:
+    """Others may be serving at the same ports: connections come here only when they are answered."""
+    await app.start()
+    _log_addresses(await app.listen())
+    link.say_serving()
+
+
+def _log_addresses(addresses: Sequence[Address]) -> None:
+    _log.info("listening", addresses=[str(address) for address in addresses])
 
 
 def _interceptors(settings: Settings, frame: CallFrame) -> list[grpc.aio.ServerInterceptor]:
@@ -180,12 +203,12 @@ def _extra(name: str, setting: str) -> Iterator[None]:
         raise SetupError(f"{setting} needs {error.name}: install glyphwire-server[{name}]") from None
 
 
-def _channel_options(settings: Settings) -> list[tuple[str, int]]:
+def _channel_options(settings: Settings, shares_ports: bool) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
-        # Two servers at one port would share the calls at random; the second one shall fail instead.
-        ("grpc.so_reuseport", 0),
+        # Two servers at one port by accident would share the calls at random; the second one shall fail instead.
+        ("grpc.so_reuseport", int(shares_ports)),
         ("grpc.enable_channelz", int(settings.channelz)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),

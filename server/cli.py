@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 import glyphwire
@@ -18,10 +17,11 @@ from server import (
     commands_lm,
     commands_models,
     commands_recognition,
+    commands_serve,
     commands_stream,
 )
 from server.logs import configure_logs
-from server.settings import add_flags, load_settings
+from server.settings import load_settings
 
 _EXAMPLES = """\
 examples:
@@ -64,7 +64,7 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, sentence, add_arguments in (
-        ("serve", "serve gRPC until SIGTERM", _add_serve_arguments),
+        ("serve", "serve gRPC until SIGTERM", commands_serve.add_arguments),
         ("recognize", "read image files", commands_recognition.add_arguments),
         ("stream", "send frames to a server", commands_stream.add_arguments),
         ("models", "list or set up models", commands_models.add_arguments),
@@ -75,17 +75,3 @@ def _parser() -> ArgumentParser:
     ):
         add_arguments(commands.add_parser(name, help=sentence, description=f"Glyphwire: {sentence}."))
     return parser
-
-
-def _add_serve_arguments(parser: ArgumentParser) -> None:
-    add_flags(parser)
-    parser.set_defaults(run=_serve)
-
-
-def _serve(flags: Namespace) -> int:
-    # Here and not above: the other commands do not wait for the engine to be imported.
-    from server.app import build_pipeline, run
-
-    settings = load_settings(flags)
-    asyncio.run(run(settings, build_pipeline(settings)))
-    return 0

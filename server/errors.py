@@ -13,6 +13,7 @@ OcrError (ocr_core.errors)
 ├── DeadlineExpired             the deadline passed while the work was queued
 └── SetupError
     ├── SettingsInvalid         a flag, a variable or the file of settings
+    ├── WorkersFailed           of several processes none gets as far as serving
     └── ListenFailed            the address cannot be bound
 """
 
@@ -69,6 +70,10 @@ class DeadlineExpired(OcrError):
 
 class SettingsInvalid(SetupError):
     """A setting is unknown or out of its range."""
+
+
+class WorkersFailed(SetupError):
+    """None of the server's processes gets as far as serving."""
 
 
 class ListenFailed(SetupError):

@@ -1,0 +1,26 @@
+"""The C library's allocator, set for messages of megabytes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_MMAP_BYTES = 32 * 2**20
+"""The most that glibc allows."""
+_TRIM_BYTES = 256 * 2**20
+
+
+def keep_large_blocks() -> bool:
+    """Have free memory of large blocks used again instead of given back. Returns whether the C library is glibc.
+
+    By default glibc maps every buffer of a large message anew, and the kernel clears each of its pages: a call with
+    1 MB took 2.1 ms instead of 0.7 (python -m bench.frames). The price are some tens of MB that stay with the process.
+    """
+    try:
+        os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, ValueError, OSError):
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))

@@ -1,0 +1,45 @@
+"""`glyphwire serve`: one process, or a supervisor and several."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from argparse import SUPPRESS, ArgumentParser, Namespace
+
+import structlog
+
+from server.allocator import keep_large_blocks
+from server.settings import Settings, add_flags, load_settings
+from server.supervisor import WORKER_FLAG, supervise
+from server.worker_link import WorkerLink
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Flags of the command."""
+    add_flags(parser)
+    parser.add_argument(WORKER_FLAG, type=int, help=SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def run(flags: Namespace) -> int:
+    """Serve until SIGTERM. Raises OcrError when the server cannot start."""
+    settings = load_settings(flags)
+    if flags.worker_link is not None:
+        link = WorkerLink(flags.worker_link)
+        structlog.contextvars.bind_contextvars(process=os.getpid())
+        _serve(link.settings(), link)
+    elif settings.processes > 1:
+        # The same program with the same arguments: a worker gets its settings from the supervisor.
+        asyncio.run(supervise(lambda: load_settings(flags), (sys.executable, *sys.orig_argv[1:])))
+    else:
+        _serve(settings, None)
+    return 0
+
+
+def _serve(settings: Settings, link: WorkerLink | None) -> None:
+    # Here and not above: neither the supervisor nor the other commands need the engine.
+    from server import app
+
+    keep_large_blocks()
+    asyncio.run(app.run(settings, app.build_pipeline(settings), link))

@@ -1,0 +1,74 @@
+"""What a supervisor and one of its processes tell each other, over a pair of connected sockets.
+
+The supervisor sends the settings. The worker says when it serves. Each notices the end of the other by the end of its
+socket: no worker outlives its supervisor, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+
+from server.settings import Settings
+
+_SERVING = b"s"
+_END = b"\n"
+
+
+class WorkerLink:
+    """The worker's end. descriptor: inherited from the supervisor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+
+    def settings(self) -> Settings:
+        """As the supervisor has them. Blocks."""
+        with self._socket.makefile("rb") as messages:
+            return Settings(**json.loads(messages.readline()))
+
+    def say_serving(self) -> None:
+        """The worker answers calls from now on."""
+        self._socket.sendall(_SERVING)
+
+    async def supervisor_gone(self) -> None:
+        """Wait for the end of the supervisor."""
+        self._socket.setblocking(False)
+        while await _read(self._socket):
+            pass
+
+
+class SupervisorLink:
+    """The supervisor's end."""
+
+    def __init__(self) -> None:
+        self._socket, self._of_worker = socket.socketpair()
+        os.set_inheritable(self._of_worker.fileno(), True)
+
+    @property
+    def descriptor(self) -> int:
+        """For the worker to inherit."""
+        return self._of_worker.fileno()
+
+    def send_settings(self, settings: Settings) -> None:
+        """Once the worker has been started. They fit into the socket's buffer, so nobody waits."""
+        self._of_worker.close()
+        self._socket.sendall(settings.model_dump_json().encode() + _END)
+
+    async def serving(self) -> bool:
+        """Wait until the worker serves: True, or has ended: False."""
+        self._socket.setblocking(False)
+        return await _read(self._socket) == _SERVING
+
+    def close(self) -> None:
+        """Tells a worker that is still there to stop."""
+        self._socket.close()
+
+
+async def _read(end: socket.socket) -> bytes:
+    """Empty when the other end has gone."""
+    try:
+        return await asyncio.get_running_loop().sock_recv(end, 1)
+    except ConnectionError:
+        return b""
