@@ -30,7 +30,8 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*stamped, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # In one write each, so that the rows of several processes do not mix.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     _configure_libraries(stamped, renderer)
 

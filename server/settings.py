@@ -130,6 +130,11 @@ class Settings(BaseSettings):
         return self
 
 
+def child_environment(**more: str) -> dict[str, str]:
+    """The environment of this process and more, for a process that it starts."""
+    return {**os.environ, **more}
+
+
 def add_flags(parser: ArgumentParser, names: Collection[str] = tuple(Settings.model_fields)) -> None:
     """Give a parser --config and one flag per setting in `names`; what is not given stays out of the namespace."""
     group = parser.add_argument_group(

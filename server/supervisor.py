@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import structlog
+from prometheus_client.multiprocess import mark_process_dead
 
 from server.addresses import TcpAddress
 from server.errors import SettingsInvalid, WorkersFailed
+from server.metrics import metrics_port, registry_of_workers
 from server.reservation import reserved
-from server.settings import Settings
+from server.settings import Settings, child_environment
 from server.signals import stop_signal
 from server.worker_link import SupervisorLink
 
@@ -45,50 +50,71 @@ async def supervise(load: Callable[[], Settings], command: Sequence[str]) -> Non
     stopped = stop_signal()
     settings = load()
     tcp = [address for address in settings.addresses if isinstance(address, TcpAddress)]
-    with reserved(tcp) as addresses:
+    with reserved(tcp) as addresses, _metrics_of_all(settings.metrics_listen) as folder:
         listen = tuple(map(str, addresses))
         _log.info("supervising", addresses=listen, processes=settings.processes)
 
         def shares() -> list[Settings]:
             return _shares(load(), settings.processes, listen)
 
-        await Supervisor(shares, command).run(stopped)
+        await Supervisor(shares, command, folder).run(stopped)
     _log.info("stopped")
 
 
 def _shares(settings: Settings, processes: int, listen: tuple[str, ...]) -> list[Settings]:
     """Of each process: its part of the worker threads, at least one. Queues and limits are those of every process."""
     part, rest = divmod(settings.workers, processes)
-    changes: dict[str, object] = {"listen": listen, "processes": 1}
+    changes: dict[str, object] = {"listen": listen, "processes": 1, "metrics_listen": None}
     return [
         settings.model_copy(update=changes | {"workers": max(1, part + (place < rest))}) for place in range(processes)
     ]
 
 
-class Supervisor:
-    """Keeps one process running for each of the settings that shares() returns. Construct, run()."""
+@contextmanager
+def _metrics_of_all(listen: str | None) -> Iterator[Path | None]:
+    """A port where Prometheus reads what all processes have counted, and the folder for their counts."""
+    if listen is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="glyphwire-") as name:
+        folder = Path(name)
+        with metrics_port(listen, registry_of_workers(folder)) as port:
+            _log.info("metrics", listen=listen, port=port)
+            yield folder
 
-    def __init__(self, shares: Callable[[], list[Settings]], command: Sequence[str]) -> None:
+
+class Supervisor:
+    """Keeps one process running for each of the settings that shares() returns. Construct, run().
+
+    metrics_folder: where the processes keep what they count.
+    """
+
+    def __init__(
+        self, shares: Callable[[], list[Settings]], command: Sequence[str], metrics_folder: Path | None
+    ) -> None:
         self._shares = shares
+        self._metrics_folder = metrics_folder
         self._settings = shares()
         self._command = command
         self._workers: list[_Worker] = []
         self._alive: set[_Worker] = set()
+        self._starting: set[asyncio.Task[_Worker]] = set()
         self._changing = asyncio.Lock()
 
     async def run(self, stopped: asyncio.Future[None]) -> None:
         """Until `stopped` is resolved. Raises WorkersFailed."""
-        for settings in self._settings:
-            self._workers.append(await self._start(settings))
-        tasks = [asyncio.create_task(self._keep(place)) for place in range(len(self._workers))]
-        tasks.append(asyncio.create_task(self._replace_on_request()))
+        tasks: list[asyncio.Task[None]] = []
         try:
+            for settings in self._settings:
+                self._workers.append(await self._start(settings))
+            tasks += [asyncio.create_task(self._keep(place)) for place in range(len(self._workers))]
+            tasks.append(asyncio.create_task(self._replace_on_request()))
             done, _ = await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
         finally:
             _log.info("stopping")
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._starting, return_exceptions=True)
             await asyncio.gather(*map(self._stop, tuple(self._alive)))
         for ended in done:
             ended.result()
@@ -101,7 +127,7 @@ class Supervisor:
             status = await worker.ended()
             if worker is not self._workers[place]:
                 continue
-            self._alive.discard(worker)
+            self._forget(worker)
             failures = failures + 1 if worker.served_s < _HEALTHY_S else 1
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (failures - 1))
             _log.error("worker_ended", process=worker.pid, status=status, failures=failures, again_in_s=pause_s)
@@ -136,7 +162,7 @@ class Supervisor:
         new = await self._start(self._settings[place])
         if not await new.serves():
             _log.error("replacement_failed", process=new.pid, status=await new.ended())
-            self._alive.discard(new)
+            self._forget(new)
             return False
         async with self._changing:
             old, self._workers[place] = self._workers[place], new
@@ -145,14 +171,27 @@ class Supervisor:
         return True
 
     async def _start(self, settings: Settings) -> _Worker:
-        worker = await _Worker.start(settings, self._command)
+        """In a task of its own: when the supervisor stops meanwhile, the process is there and has to be stopped too."""
+        starting = asyncio.create_task(self._start_alive(settings))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        return await asyncio.shield(starting)
+
+    async def _start_alive(self, settings: Settings) -> _Worker:
+        more = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics_folder)} if self._metrics_folder else {}
+        worker = await _Worker.start(settings, self._command, child_environment(**more))
         self._alive.add(worker)
         _log.info("worker_started", process=worker.pid, workers=settings.workers)
         return worker
 
     async def _stop(self, worker: _Worker) -> None:
         await worker.stop()
+        self._forget(worker)
+
+    def _forget(self, worker: _Worker) -> None:
         self._alive.discard(worker)
+        if self._metrics_folder:
+            mark_process_dead(worker.pid, str(self._metrics_folder))  # type: ignore[no-untyped-call]
 
 
 class _Worker:
@@ -168,11 +207,13 @@ class _Worker:
         self._serving = asyncio.create_task(self._wait_serving())
 
     @classmethod
-    async def start(cls, settings: Settings, command: Sequence[str]) -> Self:
+    async def start(cls, settings: Settings, command: Sequence[str], environment: Mapping[str, str]) -> Self:
         """Does not wait until it serves."""
         link = SupervisorLink()
         flag = f"{WORKER_FLAG}={link.descriptor}"
-        process = await asyncio.create_subprocess_exec(*command, flag, stdin=DEVNULL, pass_fds=[link.descriptor])
+        process = await asyncio.create_subprocess_exec(
+            *command, flag, stdin=DEVNULL, env=environment, pass_fds=[link.descriptor]
+        )
         link.send_settings(settings)
         return cls(process, link, settings)
 

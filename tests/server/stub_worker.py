@@ -1,6 +1,6 @@
 """A process that a supervisor can start: python stub_worker.py FOLDER --worker-link=N.
 
-It notes its process id and its settings in FOLDER/started, then does what FOLDER/plan says: "serve" until SIGTERM or the
+It notes its process id and settings in FOLDER/started, then does what FOLDER/plan says: "serve" until SIGTERM or the
 end of the supervisor, "hang" without minding SIGTERM, or end with the status that stands there.
 """
 
@@ -20,7 +20,8 @@ def main(folder: Path, descriptor: int) -> int:
     if plan == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with (folder / "started").open("a", encoding="utf-8") as started:
-        started.write(json.dumps({"pid": os.getpid(), "settings": settings}) + "\n")
+        metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        started.write(json.dumps({"pid": os.getpid(), "settings": settings, "metrics": metrics}) + "\n")
     if plan not in {"serve", "hang"}:
         return int(plan)
     link.sendall(b"s")

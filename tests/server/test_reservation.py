@@ -82,9 +82,12 @@ async def test_a_port_is_free_again_at_once(listen):
 
 def test_a_name_stands_for_all_its_addresses():
     """What is reserved for a name is reserved for each of its addresses, at one port."""
-    with reserved([parse_address("localhost:0")]) as (address,), socket.socket() as other:
-        with pytest.raises(OSError, match="in use"):
-            other.bind(("127.0.0.1", address.port))
+    with (
+        reserved([parse_address("localhost:0")]) as (address,),
+        socket.socket() as other,
+        pytest.raises(OSError, match="in use"),
+    ):
+        other.bind(("127.0.0.1", address.port))
 
 
 @pytest.mark.parametrize("host", ["host.invalid", "192.0.2.1"])

@@ -43,13 +43,13 @@ class Supervised:
     async def started(self, count: int) -> list[dict]:
         """The first `count` workers, as soon as they have started."""
         path = self._folder / "started"
-        while not path.exists() or len(path.read_text("utf-8").splitlines()) < count:
+        while not path.exists() or len(path.read_text("utf-8").splitlines()) < count:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.01)
         return [json.loads(row) for row in path.read_text("utf-8").splitlines()]
 
     async def logged(self, event: str, count: int = 1) -> list[dict]:
         """Entries of the log, as soon as there are so many."""
-        while len(found := [entry for entry in self.logs if entry["event"] == event]) < count:
+        while len(found := [entry for entry in self.logs if entry["event"] == event]) < count:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
         return found
 
@@ -181,6 +181,26 @@ async def test_a_process_that_does_not_stop_is_killed(supervised):
     await running
     assert not any(is_alive(worker["pid"]) for worker in workers)
     assert len(await supervised.logged("worker_killed", 2)) == 2
+
+
+async def test_what_the_processes_count_is_read_at_one_port(supervised):
+    """The supervisor answers scrapes for its processes, which keep their counts where it looks."""
+    supervised.settings = supervised.settings.model_copy(update={"metrics_listen": "127.0.0.1:0"})
+    running = supervised.run()
+    workers = await supervised.started(2)
+    folders = {worker["metrics"] for worker in workers}
+    assert len(folders) == 1
+    (folder,) = map(Path, folders)
+    port = (await supervised.logged("metrics"))[0]["port"]
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+    assert {worker["settings"]["metrics_listen"] for worker in workers} == {None}
+    stop()
+    await running
+    assert not folder.exists()
 
 
 async def test_a_taken_port_stops_the_start(supervised):
