@@ -32,8 +32,9 @@ var ctx = context.Background()
 // Options travel as they are, all of them, and what was read comes back.
 func TestRecognize(t *testing.T) {
 	options := &glyphwire.RecognizeOptions{
-		Mode:   glyphwire.ModeLine,
-		Decode: &glyphwire.DecodeOptions{Decoder: glyphwire.DecoderPrefixBeam, BeamWidth: proto.Int32(5)},
+		Mode:     glyphwire.ModeLine,
+		Decode:   &glyphwire.DecodeOptions{Decoder: glyphwire.DecoderPrefixBeam, BeamWidth: proto.Int32(5)},
+		Priority: glyphwire.PriorityBulk,
 	}
 	var got *glyphwirev1.RecognizeRequest
 	client := connect(t, &fakeServer{

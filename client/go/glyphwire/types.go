@@ -64,6 +64,15 @@ const (
 	DecoderPrefixBeam = glyphwirev1.Decoder_DECODER_PREFIX_BEAM
 )
 
+// Priority says how urgent an answer is.
+type Priority = glyphwirev1.Priority
+
+// The priorities. The default is PriorityInteractive.
+const (
+	PriorityInteractive = glyphwirev1.Priority_PRIORITY_INTERACTIVE
+	PriorityBulk        = glyphwirev1.Priority_PRIORITY_BULK
+)
+
 // PixelFormat is the layout of one raw pixel, one byte per channel.
 type PixelFormat = glyphwirev1.PixelFormat
 

@@ -39,7 +39,8 @@ type OcrServiceClient interface {
 	//
 	// INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
 	// NOT_FOUND: no such model; do not retry.
-	// UNAVAILABLE: draining; open the stream again elsewhere and resend the frames without a response.
+	// UNAVAILABLE: more streams than the server accepts, in all or from one caller (ERROR_REASON_QUEUE_FULL), retry after the
+	// delay of RetryInfo; or draining, open the stream again elsewhere and resend the frames without a response.
 	// DEADLINE_EXCEEDED: the stream outlived its deadline; open it again.
 	StreamRecognize(ctx context.Context, opts ...grpc.CallOption) (OcrService_StreamRecognizeClient, error)
 	// Lists the models a request can name.
@@ -140,7 +141,8 @@ type OcrServiceServer interface {
 	//
 	// INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
 	// NOT_FOUND: no such model; do not retry.
-	// UNAVAILABLE: draining; open the stream again elsewhere and resend the frames without a response.
+	// UNAVAILABLE: more streams than the server accepts, in all or from one caller (ERROR_REASON_QUEUE_FULL), retry after the
+	// delay of RetryInfo; or draining, open the stream again elsewhere and resend the frames without a response.
 	// DEADLINE_EXCEEDED: the stream outlived its deadline; open it again.
 	StreamRecognize(OcrService_StreamRecognizeServer) error
 	// Lists the models a request can name.
