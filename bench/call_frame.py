@@ -98,8 +98,14 @@ def _reading(metrics: Metrics) -> _Method:
         answer: asyncio.Future[Recognition] = asyncio.get_running_loop().create_future()
         answer.set_result(READ)
         now = time.monotonic()
-        metrics.images_held.inc()
-        metrics.images_held.dec()
+        for _ in range(2):
+            metrics.images_held.set(1)
+            metrics.images_waiting.set(1)
+        # A worker takes the image, then its line, then finds nothing to do.
+        for _ in range(3):
+            metrics.images_waiting.set(1)
+            metrics.lines_waiting.set(1)
+            metrics.workers_busy.set(1)
         metrics.batch_taken(1)
         note_image(metrics, 50_000, ImageTimes(now, now + 60, now, now, now, now), answer)
 

@@ -160,8 +160,9 @@ class Batcher:
         answer.add_done_callback(partial(self._leave, request, timer))
         with self._changed:
             self._queue.add(request)
+            self._metrics.images_waiting.set(self._queue.images)
             self._changed.notify()
-        self._note_queue()
+        self._metrics.images_held.set(self._admission.images)
         return answer
 
     def _leave(self, request: Request, timer: asyncio.TimerHandle, answer: Answer) -> None:
@@ -171,12 +172,13 @@ class Batcher:
             self._queue.remove(request)
             if not answer.cancelled() and answer.exception() is None:
                 self._queue.costs.learn(request.job.options.mode, request.spent_s)
+            self._metrics.images_waiting.set(self._queue.images)
         self._admission.release(request.client, request.job.size)
-        self._note_queue()
+        self._metrics.images_held.set(self._admission.images)
         note_image(self._metrics, request.job.size, request.times(time.monotonic()), answer)
 
     def _note_queue(self) -> None:
-        self._metrics.images_held.set(self._admission.images)
+        """With the lock held, whenever a worker takes work or finds none."""
         self._metrics.images_waiting.set(self._queue.images)
         self._metrics.lines_waiting.set(self._queue.lines)
         self._metrics.workers_busy.set(len(self._threads) - self._free_workers)
@@ -201,7 +203,9 @@ class Batcher:
                         self._metrics.late_starts.inc(late)
                     if work.lines:
                         self._metrics.batch_taken(len(work.lines))
+                    self._note_queue()
                     return work
+                self._note_queue()
                 self._changed.wait()
         return None
 

@@ -17,6 +17,7 @@ import glyphwire
 
 from server.commands_demo import SAMPLE
 from server.commands_recognition import find_images
+from server.connections import add_connection, connect
 from server.load import Image, Kind, Load, Plan
 from server.load_report import LoadReport, Usage, summarize, table, usage
 from server.readers import add_options, client_options
@@ -30,8 +31,8 @@ _PLAN = ("rate", "concurrency", "streams", "batch_size", "deadline_s", "warmup_s
 def add_arguments(parser: ArgumentParser) -> None:
     """Flags of the command."""
     parser.add_argument("paths", nargs="*", metavar="PATH", help=f"image files or folders, sent in turn [{SAMPLE}]")
-    listen = Settings.model_fields["listen"].default
-    parser.add_argument("--server", metavar="HOST:PORT", default=listen, help=f"[{listen}]")
+    (listen,) = Settings.model_fields["listen"].default
+    add_connection(parser, f"load is put on it [{listen}]", listen)
     parser.add_argument("--kind", choices=get_args(Kind), default="unary", help="what a request is [unary]")
     whole, positive = _number(int, 1), _number(float, 0, above=True)
     loop = parser.add_mutually_exclusive_group()
@@ -100,7 +101,7 @@ def _images(flags: Namespace) -> list[Image]:
 async def _measure(flags: Namespace, plan: Plan) -> LoadReport:
     async with AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(glyphwire.AsyncOcrClient(flags.server, max_attempts=1))
+            await stack.enter_async_context(connect(glyphwire.AsyncOcrClient, flags, max_attempts=1))
             for _ in range(flags.connections)
         ]
         for client in clients:

@@ -25,12 +25,16 @@ def add_connection(parser: ArgumentParser, sentence: str, default: str | None = 
     group.add_argument("--allow-plaintext-token", action="store_true", help="send it without TLS over a network")
 
 
-def connect(kind: type[_Client], flags: Namespace) -> _Client:
-    """A client of the server of --server. Raises SettingsInvalid, or OSError for files that cannot be read."""
+def connect(kind: type[_Client], flags: Namespace, max_attempts: int = 3) -> _Client:
+    """A client of the server of --server. max_attempts: of a call; 1 for no retries.
+
+    Raises SettingsInvalid, or OSError for files that cannot be read.
+    """
     is_encrypted = flags.tls or flags.tls_ca or flags.tls_cert
     try:
         return kind(
             flags.server,
+            max_attempts=max_attempts,
             tls=glyphwire.Tls(flags.tls_ca, flags.tls_cert, flags.tls_key) if is_encrypted else None,
             token=flags.token.read_text(encoding="utf-8").strip() if flags.token else None,
             allow_plaintext_token=flags.allow_plaintext_token,
