@@ -86,6 +86,7 @@ cdef class Batch:
 
     cdef Matrix* matrices
     cdef Py_ssize_t count, class_count, longest
+    cdef bint in_place  # all rows are contiguous float32
     cdef list arrays  # own the memory that matrices point to
 
     def __cinit__(self, x, lengths) -> None:
@@ -109,8 +110,10 @@ cdef class Batch:
         if lengths is not None:
             self.shorten(np.asarray(lengths))
         self.longest = 0
+        self.in_place = True
         for i in range(self.count):
             self.longest = max(self.longest, self.matrices[i].times)
+            self.in_place = self.in_place and is_in_place(self.matrices + i)
 
     def __dealloc__(self) -> None:
         free(self.matrices)

@@ -72,6 +72,7 @@ typedef struct {
     float *row, *columns;               /* [classes], [columns] scratch */
     int32_t exponent;
     int bad; /* a row was no distribution */
+    int in_place;
 } Search;
 
 static void *take(char **memory, size_t count, size_t size) {
@@ -112,15 +113,16 @@ static size_t place_arrays(Search *s, char *memory) {
     PLACE(s->live_sibling, width);
     PLACE(s->likely, (size_t)likely_room(s));
     PLACE(s->maxima, (size_t)maxima_room(s->layout->columns));
-    PLACE(s->row, (size_t)s->layout->classes);
-    PLACE(s->columns, (size_t)s->layout->columns);
+    PLACE(s->row, (size_t)(s->in_place ? 0 : s->layout->classes));
+    PLACE(s->columns, (size_t)(s->in_place ? 0 : s->layout->columns));
 #undef PLACE
     return needed;
 }
 
-/* Returns 0 when out of memory. release() afterwards in any case. */
-static int allocate(Search *s, const Layout *layout, const SearchOptions *options) {
+/* in_place: all rows will be contiguous float32. Returns 0 when out of memory. release() afterwards in any case. */
+static int allocate(Search *s, const Layout *layout, const SearchOptions *options, int in_place) {
     memset(s, 0, sizeof *s);
+    s->in_place = in_place && !layout->class_of;
     s->layout = layout;
     s->options = options;
     s->most_weight = 1.0;
@@ -141,16 +143,17 @@ static void release(Search *s) {
     free(s->node_weights);
 }
 
-/* Room for the prefixes of so many further timesteps: a step makes at most `width` nodes. Returns 0 when there is none.
- */
-static int reserve(Search *s, size_t times) {
-    size_t needed = (size_t)s->node_count + times * (size_t)s->options->width + 1;
-    size_t automata = (size_t)s->options->automata_count;
+/* Room for what one more timestep adds, `width` nodes at most. Grows by doubling: few lines come near the bound of
+ * timesteps * width. Returns 0 when there is none. */
+static int reserve(Search *s) {
+    size_t needed = (size_t)s->node_count + (size_t)s->options->width + 1,
+           automata = (size_t)s->options->automata_count;
     if (needed <= s->node_capacity) return 1;
     if (needed > INT32_MAX) return 0;
+    needed += needed < INT32_MAX / 2 ? needed : 0;
     Node *nodes = realloc(s->nodes, needed * sizeof *nodes);
-    if (nodes) s->nodes = nodes;
     if (!nodes) return 0;
+    s->nodes = nodes;
     if (automata) {
         int32_t *states = realloc(s->states, needed * automata * sizeof *states);
         if (states) s->states = states;

@@ -86,7 +86,7 @@ def prefix_beam_search(
             options.check_classes(batch.class_count)
             with nogil:
                 normalisers = <double*> malloc((2 * batch.longest + 1) * sizeof(double))
-                ok = normalisers != NULL and allocate(&search, &columns.c, &options.c)
+                ok = normalisers != NULL and allocate(&search, &columns.c, &options.c, batch.in_place)
                 while ok and i < batch.count:
                     ok = decode_beam(
                         &search, batch.matrices + i, normalisers, normalisers + batch.longest, options.wanted, &store

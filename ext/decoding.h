@@ -266,8 +266,10 @@ static int decode_best_path(Path *path, const Matrix *matrix, Store *store) {
 
 /* Searches further rows; most and z [time] take what turns logits into probabilities. Returns 0 when out of memory. */
 static int search_rows(Search *s, const Matrix *matrix, double *most, double *z) {
-    if (!reserve(s, (size_t)matrix->times)) return 0;
-    for (ptrdiff_t t = 0; t < matrix->times && !s->bad; t++) advance(s, matrix, t, most + t, z + t);
+    for (ptrdiff_t t = 0; t < matrix->times && !s->bad; t++) {
+        if (!reserve(s)) return 0;
+        advance(s, matrix, t, most + t, z + t);
+    }
     return 1;
 }
 
@@ -275,7 +277,7 @@ static int search_rows(Search *s, const Matrix *matrix, double *most, double *z)
 static int decode_beam(Search *s, const Matrix *matrix, double *most, double *z, Wanted wanted, Store *store) {
     Line line = {s->layout, matrix, most, z};
     s->node_count = 0;
-    if (!reserve(s, 1)) return 0;
+    if (!reserve(s)) return 0;
     begin(s);
     return search_rows(s, matrix, most, z) && describe(s, &line, wanted, store);
 }

@@ -73,9 +73,10 @@ cdef extern from "decoding.h" nogil:
         float* row
         int32_t length
 
-    int allocate(Search* s, const Layout* layout, const SearchOptions* options)
+    int allocate(Search* s, const Layout* layout, const SearchOptions* options, int in_place)
     void release(Search* s)
-    int reserve(Search* s, size_t times)
+    int reserve(Search* s)
+    int is_in_place(const Matrix* matrix)
     void begin(Search* s)
     int search_rows(Search* s, const Matrix* matrix, double* most, double* z)
     int decode_beam(Search* s, const Matrix* matrix, double* most, double* z, Wanted wanted, Store* store)

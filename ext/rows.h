@@ -82,11 +82,15 @@ static inline float value_at(const Matrix *matrix, ptrdiff_t t, ptrdiff_t class)
     return value;
 }
 
+static inline int is_in_place(const Matrix *matrix) {
+    return !matrix->half && matrix->class_stride == sizeof(float) &&
+           !(((uintptr_t)matrix->data | (uintptr_t)matrix->time_stride) % _Alignof(float));
+}
+
 /* All classes of a timestep, float32 [classes]: in place where they lie that way, else in `buffer`. */
 static const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
     const char *place = matrix->data + t * matrix->time_stride;
-    if (!matrix->half && matrix->class_stride == sizeof(float) && (uintptr_t)place % _Alignof(float) == 0)
-        return (const float *)place;
+    if (is_in_place(matrix)) return (const float *)place;
     if (!matrix->half || matrix->class_stride != sizeof(uint16_t) || (uintptr_t)place % _Alignof(uint16_t))
         for (ptrdiff_t i = 0; i < layout->classes; i++) buffer[i] = value_at(matrix, t, i);
 #ifdef HAS_AVX2

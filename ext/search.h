@@ -73,18 +73,25 @@ static inline int better(const Search *s, const Candidate *a, const Candidate *b
     return a->total > b->total || (a->total == b->total && precedes(s, a, b));
 }
 
-/* Inserts a candidate into the pool if it is among the best. */
+/* How many candidates of the pool have at least this total. Counted, not searched: nobody can foretell where a
+ * candidate belongs, and a branch that was taken wrongly costs as much as a dozen comparisons. */
+static inline int32_t count_at_least(const Search *s, double total) {
+    enum { STRIDE = 16 };
+    int32_t from = 0, count = 0;
+    while (from + STRIDE <= s->ranked && s->pool[from + STRIDE - 1].total >= total) from += STRIDE;
+    int32_t end = from + STRIDE < s->ranked ? from + STRIDE : s->ranked;
+    for (int32_t i = from; i < end; i++) count += s->pool[i].total >= total;
+    return from + count;
+}
+
+/* Inserts a candidate into the pool if it is among the best; of equals the smaller prefix is better. */
 static void insert_candidate(Search *s, Candidate candidate) {
-    int32_t width = s->options->width, low = 0, high = s->ranked;
-    while (low < high) {
-        int32_t middle = (low + high) >> 1;
-        if (better(s, &candidate, s->pool + middle)) high = middle;
-        else low = middle + 1;
-    }
-    if (low == width) return;
+    int32_t width = s->options->width, at = count_at_least(s, candidate.total);
+    while (at && s->pool[at - 1].total == candidate.total && precedes(s, &candidate, s->pool + at - 1)) at--;
+    if (at == width) return;
     if (s->ranked < width) s->ranked++;
-    memmove(s->pool + low + 1, s->pool + low, (size_t)(s->ranked - 1 - low) * sizeof *s->pool);
-    s->pool[low] = candidate;
+    memmove(s->pool + at + 1, s->pool + at, (size_t)(s->ranked - 1 - at) * sizeof *s->pool);
+    s->pool[at] = candidate;
     if (s->ranked == width && s->pool[width - 1].total > s->threshold) s->threshold = s->pool[width - 1].total;
 }
 

@@ -100,7 +100,7 @@ cdef class BeamStream:
         if self.columns is None:
             self.columns = Columns(batch.class_count, self.blank, self.kind, self.classes)
             self.options.check_classes(batch.class_count)
-            if not allocate(&self.search, &self.columns.c, &self.options.c) or not reserve(&self.search, 1):
+            if not allocate(&self.search, &self.columns.c, &self.options.c, False) or not reserve(&self.search):
                 raise MemoryError
             begin(&self.search)
         check_class_count(self.columns, batch)
