@@ -34,6 +34,8 @@ serve: setup
 protos: dev
 	python -m grpc_tools.protoc --proto_path=protos --python_out=client/python --grpc_python_out=client/python \
 		--mypy_out=quiet:client/python --mypy_grpc_out=quiet:client/python protos/glyphwire/v1/ocr.proto
+	python -m grpc_tools.protoc --proto_path=server/stubs=protos/inference --python_out=. --grpc_python_out=. \
+		--mypy_out=quiet:. --mypy_grpc_out=quiet:. server/stubs/open_inference.proto
 	$(MAKE) --no-print-directory --directory=client/go stubs
 
 build: dev
@@ -68,7 +70,7 @@ sanitize: dev
 
 # Regenerated stubs must be the committed ones.
 stubs-fresh: protos
-	git diff --exit-code --stat -- client/python/glyphwire/v1 client/go/glyphwire/v1
+	git diff --exit-code --stat -- client/python/glyphwire/v1 client/go/glyphwire/v1 server/stubs
 
 # The Go client's own checks, where there is Go.
 go:

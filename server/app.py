@@ -19,12 +19,14 @@ from ocr_core.pipeline import Pipeline, PipelineConfig
 from server.addresses import Address
 from server.authentication import Authentication
 from server.batcher import Batcher, StartableStages
-from server.interceptors import SERVICE, CallFrame, CallInterceptor
+from server.interceptors import OPEN_INFERENCE, SERVICE, CallFrame, CallInterceptor
 from server.listeners import bind
 from server.metrics import Metrics, metrics_port
+from server.open_inference import OpenInferenceServicer
 from server.servicer import OcrServicer
 from server.settings import Settings
 from server.signals import stop_signal
+from server.stubs import open_inference_pb2_grpc
 from server.tokens import Tokens
 from server.worker_link import WorkerLink
 
@@ -78,9 +80,15 @@ class App:
             interceptors=_interceptors(settings, frame), options=_channel_options(settings, shares_ports)
         )
         ocr_pb2_grpc.add_OcrServiceServicer_to_server(OcrServicer(self._batcher, settings), self._server)
+        self._services = [SERVICE]
+        if settings.open_inference:
+            servicer = OpenInferenceServicer(self._batcher, settings)
+            open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
+            self._services.append(OPEN_INFERENCE)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
-            reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+            names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
         if settings.channelz:
             _add_channelz(self._server)
 
@@ -90,7 +98,7 @@ class App:
         Raises ListenFailed, and SettingsInvalid for certificates that cannot be used.
         """
         if not self._is_ready:
-            await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING, "", SERVICE)
+            await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING, "", *self._services)
         bound = bind(self._server, self._settings)
         await self._server.start()
         return bound
@@ -99,7 +107,7 @@ class App:
         """Load and warm up the models, then say SERVING. Raises OcrError."""
         await self._batcher.start()
         of_models = [f"{SERVICE}/{name}" for model in self._stages.models() for name in model.names]
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING, *of_models, SERVICE, "")
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING, *of_models, *self._services, "")
         self._is_ready = True
 
     async def stop(self) -> None:

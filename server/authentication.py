@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from ocr_core.errors import OcrError
 from server.errors import TokenInvalid
 from server.identity import set_token_name
-from server.interceptors import SERVICE, CallFrame
+from server.interceptors import READERS, CallFrame, service_of
 from server.tokens import Client, Tokens
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -25,7 +25,7 @@ _HEADER = "authorization"
 _SCHEME = "bearer "
 _OPEN = {health.SERVICE_NAME}
 """Load balancers and probes have no token."""
-_FOR_EVERY_TOKEN = {SERVICE, reflection.SERVICE_NAME}
+_FOR_EVERY_TOKEN = READERS | {reflection.SERVICE_NAME}
 
 
 class Authentication(grpc.aio.ServerInterceptor):
@@ -42,7 +42,7 @@ class Authentication(grpc.aio.ServerInterceptor):
     ) -> _Handler | None:
         """Count the call in its client, or answer in the handler's place."""
         handler = await continuation(handler_call_details)
-        service = _service(handler_call_details.method)
+        service = service_of(handler_call_details.method)
         if handler is None or service in _OPEN:
             return handler
         try:
@@ -52,7 +52,7 @@ class Authentication(grpc.aio.ServerInterceptor):
             client.check(is_stream=handler.response_streaming, is_admin=service not in _FOR_EVERY_TOKEN)
         except OcrError as error:
             return self._refusal(handler_call_details.method, error)
-        return _counted(handler, client) if service == SERVICE else handler
+        return _counted(handler, client) if service in READERS else handler
 
     def _refusal(self, path: str, error: OcrError) -> _Handler:
         """Raises the error in any kind of call: of a stream, gRPC reads no message before its handler asks for one."""
@@ -62,8 +62,8 @@ class Authentication(grpc.aio.ServerInterceptor):
             raise error
             yield b""  # makes it a generator
 
-        # Calls of our own service are in a frame already.
-        handler: Any = refuse if _service(path) == SERVICE else self._frame.stream(path, refuse)
+        # Calls of services that read images are in a frame already.
+        handler: Any = refuse if service_of(path) in READERS else self._frame.stream(path, refuse)
         return grpc.stream_stream_rpc_method_handler(handler)
 
 
@@ -73,10 +73,6 @@ def _token(metadata: Any) -> str:  # noqa: ANN401 - no common type in gRPC's stu
         if key == _HEADER and value[: len(_SCHEME)].lower() == _SCHEME:
             return str(value[len(_SCHEME) :].strip())
     raise TokenInvalid("the call has no token: metadata needs authorization: Bearer TOKEN")
-
-
-def _service(path: str) -> str:
-    return path.lstrip("/").partition("/")[0]
 
 
 def _counted(handler: _Handler, client: Client) -> _Handler:

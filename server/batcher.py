@@ -68,6 +68,11 @@ class Batcher:
         self._free_workers = 0
         self._closed = False
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the models are loaded and work is accepted."""
+        return self._started.is_set() and not self.draining.done()
+
     async def start(self) -> None:
         """Load the models in a thread, then let the workers begin. Raises OcrError."""
         await self._loop.run_in_executor(self._starter, self._stages.start)

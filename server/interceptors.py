@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 DOMAIN = "glyphwire.v1"
 SERVICE = "glyphwire.v1.OcrService"
+OPEN_INFERENCE = "inference.GRPCInferenceService"
+READERS = {SERVICE, OPEN_INFERENCE}
+"""Services that read images: their calls are framed, counted, and open to every token."""
 REQUEST_ID = "x-request-id"
 STATUS_DETAILS = "grpc-status-details-bin"
 RETRY_PUSHBACK = "grpc-retry-pushback-ms"
@@ -100,7 +103,7 @@ class CallFrame:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Puts the methods of OcrService in a frame; health and reflection pass unchanged."""
+    """Puts the methods of services that read images in a frame; health and reflection pass unchanged."""
 
     def __init__(self, frame: CallFrame) -> None:
         self._frame = frame
@@ -113,7 +116,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Put the handler in its frame."""
         handler = await continuation(handler_call_details)
         path = handler_call_details.method
-        if handler is None or not path.startswith(f"/{SERVICE}/"):
+        if handler is None or service_of(path) not in READERS:
             return handler
         # The stubs describe the behaviours of synchronous servers, ours are coroutines.
         wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)
@@ -122,6 +125,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(self._frame.stream(path, stream), *wire)
         unary: Any = handler.unary_unary
         return grpc.unary_unary_rpc_method_handler(self._frame.unary(path, unary), *wire)
+
+
+def service_of(path: str) -> str:
+    """The service in /service/method."""
+    return path.lstrip("/").partition("/")[0]
 
 
 def status_details(fault: Fault, request_id: str) -> tuple[tuple[str, str | bytes], ...]:

@@ -43,7 +43,7 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         self, request: ocr_pb2.BatchRecognizeRequest, context: _Context
     ) -> ocr_pb2.BatchRecognizeResponse:
         """Read several images; a bad item yields an error in its place."""
-        self._check_count(len(request.requests))
+        check_count(len(request.requests), self._settings, "requests")
         items = [_job_or_error(item) for item in request.requests]
         jobs = [item for item in items if isinstance(item, Job)]
         read = iter(await self._batcher.submit_all(jobs, self._deadline(context), sharer_of(context)))
@@ -67,16 +67,21 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         return convert.models_response(await self._batcher.models())
 
     def _deadline(self, context: _Context) -> float:
-        """The caller's, but no later than ours; a time of time.monotonic()."""
-        left, most = context.time_remaining(), self._settings.max_deadline_s
-        return time.monotonic() + (most if left is None else min(left, most))
+        return deadline(context, self._settings.max_deadline_s)
 
-    def _check_count(self, count: int) -> None:
-        most = self._settings.max_batch_items
-        if count == 0:
-            raise RequestInvalid("the batch has no items", "requests")
-        if count > most:
-            raise BatchTooLarge(f"the batch has {count} items, at most {most} are accepted", "requests")
+
+def deadline(context: _Context, most_s: float) -> float:
+    """The caller's, but no later than in `most_s` seconds; a time of time.monotonic()."""
+    left = context.time_remaining()
+    return time.monotonic() + (most_s if left is None else min(left, most_s))
+
+
+def check_count(count: int, settings: Settings, field: str) -> None:
+    """Raises RequestInvalid or BatchTooLarge. field: where the caller says how many there are."""
+    if count == 0:
+        raise RequestInvalid("the batch has no items", field)
+    if count > settings.max_batch_items:
+        raise BatchTooLarge(f"the batch has {count} items, at most {settings.max_batch_items} are accepted", field)
 
 
 def _job_or_error(request: ocr_pb2.RecognizeRequest) -> Job | InputError:

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="share of calls traced; a caller's own traceparent decides for its calls"
     )
     reflection: bool = Field(True, description="let generic tools ask for the contract")
+    open_inference: bool = Field(True, description="also speak the Open Inference Protocol, as Triton's clients do")
     channelz: bool = Field(False, description="let tools look at connections, their calls and their bytes")
     log_format: Literal["json", "console"] | None = Field(None, description="default: console in a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")

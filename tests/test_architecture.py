@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OURS = ("ocr_core", "server", "ext", "client/python/glyphwire")
 SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".pxi")
-GENERATED = ROOT / "client/python/glyphwire/v1"
+GENERATED = {ROOT / "client/python/glyphwire/v1", ROOT / "server/stubs"}
 MAX_LINES = 400
 
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.getenvb"}
@@ -86,7 +86,7 @@ def names_by_file(*folders: str) -> Iterator[tuple[str, set[str]]]:
 def files(*folders: str) -> list[Path]:
     """Source files under the folders, without generated ones."""
     found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in SOURCES)
-    return [path for path in found if GENERATED not in path.parents]
+    return [path for path in found if GENERATED.isdisjoint(path.parents)]
 
 
 def names_in(source: str) -> set[str]:

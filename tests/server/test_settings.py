@@ -43,6 +43,7 @@ OTHER_VALUES = {
     "otlp_endpoint": "http://127.0.0.1:4317",
     "trace_sample_ratio": "0.5",
     "reflection": "false",
+    "open_inference": "false",
     "channelz": "true",
     "log_format": "json",
     "log_level": "debug",
