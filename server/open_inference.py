@@ -128,7 +128,7 @@ def _all_read(outcomes: list[Recognition | BaseException]) -> list[Recognition]:
     """Raises what went wrong first: the protocol has no answer for a part of the images."""
     read: list[Recognition] = []
     for number, outcome in enumerate(outcomes):
-        if isinstance(outcome, InputError) and len(outcomes) > 1:
+        if isinstance(outcome, InputError) and outcome.field.startswith("image") and len(outcomes) > 1:
             raise type(outcome)(f"image {number}: {outcome.message}", outcome.field) from outcome
         if isinstance(outcome, BaseException):
             raise outcome

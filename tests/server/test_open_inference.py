@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from ocr_core.types import DecodeMethod, Mode
 from server import parameters
+from server.request import Priority
 from server.stubs import open_inference_pb2 as pb2
 from server.stubs.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.server.messages import failure, reached, request
@@ -135,7 +136,6 @@ async def test_parameters_are_the_options_of_our_contract(stub, stages):
     parameters = {
         "mode": Parameter(string_param="line"),
         "decoder": Parameter(string_param="prefix_beam"),
-        "priority": Parameter(uint64_param=2),
         "beam_width": Parameter(int64_param=20),
         "prune_top_k": Parameter(uint64_param=30),
         "prune_min_prob": Parameter(double_param=0.25),
@@ -156,6 +156,22 @@ async def test_parameters_are_the_options_of_our_contract(stub, stages):
     language = options.decode.language
     assert (language.pattern, language.lexicon) == ("[a-z]+", ("one", "two words"))
     assert language.hot_words == (("wörd", 1.5), ("other", -2.0))
+
+
+async def test_work_is_the_callers_and_has_its_priority(running, stub, monkeypatch):
+    """The queue gets the priority, and the connection that shares the workers with others."""
+    asked = []
+    submit_all = running.app._batcher.submit_all
+
+    async def noted(jobs, deadline, client):
+        asked.extend((job.priority, client) for job in jobs)
+        return await submit_all(jobs, deadline, client)
+
+    monkeypatch.setattr(running.app._batcher, "submit_all", noted)
+    await stub.ModelInfer(infer(b"a", parameters={"priority": Parameter(uint64_param=2)}))
+    await stub.ModelInfer(infer(b"b"))
+    assert [priority for priority, _ in asked] == [Priority.BULK, Priority.INTERACTIVE]
+    assert {client.rpartition(":")[0] for _, client in asked} == {"ipv4:127.0.0.1"}
 
 
 @pytest.mark.parametrize(
