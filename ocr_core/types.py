@@ -171,6 +171,31 @@ class RecognizeOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class UnchangedOptions:
+    """When a frame counts as unchanged. threshold: grey levels by which it may differ, as frame_change measures it."""
+
+    threshold: float = 12.0
+
+    def __post_init__(self) -> None:
+        _check_range("unchanged.threshold", self.threshold, 0.0, 255.0, root="config")
+
+
+@dataclass(frozen=True, slots=True)
+class VotingOptions:
+    """How readings of a line are merged over frames.
+
+    stable_frames: in how many the text has to be the same. max_missed_frames: without a line before it is forgotten.
+    """
+
+    stable_frames: int = 3
+    max_missed_frames: int = 5
+
+    def __post_init__(self) -> None:
+        _check_range("voting.stable_frames", self.stable_frames, 1, 100, root="config")
+        _check_range("voting.max_missed_frames", self.max_missed_frames, 0, 100, root="config")
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A place in the source image: origin at the top left corner of the top left pixel, x right, y down."""
 
@@ -289,6 +314,23 @@ class Recognition:
 
 
 @dataclass(frozen=True, slots=True)
+class StableLine:
+    """A line of text merged from its readings in several frames.
+
+    track_id: names it as long as it is followed, from 1. confidence: mean over the characters of their votes, against
+    the votes that they could have had at most. polygon: where it was seen last. frames_missed: since then.
+    """
+
+    track_id: int
+    text: str
+    confidence: float
+    polygon: Polygon
+    frames_seen: int
+    frames_missed: int
+    is_stable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A recogniser that requests can name."""
 
@@ -306,10 +348,10 @@ class ModelInfo:
         return self.name, f"{self.name}/{self.version}"
 
 
-def _check_range(name: str, value: float, low: float, high: float, part: str = "") -> None:
-    """part: what of the field is checked, when it is not its value."""
+def _check_range(name: str, value: float, low: float, high: float, part: str = "", *, root: str = "options") -> None:
+    """part: what of the field is checked, when it is not its value. root: the field in which it is."""
     if math.isnan(value) or not low <= value <= high:
-        raise OptionInvalid(f"{name}{part} is {value}, must be from {low} to {high}", f"options.{name}")
+        raise OptionInvalid(f"{name}{part} is {value}, must be from {low} to {high}", f"{root}.{name}")
 
 
 def _check_words(name: str, words: Sequence[str], most: int) -> None:
