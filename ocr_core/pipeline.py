@@ -18,6 +18,7 @@ from ocr_core.decoder_shelf import DecoderShelf
 from ocr_core.detect import LineDetector
 from ocr_core.engine import Engine, Precision
 from ocr_core.errors import ModelNotFound
+from ocr_core.frame_change import FrameSketch, sketch
 from ocr_core.hypotheses import Hypothesis
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.kernels import Backend
@@ -141,6 +142,11 @@ class Pipeline:
         recognition = self.assemble(prepared, [lines[i] for i in range(len(lines))], options)
         total_ms = _since(started)
         return replace(recognition, timings=replace(recognition.timings, total_ms=total_ms))
+
+    def sketch(self, image: bytes | RawImage, options: RecognizeOptions) -> FrameSketch:
+        """Load the image to compare it with others, whether it will be read or not. Raises InputError."""
+        turn = options.preprocess.apply_exif_orientation
+        return sketch(load_image(image, self._config.limits, apply_exif_orientation=turn))
 
     def prepare(self, image: bytes | RawImage, options: RecognizeOptions) -> PreparedImage:
         """Load the image and find its lines. Raises InputError, for what is wrong with any option as well."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
+from ocr_core.frame_change import FrameSketch
 from ocr_core.types import LineCrop, ModelInfo, PreparedImage, RawImage, ReadLine, Recognition, RecognizeOptions
 
 
@@ -16,6 +17,9 @@ class Stages(Protocol):
 
     def prepare(self, image: bytes | RawImage, options: RecognizeOptions) -> PreparedImage:
         """Load the image and find its lines."""
+
+    def sketch(self, image: bytes | RawImage, options: RecognizeOptions) -> FrameSketch:
+        """Load the image to compare it with others, whether it will be read or not."""
 
     def batch_key(self, crop: LineCrop, options: RecognizeOptions) -> Hashable:
         """Crops with equal keys may share a batch: same model, same padded width."""

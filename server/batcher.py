@@ -6,15 +6,16 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
+from ocr_core.frame_change import FrameSketch
 from ocr_core.stages import Stages
 from ocr_core.types import ModelInfo, ReadLine, Recognition
 from server.admission import Admission, draining
@@ -24,6 +25,8 @@ from server.metrics import Metrics
 from server.request import Job, Request, Work
 from server.settings import Settings
 from server.work_queue import WorkQueue
+
+_Result = TypeVar("_Result")
 
 Answer = asyncio.Future[Recognition]
 """What a caller waits for. Cancelling it takes the work out of the queue."""
@@ -58,7 +61,7 @@ class Batcher:
         self._metrics = metrics or Metrics()
         self._admission = Admission(settings, self._metrics)
         self._workers = settings.workers
-        self._starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         self._threads: list[threading.Thread] = []
         self._started = asyncio.Event()
         self._numbers = itertools.count()
@@ -75,7 +78,7 @@ class Batcher:
 
     async def start(self) -> None:
         """Load the models in a thread, then let the workers begin. Raises OcrError."""
-        await self._loop.run_in_executor(self._starter, self._stages.start)
+        await self._loop.run_in_executor(self._aside, self._stages.start)
         # Daemons: a process that fails to close its batcher ends all the same.
         names = [f"worker-{number}" for number in range(self._workers)]
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
@@ -100,7 +103,7 @@ class Batcher:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._starter.shutdown()
+        self._aside.shutdown()
         for thread in self._threads:
             thread.join()
         self._stages.close()
@@ -111,6 +114,14 @@ class Batcher:
         if self.draining.done():
             raise draining()
         return self._stages.models()
+
+    async def sketch(self, job: Job) -> FrameSketch:
+        """Load the image of a frame, to compare it with others. Raises what the pipeline raises."""
+        return await self.aside(partial(self._stages.sketch, job.image, job.options))
+
+    async def aside(self, call: Callable[[], _Result]) -> _Result:
+        """Run what is too long for the event loop and too short for the queue, one at a time. Raises what it raises."""
+        return await self._loop.run_in_executor(self._aside, call)
 
     def stream(self, client: Hashable) -> AbstractContextManager[None]:
         """Count a stream as long as it lasts. Raises QueueFull or Draining."""

@@ -85,9 +85,17 @@ set_current_call = _current.set
 
 def note_item(outcome: Recognition | BaseException) -> None:
     """An item of a batch or a frame of a stream is answered."""
+    _count_item("OK" if isinstance(outcome, Recognition) else fault_of(outcome).reason_name)
+
+
+def note_dropped_frame() -> None:
+    """A frame of a stream is answered without having been read."""
+    _count_item("DROPPED")
+
+
+def _count_item(outcome: str) -> None:
     if call := _current.get():
-        name = "OK" if isinstance(outcome, Recognition) else fault_of(outcome).reason_name
-        call.metrics.item_ended(call.method, name)
+        call.metrics.item_ended(call.method, outcome)
 
 
 def note_image(metrics: Metrics, size: int, times: ImageTimes, answer: asyncio.Future[Recognition]) -> None:

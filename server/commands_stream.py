@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import glyphwire
 
+from ocr_core.types import UnchangedOptions
 from server.commands_recognition import STDIN, find_images
 from server.connections import add_connection, connect
 from server.readers import add_options, client_options
@@ -29,8 +30,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--pixel-format", choices=formats, default="BGR24", help="of raw frames [BGR24]")
     parser.add_argument("--format", choices=FORMATS, default="text", help="[text]")
     parser.add_argument("--timings", action="store_true", help="print where the time went on standard error")
+    _add_stream_options(parser)
     add_options(parser)
     parser.set_defaults(run=run)
+
+
+def _add_stream_options(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("frames", "What becomes of frames; see docs/streaming.md.")
+    policies = [policy.value for policy in glyphwire.FramePolicy]
+    group.add_argument("--policy", choices=policies, default=policies[0], help="which frames are read [every]")
+    group.add_argument("--skip-unchanged", action="store_true", help="do not read a frame that looks like the last one")
+    group.add_argument(
+        "--unchanged-threshold", type=float, metavar="LEVELS", help=f"grey levels [{UnchangedOptions().threshold}]"
+    )
+    group.add_argument("--vote", action="store_true", help="merge the readings of each line over frames")
+
+
+def _stream_options(flags: Namespace) -> glyphwire.StreamOptions:
+    return glyphwire.StreamOptions(
+        frame_policy=glyphwire.FramePolicy(flags.policy),
+        unchanged=glyphwire.UnchangedOptions(flags.unchanged_threshold) if flags.skip_unchanged else None,
+        voting=glyphwire.VotingOptions() if flags.vote else None,
+    )
 
 
 def run(flags: Namespace) -> int:
@@ -40,9 +61,10 @@ def run(flags: Namespace) -> int:
     sources: list[str] = []
     failed = 0
     with connect(glyphwire.OcrClient, flags) as client:
-        for result in client.stream(_frames(flags, sources), client_options(flags)):
+        frames = _frames(flags, sources)
+        for result in client.stream(frames, client_options(flags), stream_options=_stream_options(flags)):
             failed += isinstance(result.outcome, glyphwire.OcrError)
-            _print_result(flags, sources[result.frame_id], result)
+            _print_result(flags, sources, result)
     return 1 if failed else 0
 
 
@@ -75,14 +97,20 @@ def _cut(flags: Namespace, name: str, file: BinaryIO) -> Iterator[tuple[str, gly
         print(f"{name}: {len(pixels)} bytes at the end are no whole frame", file=sys.stderr)
 
 
-def _print_result(flags: Namespace, source: str, result: glyphwire.FrameResult) -> None:
-    if isinstance(result.outcome, glyphwire.OcrError):
-        print(f"{source}: {result.outcome}", file=sys.stderr)
-        return
-    for row in report(flags.format, source, result.outcome, titled=True):
-        print(row, flush=True)
-    if flags.timings:
-        print(f"{source}: {timings_row(result.outcome)}", file=sys.stderr)
+def _print_result(flags: Namespace, sources: Sequence[str], result: glyphwire.FrameResult) -> None:
+    source, outcome = sources[result.frame_id], result.outcome
+    if isinstance(outcome, glyphwire.OcrError):
+        print(f"{source}: {outcome}", file=sys.stderr)
+    elif isinstance(outcome, glyphwire.FrameDropped):
+        print(f"{source}: dropped for {sources[outcome.replaced_by]}", file=sys.stderr)
+    else:
+        if result.unchanged_from is not None:
+            print(f"{source}: unchanged from {sources[result.unchanged_from]}", file=sys.stderr)
+        merged = result.stable_lines if flags.vote else None
+        for row in report(flags.format, source, outcome, titled=True, merged=merged):
+            print(row, flush=True)
+        if flags.timings:
+            print(f"{source}: {timings_row(outcome)}", file=sys.stderr)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -17,14 +17,18 @@ from ocr_core.types import (
     Mode,
     ModelInfo,
     PixelFormat,
+    Polygon,
     PreprocessOptions,
     RawImage,
     Recognition,
     RecognizeOptions,
+    StableLine,
     Timings,
+    UnchangedOptions,
+    VotingOptions,
 )
 from server.errors import RequestInvalid, fault_of
-from server.request import Job, Priority
+from server.request import FramePolicy, Job, Priority, StreamConfig
 
 _Key = TypeVar("_Key", bound=int)
 _Value = TypeVar("_Value")
@@ -51,13 +55,29 @@ _PIXEL_FORMATS = {
     ocr_pb2.PIXEL_FORMAT_RGBA32: PixelFormat.RGBA32,
     ocr_pb2.PIXEL_FORMAT_BGRA32: PixelFormat.BGRA32,
 }
+_FRAME_POLICIES = {
+    ocr_pb2.FRAME_POLICY_UNSPECIFIED: FramePolicy.EVERY,
+    ocr_pb2.FRAME_POLICY_EVERY: FramePolicy.EVERY,
+    ocr_pb2.FRAME_POLICY_LATEST: FramePolicy.LATEST,
+}
 _DECODE = DecodeOptions()
 _PREPROCESS = PreprocessOptions()
+_VOTING = VotingOptions()
 
 
 def job(request: ocr_pb2.RecognizeRequest) -> Job:
     """Raises RequestInvalid, RawImageInvalid or OptionInvalid."""
     return Job(image(request.image), options(request.options), priority(request.options))
+
+
+def stream_config(message: ocr_pb2.StreamConfig) -> StreamConfig:
+    """Raises OptionInvalid."""
+    return StreamConfig(
+        job=Job(b"", options(message.options), priority(message.options)),
+        frame_policy=_chosen(_FRAME_POLICIES, message.frame_policy, "frame_policy", root="config"),
+        unchanged=_unchanged_options(message.unchanged) if message.HasField("unchanged") else None,
+        voting=_voting_options(message.voting) if message.HasField("voting") else None,
+    )
 
 
 def priority(message: ocr_pb2.RecognizeOptions) -> Priority:
@@ -114,6 +134,19 @@ def set_outcome(response: ocr_pb2.StreamRecognizeResponse, outcome: Recognition 
         response.recognition.CopyFrom(recognition_message(outcome))
     else:
         response.error.CopyFrom(error_message(outcome))
+
+
+def stable_line(line: StableLine) -> ocr_pb2.StableLine:
+    """A line merged from its readings."""
+    return ocr_pb2.StableLine(
+        track_id=line.track_id,
+        text=line.text,
+        confidence=line.confidence,
+        polygon=_polygon(line.polygon),
+        frames_seen=line.frames_seen,
+        frames_missed=line.frames_missed,
+        is_stable=line.is_stable,
+    )
 
 
 def models_response(models: tuple[ModelInfo, ...]) -> ocr_pb2.ListModelsResponse:
@@ -212,9 +245,22 @@ def _preprocess_options(message: ocr_pb2.PreprocessOptions) -> PreprocessOptions
     )
 
 
-def _chosen(table: Mapping[_Key, _Value], value: _Key, name: str) -> _Value:
+def _unchanged_options(message: ocr_pb2.UnchangedOptions) -> UnchangedOptions:
+    return UnchangedOptions(message.threshold) if message.HasField("threshold") else UnchangedOptions()
+
+
+def _voting_options(message: ocr_pb2.VotingOptions) -> VotingOptions:
+    return VotingOptions(
+        stable_frames=message.stable_frames if message.HasField("stable_frames") else _VOTING.stable_frames,
+        max_missed_frames=(
+            message.max_missed_frames if message.HasField("max_missed_frames") else _VOTING.max_missed_frames
+        ),
+    )
+
+
+def _chosen(table: Mapping[_Key, _Value], value: _Key, name: str, *, root: str = "options") -> _Value:
     if value not in table:
-        raise OptionInvalid(f"{name} is {value}, must be one of {sorted(table)}", f"options.{name}")
+        raise OptionInvalid(f"{name} is {value}, must be one of {sorted(table)}", f"{root}.{name}")
     return table[value]
 
 
@@ -222,7 +268,7 @@ def _line(line: Line) -> ocr_pb2.Line:
     return ocr_pb2.Line(
         text=line.text,
         confidence=line.confidence,
-        polygon=ocr_pb2.Polygon(vertices=[ocr_pb2.Point(x=vertex.x, y=vertex.y) for vertex in line.polygon.vertices]),
+        polygon=_polygon(line.polygon),
         characters=[_character(character) for character in line.characters],
         alternatives=[
             ocr_pb2.Alternative(
@@ -231,6 +277,10 @@ def _line(line: Line) -> ocr_pb2.Line:
             for other in line.alternatives
         ],
     )
+
+
+def _polygon(polygon: Polygon) -> ocr_pb2.Polygon:
+    return ocr_pb2.Polygon(vertices=[ocr_pb2.Point(x=vertex.x, y=vertex.y) for vertex in polygon.vertices])
 
 
 def _character(character: Character) -> ocr_pb2.Character:

@@ -5,30 +5,45 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
-from dataclasses import replace
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 
 from glyphwire.v1 import ocr_pb2
 
 from ocr_core.errors import ModelNotFound
-from ocr_core.types import Recognition
+from ocr_core.frame_change import FrameSketch, has_changed
+from ocr_core.types import Recognition, UnchangedOptions
 from server import convert
 from server.admission import draining
+from server.arrivals import Arrival, every_frame, latest_frame
 from server.batcher import Answer, Batcher
-from server.calls import note_item
+from server.calls import note_dropped_frame, note_item
 from server.errors import Draining, RequestInvalid
+from server.frame_votes import FrameVotes
 from server.logs import log_our_fault
-from server.request import Job
+from server.request import FramePolicy, Job, StreamConfig
 from server.settings import Settings
 
-_Frame = tuple[ocr_pb2.StreamRecognizeResponse, Answer | Exception]
-"""A response that lacks its outcome, and where that comes from."""
+_Source = Answer | Exception | None
+"""Where the outcome of a frame comes from; None when it was dropped."""
+
+_Frame = tuple[ocr_pb2.StreamRecognizeResponse, _Source]
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadFrame:
+    """A frame with which later ones are compared."""
+
+    frame_id: int
+    sketch: FrameSketch
+    answer: Answer
 
 
 class FrameStream:
     """The messages of one stream and what becomes of them.
 
-    At most stream_window frames are read and not yet answered. A frame is late max_deadline_s after it came; the
-    stream's own deadline ends the call as a whole.
+    At most stream_window frames are read and not yet answered, with the policy LATEST a single one. A frame is late
+    max_deadline_s after it was submitted; the stream's own deadline ends the call as a whole.
     """
 
     def __init__(
@@ -44,6 +59,8 @@ class FrameStream:
         self._max_deadline_s = settings.max_deadline_s
         self._room = asyncio.Semaphore(settings.stream_window)
         self._frames: asyncio.Queue[_Frame | None] = asyncio.Queue()
+        self._last_read: _ReadFrame | None = None
+        self._votes: FrameVotes | None = None
 
     async def responses(self) -> AsyncGenerator[ocr_pb2.StreamRecognizeResponse, None]:
         """One response per frame, in order.
@@ -60,7 +77,7 @@ class FrameStream:
             self._batcher.draining.add_done_callback(stop_reading)
             try:
                 while frame := await self._frames.get():
-                    yield await _completed(*frame)
+                    yield await self._completed(*frame)
                     self._room.release()
                 await reader
             finally:
@@ -73,15 +90,14 @@ class FrameStream:
         """Start on each frame as soon as the window has room for it."""
         try:
             config = await self._receive_config()
-            while True:
-                await self._room.acquire()
-                message = await anext(self._requests, None)
-                if message is None:
-                    return
-                if message.WhichOneof("message") != "frame":
-                    raise RequestInvalid("every message of a stream after the first must be a frame", "frame")
-                # Admission counts what it has admitted: at most one frame of a stream may wait for it uncounted.
-                self._frames.put_nowait(await self._start(message.frame, config))
+            async with aclosing(self._arrivals(config)) as arrivals:
+                while True:
+                    await self._room.acquire()
+                    arrival = await anext(arrivals, None)
+                    if arrival is None:
+                        return
+                    # Admission counts what it has admitted: one frame of a stream at most may wait for it uncounted.
+                    self._frames.put_nowait(await self._start(arrival, config))
         except asyncio.CancelledError:
             if self._batcher.draining.done():
                 raise draining() from None
@@ -89,48 +105,81 @@ class FrameStream:
         finally:
             self._frames.put_nowait(None)
 
-    async def _receive_config(self) -> Job:
-        """What all frames have in common: a job without its image."""
+    async def _receive_config(self) -> StreamConfig:
         message = await anext(self._requests, None)
         if message is None or message.WhichOneof("message") != "config":
             raise RequestInvalid("the first message of a stream must be its configuration", "config")
-        options = convert.options(message.config.options)
+        config = convert.stream_config(message.config)
         names = [name for model in await self._batcher.models() for name in model.names]
-        if options.model and options.model not in names:
-            raise ModelNotFound(f"no model {options.model!r} is loaded", "options.model")
-        return Job(b"", options, convert.priority(message.config.options))
+        if config.job.options.model and config.job.options.model not in names:
+            raise ModelNotFound(f"no model {config.job.options.model!r} is loaded", "options.model")
+        if config.voting:
+            self._votes = FrameVotes(self._batcher, config.voting, config.job.options)
+            return replace(config, job=replace(config.job, options=self._votes.options))
+        return config
 
-    async def _start(self, frame: ocr_pb2.Frame, config: Job) -> _Frame:
+    def _arrivals(self, config: StreamConfig) -> AsyncGenerator[Arrival, None]:
+        if config.frame_policy is FramePolicy.EVERY:
+            return every_frame(self._requests)
+        self._room = asyncio.Semaphore(1)
+        return latest_frame(self._requests)
+
+    async def _start(self, arrival: Arrival, config: StreamConfig) -> _Frame:
         """Wait until there is room for the frame, not until it is read."""
-        response = convert.frame_response(frame)
+        response, image = arrival.response, arrival.image
+        if image is None:
+            return response, None
         try:
-            job = replace(config, image=convert.image(frame.image))
-            return response, await self._batcher.submit_in_turn(
-                job, time.monotonic() + self._max_deadline_s, self._client
-            )
+            job = replace(config.job, image=convert.image(image))
+            if config.unchanged:
+                return response, await self._submit_changed(response, job, config.unchanged)
+            return response, await self._submit(job)
         except Draining:
             raise
         except Exception as error:  # noqa: BLE001 - sent as the frame's outcome; the stream goes on
             return response, error
 
+    async def _submit(self, job: Job) -> Answer:
+        return await self._batcher.submit_in_turn(job, time.monotonic() + self._max_deadline_s, self._client)
+
+    async def _submit_changed(
+        self, response: ocr_pb2.StreamRecognizeResponse, job: Job, options: UnchangedOptions
+    ) -> Answer:
+        """The answer to the last frame that was read, when this one looks the same."""
+        sketch, last = await self._batcher.sketch(job), self._last_read
+        if last and not _has_failed(last.answer) and not has_changed(last.sketch, sketch, options.threshold):
+            response.unchanged_from = last.frame_id
+            return last.answer
+        answer = await self._submit(job)
+        self._last_read = _ReadFrame(response.frame_id, sketch, answer)
+        return answer
+
+    async def _completed(
+        self, response: ocr_pb2.StreamRecognizeResponse, source: _Source
+    ) -> ocr_pb2.StreamRecognizeResponse:
+        """Wait for the outcome of a frame and put it into the response."""
+        if source is None:
+            note_dropped_frame()
+            return response
+        outcome: Recognition | Exception
+        try:
+            outcome = source if isinstance(source, Exception) else await source
+        except Exception as error:  # noqa: BLE001 - sent as the frame's outcome; the stream goes on
+            outcome = error
+        if isinstance(outcome, Exception):
+            log_our_fault(outcome)
+        note_item(outcome)
+        convert.set_outcome(response, outcome)
+        if self._votes and isinstance(outcome, Recognition):
+            await self._votes.add(response, outcome)
+        return response
+
     def _cancel_frames(self) -> None:
         """Nobody waits for them any more."""
         while not self._frames.empty():
-            if (frame := self._frames.get_nowait()) and not isinstance(frame[1], Exception):
+            if (frame := self._frames.get_nowait()) and isinstance(frame[1], asyncio.Future):
                 frame[1].cancel()
 
 
-async def _completed(
-    response: ocr_pb2.StreamRecognizeResponse, source: Answer | Exception
-) -> ocr_pb2.StreamRecognizeResponse:
-    """Wait for the outcome of a frame and put it into the response."""
-    outcome: Recognition | Exception
-    try:
-        outcome = source if isinstance(source, Exception) else await source
-    except Exception as error:  # noqa: BLE001 - sent as the frame's outcome; the stream goes on
-        outcome = error
-    if isinstance(outcome, Exception):
-        log_our_fault(outcome)
-    note_item(outcome)
-    convert.set_outcome(response, outcome)
-    return response
+def _has_failed(answer: Answer) -> bool:
+    return answer.done() and (answer.cancelled() or answer.exception() is not None)

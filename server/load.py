@@ -198,7 +198,8 @@ class Load:
         plan = self._plan
         frames = self._frames_when_due(waiting, arrivals) if arrivals else self._frames_when_answered(waiting)
         async for result in next(self._clients).stream(frames, plan.options, timeout_s=timeout_s):
-            self.tally.add_answer(waiting.pop(result.frame_id), [result.outcome], plan.deadline_s)
+            if not isinstance(result.outcome, glyphwire.FrameDropped):  # none is, by default
+                self.tally.add_answer(waiting.pop(result.frame_id), [result.outcome], plan.deadline_s)
 
     async def _frames_when_answered(self, waiting: _Waiting) -> AsyncIterator[glyphwire.Frame]:
         while True:

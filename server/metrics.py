@@ -68,7 +68,7 @@ class Metrics:
             self._call_errors(method, reason).inc()
 
     def item_ended(self, method: str, outcome: str) -> None:
-        """One item of a batch, or one frame of a stream, was answered. outcome: OK, or name of an ErrorReason."""
+        """One item of a batch, or one frame of a stream, was answered. outcome: OK, DROPPED, or an ErrorReason."""
         self._items(method, outcome).inc()
 
     def batch_taken(self, lines: int) -> None:

@@ -20,22 +20,39 @@ Recognition = types.Recognition | glyphwire.Recognition
 """The same fields, whether read in this process or by a server."""
 
 _Line = types.Line | glyphwire.Line
+StableLine = types.StableLine | glyphwire.StableLine
 
 
-def report(form: str, source: str, recognition: Recognition, *, titled: bool) -> Iterator[str]:
-    """Rows for one image. source: its path or frame number; titled: whether plain text names it."""
+def report(
+    form: str, source: str, recognition: Recognition, *, titled: bool, merged: Sequence[StableLine] | None = None
+) -> Iterator[str]:
+    """Rows for one image. source: its path or frame number; titled: whether plain text names it.
+
+    merged: lines merged over frames. They take the place of the image's own, but in JSON, which has both.
+    """
     lines: Sequence[_Line] = recognition.lines
     match form:
         case "json":
-            yield json.dumps({"source": source} | asdict(recognition), ensure_ascii=False)
+            more = {} if merged is None else {"stable_lines": [asdict(line) for line in merged]}
+            yield json.dumps({"source": source} | asdict(recognition) | more, ensure_ascii=False)
         case "tsv":
-            for number, line in enumerate(lines, 1):
+            numbered = enumerate(lines, 1) if merged is None else ((line.track_id, line) for line in merged)
+            for number, line in numbered:
                 yield f"{source}\t{number}\t{line.confidence:.4f}\t{_corners(line)}\t{_one_row(line.text)}"
         case _:
             yield from [f"==> {source} <=="] if titled else []
-            for line in lines:
-                yield line.text
-                yield from (f"\t{other.log_prob:.2f}\t{other.text}" for other in line.alternatives)
+            yield from _texts(lines) if merged is None else map(_merged_row, merged)
+
+
+def _texts(lines: Sequence[_Line]) -> Iterator[str]:
+    for line in lines:
+        yield line.text
+        yield from (f"\t{other.log_prob:.2f}\t{other.text}" for other in line.alternatives)
+
+
+def _merged_row(line: StableLine) -> str:
+    state = "missed" if line.frames_missed else "stable" if line.is_stable else "new"
+    return f"{line.track_id}\t{state}\t{line.confidence:.2f}\t{line.text}"
 
 
 def timings_row(recognition: Recognition) -> str:
@@ -53,7 +70,7 @@ def stage_times(recognition: Recognition) -> list[tuple[str, float]]:
     return [(name.removesuffix("_ms").replace("_", " "), value) for name, value in asdict(recognition.timings).items()]
 
 
-def _corners(line: _Line) -> str:
+def _corners(line: _Line | StableLine) -> str:
     return " ".join(f"{vertex.x:.1f},{vertex.y:.1f}" for vertex in line.polygon.vertices)
 
 

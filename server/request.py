@@ -7,7 +7,17 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ocr_core.types import Mode, PreparedImage, RawImage, ReadLine, Recognition, RecognizeOptions, Timings
+from ocr_core.types import (
+    Mode,
+    PreparedImage,
+    RawImage,
+    ReadLine,
+    Recognition,
+    RecognizeOptions,
+    Timings,
+    UnchangedOptions,
+    VotingOptions,
+)
 from server.image_times import ImageTimes
 
 _NOT_YET = PreparedImage(0, 0, (), Timings())
@@ -32,6 +42,23 @@ class Job:
     def size(self) -> int:
         """Bytes of the image as it was sent."""
         return len(self.image.pixels if isinstance(self.image, RawImage) else self.image)
+
+
+class FramePolicy(Enum):
+    """Which frames of a stream are read."""
+
+    EVERY = "every"
+    LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """What all frames of a stream have in common. job: lacks its image. unchanged, voting: None when not asked for."""
+
+    job: Job
+    frame_policy: FramePolicy
+    unchanged: UnchangedOptions | None
+    voting: VotingOptions | None
 
 
 class Stage(Enum):

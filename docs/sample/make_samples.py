@@ -111,6 +111,9 @@ CROPS = (
     Crop("line_upside_down.jpg", "小心轻放 Handle with care", SANS, turns=2),
 )
 
+LOOKALIKES = {"alike_old.png": "未土己日天大入", "alike_new.png": "末士已曰夭太人"}
+"""Characters in pairs that differ in a stroke's length or place, for what compares frames."""
+
 
 def main() -> None:
     """Write every sample."""
@@ -130,8 +133,18 @@ def main() -> None:
 
     for seed, crop in enumerate(CROPS, start=3):
         photograph_crop(crop, np.random.default_rng(seed)).save(TEST_DATA / crop.name, quality=82)
+    for name, text in LOOKALIKES.items():
+        print_cells(text).save(TEST_DATA / name)
     labels = "".join(f"{crop.name}\t{crop.text}\n" for crop in CROPS)
     (TEST_DATA / "labels.tsv").write_text(labels, encoding="utf-8")
+
+
+def print_cells(text: str) -> Image.Image:
+    """Small characters, black on white as on a screen, each in a cell of 16 x 16 pixels."""
+    cells = Image.new("L", (16 * len(text), 16), 255)
+    for number, character in enumerate(text):
+        ImageDraw.Draw(cells).text((16 * number + 2, 8), character, 0, ImageFont.truetype(SANS[0], 12, SANS[1]), "lm")
+    return cells
 
 
 def write_lines(path: Path, prints: tuple[Print, ...]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ocr_core import errors
+from ocr_core.frame_change import FrameSketch
 from ocr_core.types import (
     Alternative,
     Character,
@@ -91,6 +92,13 @@ class FakeStages:
         return PreparedImage(
             100, 50, tuple(_crop(row) for row in content.split(b"\n") if row), Timings(load_image_ms=1.0)
         )
+
+    def sketch(self, image: bytes | RawImage, options: RecognizeOptions) -> FrameSketch:
+        """The first row of the image, or the error that RAISES has for it."""
+        content = bytes(image.pixels) if isinstance(image, RawImage) else image
+        if content in RAISES:
+            raise RAISES[content]
+        return np.frombuffer(content.split(b"\n")[0], np.uint8)[None, :]
 
     def batch_key(self, crop: LineCrop, options: RecognizeOptions) -> Hashable:
         """Model and length, in hundreds of characters."""

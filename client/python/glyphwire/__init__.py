@@ -9,6 +9,8 @@ from glyphwire.types import (
     CharacterAlternative,
     Decoder,
     Frame,
+    FrameDropped,
+    FramePolicy,
     FrameResult,
     LanguageOptions,
     Line,
@@ -21,8 +23,12 @@ from glyphwire.types import (
     RawImage,
     Recognition,
     RecognizeOptions,
+    StableLine,
+    StreamOptions,
     Timings,
     Tls,
+    UnchangedOptions,
+    VotingOptions,
 )
 
 __all__ = [
@@ -33,6 +39,8 @@ __all__ = [
     "Decoder",
     "ErrorReason",
     "Frame",
+    "FrameDropped",
+    "FramePolicy",
     "FrameResult",
     "LanguageOptions",
     "Line",
@@ -47,6 +55,10 @@ __all__ = [
     "RawImage",
     "Recognition",
     "RecognizeOptions",
+    "StableLine",
+    "StreamOptions",
     "Timings",
     "Tls",
+    "UnchangedOptions",
+    "VotingOptions",
 ]

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 import grpc
 
 from glyphwire.errors import ErrorReason, OcrError
-from glyphwire.types import Decoder, Frame, LanguageOptions, Mode, PixelFormat, Priority, RawImage, RecognizeOptions
+from glyphwire.types import (
+    Decoder,
+    Frame,
+    FramePolicy,
+    LanguageOptions,
+    Mode,
+    PixelFormat,
+    Priority,
+    RawImage,
+    RecognizeOptions,
+    StreamOptions,
+    UnchangedOptions,
+    VotingOptions,
+)
 from glyphwire.v1 import ocr_pb2
 
 if TYPE_CHECKING:
@@ -23,6 +36,10 @@ _DECODERS = {
     Decoder.PREFIX_BEAM: ocr_pb2.DECODER_PREFIX_BEAM,
 }
 _PRIORITIES = {Priority.INTERACTIVE: ocr_pb2.PRIORITY_INTERACTIVE, Priority.BULK: ocr_pb2.PRIORITY_BULK}
+_FRAME_POLICIES = {
+    FramePolicy.EVERY: ocr_pb2.FRAME_POLICY_EVERY,
+    FramePolicy.LATEST: ocr_pb2.FRAME_POLICY_LATEST,
+}
 _PIXEL_FORMATS = {
     PixelFormat.GRAY8: ocr_pb2.PIXEL_FORMAT_GRAY8,
     PixelFormat.RGB24: ocr_pb2.PIXEL_FORMAT_RGB24,
@@ -50,9 +67,16 @@ def batch_request(images: Iterable[ImageSource], options: RecognizeOptions) -> o
     return request
 
 
-def config_request(options: RecognizeOptions) -> ocr_pb2.StreamRecognizeRequest:
+def config_request(options: RecognizeOptions, stream: StreamOptions) -> ocr_pb2.StreamRecognizeRequest:
     """The first message of a stream."""
-    return ocr_pb2.StreamRecognizeRequest(config=ocr_pb2.StreamConfig(options=options_message(options)))
+    with _fitting("config", ErrorReason.OPTION_INVALID):
+        config = ocr_pb2.StreamConfig(
+            options=options_message(options),
+            frame_policy=_FRAME_POLICIES[stream.frame_policy],
+            unchanged=_unchanged_message(stream.unchanged) if stream.unchanged else None,
+            voting=_voting_message(stream.voting) if stream.voting else None,
+        )
+    return ocr_pb2.StreamRecognizeRequest(config=config)
 
 
 def frame_request(frame: Frame | ImageSource, position: int) -> ocr_pb2.StreamRecognizeRequest:
@@ -98,6 +122,14 @@ def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
         min_confidence=options.min_confidence,
         priority=_PRIORITIES[options.priority],
     )
+
+
+def _unchanged_message(options: UnchangedOptions) -> ocr_pb2.UnchangedOptions:
+    return ocr_pb2.UnchangedOptions(threshold=options.threshold)
+
+
+def _voting_message(options: VotingOptions) -> ocr_pb2.VotingOptions:
+    return ocr_pb2.VotingOptions(stable_frames=options.stable_frames, max_missed_frames=options.max_missed_frames)
 
 
 def _language_message(options: LanguageOptions) -> ocr_pb2.LanguageOptions:

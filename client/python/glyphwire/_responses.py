@@ -10,12 +10,14 @@ from glyphwire.types import (
     Alternative,
     Character,
     CharacterAlternative,
+    FrameDropped,
     FrameResult,
     Line,
     Model,
     Point,
     Polygon,
     Recognition,
+    StableLine,
     Timings,
 )
 from glyphwire.v1 import ocr_pb2
@@ -30,8 +32,13 @@ def batch(response: ocr_pb2.BatchRecognizeResponse) -> list[Recognition | OcrErr
 
 def frame_result(response: ocr_pb2.StreamRecognizeResponse) -> FrameResult:
     """What became of one frame."""
-    captured = response.capture_time.ToDatetime(_UTC) if response.HasField("capture_time") else None
-    return FrameResult(response.frame_id, _outcome(response), captured)
+    return FrameResult(
+        frame_id=response.frame_id,
+        outcome=FrameDropped(response.dropped.replaced_by) if response.HasField("dropped") else _outcome(response),
+        capture_time=response.capture_time.ToDatetime(_UTC) if response.HasField("capture_time") else None,
+        unchanged_from=response.unchanged_from if response.HasField("unchanged_from") else None,
+        stable_lines=tuple(_stable_line(line) for line in response.stable_lines),
+    )
 
 
 def models(response: ocr_pb2.ListModelsResponse) -> tuple[Model, ...]:
@@ -72,12 +79,28 @@ def _line(line: ocr_pb2.Line) -> Line:
     return Line(
         text=line.text,
         confidence=line.confidence,
-        polygon=Polygon(tuple(Point(vertex.x, vertex.y) for vertex in line.polygon.vertices)),
+        polygon=_polygon(line.polygon),
         characters=tuple(_character(character) for character in line.characters),
         alternatives=tuple(
             Alternative(other.text, other.confidence, other.log_prob, other.score) for other in line.alternatives
         ),
     )
+
+
+def _stable_line(line: ocr_pb2.StableLine) -> StableLine:
+    return StableLine(
+        track_id=line.track_id,
+        text=line.text,
+        confidence=line.confidence,
+        polygon=_polygon(line.polygon),
+        frames_seen=line.frames_seen,
+        frames_missed=line.frames_missed,
+        is_stable=line.is_stable,
+    )
+
+
+def _polygon(polygon: ocr_pb2.Polygon) -> Polygon:
+    return Polygon(tuple(Point(vertex.x, vertex.y) for vertex in polygon.vertices))
 
 
 def _character(character: ocr_pb2.Character) -> Character:

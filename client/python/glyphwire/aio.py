@@ -14,7 +14,7 @@ import grpc.aio
 from glyphwire import _channel, _faults, _requests, _responses
 from glyphwire._resend import AsyncResendBuffer
 from glyphwire.errors import OcrError
-from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions
+from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions, StreamOptions
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class AsyncOcrClient:
         frames: AsyncIterable[Frame | ImageSource] | Iterable[Frame | ImageSource],
         options: RecognizeOptions | None = None,
         *,
+        stream_options: StreamOptions | None = None,
         timeout_s: float | None = None,
         resume: bool = False,
     ) -> AsyncIterator[FrameResult]:
@@ -88,10 +89,10 @@ class AsyncOcrClient:
 
         An image that is no Frame gets its position as frame_id. `frames` is consumed as fast as the server takes them.
         What `frames` raises is raised here after the results of the frames before it. Closing the iterator cancels the
-        stream. resume: as in OcrClient.stream.
+        stream. stream_options, resume: as in OcrClient.stream.
         """
         timeout_s = _channel.chosen(timeout_s, self._stream_timeout_s)
-        config = _requests.config_request(options or RecognizeOptions())
+        config = _requests.config_request(options or RecognizeOptions(), stream_options or StreamOptions())
         if resume:
             return self._resumed(_each(frames), config, timeout_s)
         return self._streamed(_each(frames), config, timeout_s)

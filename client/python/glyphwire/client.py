@@ -11,7 +11,7 @@ import grpc
 from glyphwire import _channel, _faults, _requests, _responses
 from glyphwire._resend import ResendBuffer
 from glyphwire.errors import OcrError
-from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions
+from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions, StreamOptions
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class OcrClient:
         frames: Iterable[Frame | ImageSource],
         options: RecognizeOptions | None = None,
         *,
+        stream_options: StreamOptions | None = None,
         timeout_s: float | None = None,
         resume: bool = False,
     ) -> Iterator[FrameResult]:
@@ -90,11 +91,13 @@ class OcrClient:
         the server takes them. What `frames` raises is raised here after the results of the frames before it. Leaving
         the iterator cancels the stream.
 
+        stream_options: which frames are read, and whether unchanged ones are skipped and readings merged.
         resume: when the server becomes unavailable, open the stream again and send the frames that have no result yet,
         of which 16 are kept; for up to a minute without any result. A frame may be read twice, it has one result.
+        Voting starts anew then.
         """
         timeout_s = _channel.chosen(timeout_s, self._stream_timeout_s)
-        config = _requests.config_request(options or RecognizeOptions())
+        config = _requests.config_request(options or RecognizeOptions(), stream_options or StreamOptions())
         return self._resumed(frames, config, timeout_s) if resume else self._streamed(frames, config, timeout_s)
 
     def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:

@@ -158,6 +158,44 @@ class RecognizeOptions:
     priority: Priority = Priority.INTERACTIVE
 
 
+class FramePolicy(enum.Enum):
+    """Which frames of a stream are read: all, or of those that wait the newest alone."""
+
+    EVERY = "every"
+    LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class UnchangedOptions:
+    """Frames that look like the last one that was read are answered with what was read there.
+
+    threshold: grey levels by which a spot of 2 x 2 pixels must differ for the frame to count as changed.
+    """
+
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class VotingOptions:
+    """Readings of a line are merged over frames.
+
+    stable_frames: in how many the merged text has to be the same to be stable. max_missed_frames: how many frames in a
+    row a line may be missing before it is forgotten.
+    """
+
+    stable_frames: int | None = None
+    max_missed_frames: int | None = None
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What becomes of the frames of a stream. unchanged, voting: None for neither."""
+
+    frame_policy: FramePolicy = FramePolicy.EVERY
+    unchanged: UnchangedOptions | None = None
+    voting: VotingOptions | None = None
+
+
 @dataclass(frozen=True)
 class Point:
     """A place in the source image, in pixels: origin at the top left corner, x to the right, y down."""
@@ -275,9 +313,39 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class FrameDropped:
+    """A frame that was not read, as a newer one took its place. replaced_by: frame_id of that one."""
+
+    replaced_by: int
+
+
+@dataclass(frozen=True)
+class StableLine:
+    """A line merged from its readings in several frames. track_id: names it as long as it is followed, in one call.
+
+    confidence: mean over the characters of their votes, against the votes that they could have had at most.
+    polygon: where it was seen last. frames_missed: frames read since then.
+    """
+
+    track_id: int
+    text: str
+    confidence: float
+    polygon: Polygon
+    frames_seen: int
+    frames_missed: int
+    is_stable: bool
+
+
+@dataclass(frozen=True)
 class FrameResult:
-    """What became of one frame: what was read, or why it could not be read."""
+    """What became of one frame: what was read, why it could not be read, or what took its place.
+
+    unchanged_from: frame_id of the frame from which the outcome was taken, as this one looks the same.
+    stable_lines: lines that are followed over frames; with VotingOptions.
+    """
 
     frame_id: int
-    outcome: Recognition | OcrError
+    outcome: Recognition | OcrError | FrameDropped
     capture_time: datetime.datetime | None = None
+    unchanged_from: int | None = None
+    stable_lines: tuple[StableLine, ...] = ()

@@ -20,6 +20,34 @@ else:
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _FramePolicy:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _FramePolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_FramePolicy.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    FRAME_POLICY_UNSPECIFIED: _FramePolicy.ValueType  # 0
+    """FRAME_POLICY_EVERY."""
+    FRAME_POLICY_EVERY: _FramePolicy.ValueType  # 1
+    """All, in their order; a sender that is too fast is slowed down."""
+    FRAME_POLICY_LATEST: _FramePolicy.ValueType  # 2
+    """The newest. One frame is read at a time; of those that arrive meanwhile the last one is read next, and the others
+    are answered with FrameDropped.
+    """
+
+class FramePolicy(_FramePolicy, metaclass=_FramePolicyEnumTypeWrapper):
+    """Which frames of a stream are read."""
+
+FRAME_POLICY_UNSPECIFIED: FramePolicy.ValueType  # 0
+"""FRAME_POLICY_EVERY."""
+FRAME_POLICY_EVERY: FramePolicy.ValueType  # 1
+"""All, in their order; a sender that is too fast is slowed down."""
+FRAME_POLICY_LATEST: FramePolicy.ValueType  # 2
+"""The newest. One frame is read at a time; of those that arrive meanwhile the last one is read next, and the others
+are answered with FrameDropped.
+"""
+Global___FramePolicy: typing_extensions.TypeAlias = FramePolicy
+
 class _PixelFormat:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -379,21 +407,102 @@ class StreamConfig(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     OPTIONS_FIELD_NUMBER: builtins.int
+    FRAME_POLICY_FIELD_NUMBER: builtins.int
+    UNCHANGED_FIELD_NUMBER: builtins.int
+    VOTING_FIELD_NUMBER: builtins.int
+    frame_policy: Global___FramePolicy.ValueType
+    """Which frames are read. Default: FRAME_POLICY_EVERY."""
     @property
     def options(self) -> Global___RecognizeOptions:
         """How to read each frame. Default: every field's default."""
+
+    @property
+    def unchanged(self) -> Global___UnchangedOptions:
+        """Answers frames that look like the last one that was read with what was read there. Default: not set, such frames
+        are read as all others.
+        """
+
+    @property
+    def voting(self) -> Global___VotingOptions:
+        """Merges the readings of a line over frames: StreamRecognizeResponse.stable_lines. Default: not set, no merging."""
 
     def __init__(
         self,
         *,
         options: Global___RecognizeOptions | None = ...,
+        frame_policy: Global___FramePolicy.ValueType = ...,
+        unchanged: Global___UnchangedOptions | None = ...,
+        voting: Global___VotingOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["options", b"options"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["options", b"options", "unchanged", b"unchanged", "voting", b"voting"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["options", b"options"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["frame_policy", b"frame_policy", "options", b"options", "unchanged", b"unchanged", "voting", b"voting"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___StreamConfig: typing_extensions.TypeAlias = StreamConfig
+
+@typing.final
+class UnchangedOptions(google.protobuf.message.Message):
+    """When a frame counts as unchanged. Frames are compared as grey images of half their width and height, in which each
+    pixel is the mean of 2 x 2; a frame of another size has changed.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: builtins.int
+    threshold: builtins.float
+    """Grey levels by which a pixel must differ for the frame to count as changed. Less finds fainter and smaller changes,
+    more tolerates more noise. Range [0, 255], default 12.
+    """
+    def __init__(
+        self,
+        *,
+        threshold: builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_threshold", b"_threshold", "threshold", b"threshold"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_threshold", b"_threshold", "threshold", b"threshold"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__threshold: typing_extensions.TypeAlias = typing.Literal["threshold"]
+    _WhichOneofArgType__threshold: typing_extensions.TypeAlias = typing.Literal["_threshold", b"_threshold"]
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+
+Global___UnchangedOptions: typing_extensions.TypeAlias = UnchangedOptions
+
+@typing.final
+class VotingOptions(google.protobuf.message.Message):
+    """How readings of a line are merged over the frames of a stream. A line is the same line as in an earlier frame when
+    their polygons overlap and their texts are similar.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STABLE_FRAMES_FIELD_NUMBER: builtins.int
+    MAX_MISSED_FRAMES_FIELD_NUMBER: builtins.int
+    stable_frames: builtins.int
+    """Frames in which the merged text has to be the same for StableLine.is_stable. Range [1, 100], default 3."""
+    max_missed_frames: builtins.int
+    """A line is forgotten when more frames than this are read in a row without it. Range [0, 100], default 5."""
+    def __init__(
+        self,
+        *,
+        stable_frames: builtins.int | None = ...,
+        max_missed_frames: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_max_missed_frames", b"_max_missed_frames", "_stable_frames", b"_stable_frames", "max_missed_frames", b"max_missed_frames", "stable_frames", b"stable_frames"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_max_missed_frames", b"_max_missed_frames", "_stable_frames", b"_stable_frames", "max_missed_frames", b"max_missed_frames", "stable_frames", b"stable_frames"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_missed_frames: typing_extensions.TypeAlias = typing.Literal["max_missed_frames"]
+    _WhichOneofArgType__max_missed_frames: typing_extensions.TypeAlias = typing.Literal["_max_missed_frames", b"_max_missed_frames"]
+    _WhichOneofReturnType__stable_frames: typing_extensions.TypeAlias = typing.Literal["stable_frames"]
+    _WhichOneofArgType__stable_frames: typing_extensions.TypeAlias = typing.Literal["_stable_frames", b"_stable_frames"]
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_missed_frames) -> _WhichOneofReturnType__max_missed_frames | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stable_frames) -> _WhichOneofReturnType__stable_frames | None: ...
+
+Global___VotingOptions: typing_extensions.TypeAlias = VotingOptions
 
 @typing.final
 class Frame(google.protobuf.message.Message):
@@ -438,8 +547,15 @@ class StreamRecognizeResponse(google.protobuf.message.Message):
     CAPTURE_TIME_FIELD_NUMBER: builtins.int
     RECOGNITION_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    DROPPED_FIELD_NUMBER: builtins.int
+    UNCHANGED_FROM_FIELD_NUMBER: builtins.int
+    STABLE_LINES_FIELD_NUMBER: builtins.int
     frame_id: builtins.int
     """The frame's frame_id."""
+    unchanged_from: builtins.int
+    """The frame_id of the frame from which the result was taken, as this one is unchanged; only with
+    StreamConfig.unchanged.
+    """
     @property
     def capture_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """The frame's capture_time, when it had one."""
@@ -452,6 +568,16 @@ class StreamRecognizeResponse(google.protobuf.message.Message):
     def error(self) -> Global___Error:
         """The frame could not be read; the stream goes on."""
 
+    @property
+    def dropped(self) -> Global___FrameDropped:
+        """A newer frame took its place; only with FRAME_POLICY_LATEST."""
+
+    @property
+    def stable_lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StableLine]:
+        """The lines that are followed, in the order in which they were first seen, the frame's own among them; only with
+        StreamConfig.voting and a recognition.
+        """
+
     def __init__(
         self,
         *,
@@ -459,16 +585,92 @@ class StreamRecognizeResponse(google.protobuf.message.Message):
         capture_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         recognition: Global___Recognition | None = ...,
         error: Global___Error | None = ...,
+        dropped: Global___FrameDropped | None = ...,
+        unchanged_from: builtins.int | None = ...,
+        stable_lines: collections.abc.Iterable[Global___StableLine] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["capture_time", b"capture_time", "error", b"error", "recognition", b"recognition", "result", b"result"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_unchanged_from", b"_unchanged_from", "capture_time", b"capture_time", "dropped", b"dropped", "error", b"error", "recognition", b"recognition", "result", b"result", "unchanged_from", b"unchanged_from"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["capture_time", b"capture_time", "error", b"error", "frame_id", b"frame_id", "recognition", b"recognition", "result", b"result"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_unchanged_from", b"_unchanged_from", "capture_time", b"capture_time", "dropped", b"dropped", "error", b"error", "frame_id", b"frame_id", "recognition", b"recognition", "result", b"result", "stable_lines", b"stable_lines", "unchanged_from", b"unchanged_from"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: typing_extensions.TypeAlias = typing.Literal["recognition", "error"]
+    _WhichOneofReturnType__unchanged_from: typing_extensions.TypeAlias = typing.Literal["unchanged_from"]
+    _WhichOneofArgType__unchanged_from: typing_extensions.TypeAlias = typing.Literal["_unchanged_from", b"_unchanged_from"]
+    _WhichOneofReturnType_result: typing_extensions.TypeAlias = typing.Literal["recognition", "error", "dropped"]
     _WhichOneofArgType_result: typing_extensions.TypeAlias = typing.Literal["result", b"result"]
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unchanged_from) -> _WhichOneofReturnType__unchanged_from | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___StreamRecognizeResponse: typing_extensions.TypeAlias = StreamRecognizeResponse
+
+@typing.final
+class FrameDropped(google.protobuf.message.Message):
+    """A frame that was not read."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REPLACED_BY_FIELD_NUMBER: builtins.int
+    replaced_by: builtins.int
+    """The frame_id of the newer frame that took its place; that one may have been dropped in turn."""
+    def __init__(
+        self,
+        *,
+        replaced_by: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["replaced_by", b"replaced_by"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___FrameDropped: typing_extensions.TypeAlias = FrameDropped
+
+@typing.final
+class StableLine(google.protobuf.message.Message):
+    """A line of text merged from its readings in several frames. Later readings count more: with every 10 readings that follow
+    it one counts half, so that a text that changes in its place wins in the end.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    CONFIDENCE_FIELD_NUMBER: builtins.int
+    POLYGON_FIELD_NUMBER: builtins.int
+    FRAMES_SEEN_FIELD_NUMBER: builtins.int
+    FRAMES_MISSED_FIELD_NUMBER: builtins.int
+    IS_STABLE_FIELD_NUMBER: builtins.int
+    track_id: builtins.int
+    """Names the line as long as it is followed, within the stream. From 1."""
+    text: builtins.str
+    """The characters with most votes, each worth the confidence with which it was read."""
+    confidence: builtins.float
+    """Mean over the characters of their votes, against the votes that they could have had at most. Range [0, 1]."""
+    frames_seen: builtins.int
+    """Frames in which it was seen, unchanged frames included."""
+    frames_missed: builtins.int
+    """Frames that were read since it was seen last; 0 when it is in this frame."""
+    is_stable: builtins.bool
+    """Whether the text was the same in the last VotingOptions.stable_frames frames in which the line was seen."""
+    @property
+    def polygon(self) -> Global___Polygon:
+        """Where it was seen last, in source pixels."""
+
+    def __init__(
+        self,
+        *,
+        track_id: builtins.int = ...,
+        text: builtins.str = ...,
+        confidence: builtins.float = ...,
+        polygon: Global___Polygon | None = ...,
+        frames_seen: builtins.int = ...,
+        frames_missed: builtins.int = ...,
+        is_stable: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["polygon", b"polygon"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["confidence", b"confidence", "frames_missed", b"frames_missed", "frames_seen", b"frames_seen", "is_stable", b"is_stable", "polygon", b"polygon", "text", b"text", "track_id", b"track_id"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___StableLine: typing_extensions.TypeAlias = StableLine
 
 @typing.final
 class ListModelsRequest(google.protobuf.message.Message):

@@ -109,8 +109,8 @@ class OcrServiceServicer:
     def StreamRecognize(self, request_iterator, context):
         """Reads a stream of frames. The first message carries the configuration, every later one a frame. Each frame gets
         exactly one response, in the order of the frames, matched by frame_id; a bad frame yields an error response and the
-        stream goes on. The server reads ahead by a small bounded number of frames, so a fast sender is slowed down by
-        flow control and the server's memory stays bounded.
+        stream goes on, a frame that is dropped for a newer one a response that says so. The server reads ahead by a small
+        bounded number of frames, so a fast sender is slowed down by flow control and the server's memory stays bounded.
 
         INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
         NOT_FOUND: no such model; do not retry.

@@ -58,8 +58,8 @@ class OcrServiceStub:
     StreamRecognize: grpc.StreamStreamMultiCallable[glyphwire.v1.ocr_pb2.StreamRecognizeRequest, glyphwire.v1.ocr_pb2.StreamRecognizeResponse]
     """Reads a stream of frames. The first message carries the configuration, every later one a frame. Each frame gets
     exactly one response, in the order of the frames, matched by frame_id; a bad frame yields an error response and the
-    stream goes on. The server reads ahead by a small bounded number of frames, so a fast sender is slowed down by
-    flow control and the server's memory stays bounded.
+    stream goes on, a frame that is dropped for a newer one a response that says so. The server reads ahead by a small
+    bounded number of frames, so a fast sender is slowed down by flow control and the server's memory stays bounded.
 
     INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
     NOT_FOUND: no such model; do not retry.
@@ -109,8 +109,8 @@ class OcrServiceAsyncStub(OcrServiceStub):
     StreamRecognize: grpc.aio.StreamStreamMultiCallable[glyphwire.v1.ocr_pb2.StreamRecognizeRequest, glyphwire.v1.ocr_pb2.StreamRecognizeResponse]  # type: ignore[assignment]
     """Reads a stream of frames. The first message carries the configuration, every later one a frame. Each frame gets
     exactly one response, in the order of the frames, matched by frame_id; a bad frame yields an error response and the
-    stream goes on. The server reads ahead by a small bounded number of frames, so a fast sender is slowed down by
-    flow control and the server's memory stays bounded.
+    stream goes on, a frame that is dropped for a newer one a response that says so. The server reads ahead by a small
+    bounded number of frames, so a fast sender is slowed down by flow control and the server's memory stays bounded.
 
     INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
     NOT_FOUND: no such model; do not retry.
@@ -175,8 +175,8 @@ class OcrServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[glyphwire.v1.ocr_pb2.StreamRecognizeResponse], collections.abc.AsyncIterator[glyphwire.v1.ocr_pb2.StreamRecognizeResponse]]:
         """Reads a stream of frames. The first message carries the configuration, every later one a frame. Each frame gets
         exactly one response, in the order of the frames, matched by frame_id; a bad frame yields an error response and the
-        stream goes on. The server reads ahead by a small bounded number of frames, so a fast sender is slowed down by
-        flow control and the server's memory stays bounded.
+        stream goes on, a frame that is dropped for a newer one a response that says so. The server reads ahead by a small
+        bounded number of frames, so a fast sender is slowed down by flow control and the server's memory stays bounded.
 
         INVALID_ARGUMENT: the first message is no configuration, or a later one is; do not retry.
         NOT_FOUND: no such model; do not retry.
