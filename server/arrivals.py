@@ -14,7 +14,7 @@ from server.errors import RequestInvalid
 
 _Requests = AsyncIterator[ocr_pb2.StreamRecognizeRequest]
 
-MAX_UNSENT = 1000
+MAX_UNSENT = 256
 """Dropped frames, without their images, that may wait to be answered. With more of them the sender has to wait."""
 
 

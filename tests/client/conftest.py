@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 import glyphwire
 import pytest
 
-from tests.server.conftest import _clean_environment, running, stages, start_app
+from tests.server.conftest import _clean_environment, running, stages, start_app, taken
 
-__all__ = ["_clean_environment", "running", "stages", "start_app"]
+__all__ = ["_clean_environment", "running", "stages", "start_app", "taken"]
 
 
 class SyncFace:

@@ -10,7 +10,21 @@ import glyphwire
 import grpc
 import numpy as np
 import pytest
-from glyphwire import ErrorReason, Frame, OcrError, PixelFormat, RawImage, RecognizeOptions, Tls
+from glyphwire import (
+    ErrorReason,
+    Frame,
+    FrameDropped,
+    FramePolicy,
+    OcrError,
+    PixelFormat,
+    RawImage,
+    RecognizeOptions,
+    StableLine,
+    StreamOptions,
+    Tls,
+    UnchangedOptions,
+    VotingOptions,
+)
 
 from ocr_core import types
 from server.errors import QueueFull
@@ -162,6 +176,45 @@ async def test_a_batch_has_one_outcome_per_image(client):
     assert (texts(first), texts(third)) == (["a"], ["c"])
     assert isinstance(second, OcrError)
     assert (second.code, second.reason) == (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.IMAGE_TOO_SMALL)
+
+
+async def test_stream_options_reach_the_server(client, stages):
+    """Unchanged frames name their source; lines are merged; defaults are the server's, other values those given."""
+    options = StreamOptions(unchanged=UnchangedOptions(), voting=VotingOptions(stable_frames=2))
+    one, two, three = await client.stream([b"a\n1", b"a\n2", b"z"], stream_options=options)
+    assert [result.unchanged_from for result in (one, two, three)] == [None, 0, None]
+    assert [line.is_stable for result in (one, two) for line in result.stable_lines] == [False, False, True, True]
+    (merged, _) = two.stable_lines
+    expected = StableLine(1, "a", 0.5, one.outcome.lines[0].polygon, frames_seen=2, frames_missed=0, is_stable=True)
+    assert merged == expected
+    assert stages.prepared == [b"a\n1", b"z"]
+
+
+async def test_dropped_frames_have_results(client, stages, taken):
+    """With FramePolicy.LATEST a frame that was not read says which one took its place."""
+    stages.gate.clear()
+    options = StreamOptions(frame_policy=FramePolicy.LATEST)
+    reading = asyncio.ensure_future(client.stream([b"a", b"b", b"c"], stream_options=options))
+    for _ in range(3):
+        await taken.acquire()
+    stages.gate.set()
+    first, second, third = await reading
+    assert second.outcome == FrameDropped(replaced_by=2)
+    assert (texts(first.outcome), texts(third.outcome)) == (["a"], ["c"])
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (StreamOptions(unchanged=UnchangedOptions(threshold=-1)), "config.unchanged.threshold"),
+        (StreamOptions(voting=VotingOptions(stable_frames=0)), "config.voting.stable_frames"),
+        (StreamOptions(voting=VotingOptions(max_missed_frames=2**40)), "config"),
+    ],
+)
+async def test_stream_options_out_of_range_are_refused(client, options, field):
+    """By the server, or by the client where no message can hold the value."""
+    error = await failure(client.stream([b"a"], stream_options=options))
+    assert (error.reason, error.field) == (ErrorReason.OPTION_INVALID, field)
 
 
 async def test_a_stream_has_one_result_per_frame(client):

@@ -14,7 +14,9 @@ import pytest
 import structlog
 from glyphwire.v1 import ocr_pb2_grpc
 
+from server import arrivals
 from server.app import App
+from server.arrivals import every_frame
 from server.cli import main
 from server.settings import Settings
 from tests.server.fake_stages import FakeStages
@@ -96,3 +98,17 @@ def fake_pipeline(monkeypatch, stages) -> FakeStages:
 async def running(start_app) -> RunningApp:
     """An App with one worker and default limits, serving."""
     return await start_app()
+
+
+@pytest.fixture
+def taken(monkeypatch) -> asyncio.Semaphore:
+    """Released for each frame that a stream with LATEST has taken from its caller."""
+    taken = asyncio.Semaphore(0)
+
+    async def counted(requests):
+        async for arrival in every_frame(requests):
+            yield arrival
+            taken.release()
+
+    monkeypatch.setattr(arrivals, "every_frame", counted)
+    return taken

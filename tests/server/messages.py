@@ -23,9 +23,10 @@ def request(text: str | bytes, **options: Any) -> ocr_pb2.RecognizeRequest:
     return ocr_pb2.RecognizeRequest(image=ocr_pb2.Image(encoded=content), options=ocr_pb2.RecognizeOptions(**options))
 
 
-def config(**options: Any) -> ocr_pb2.StreamRecognizeRequest:
-    """The first message of a stream."""
-    return ocr_pb2.StreamRecognizeRequest(config=ocr_pb2.StreamConfig(options=ocr_pb2.RecognizeOptions(**options)))
+def config(*, stream: dict[str, Any] | None = None, **options: Any) -> ocr_pb2.StreamRecognizeRequest:
+    """The first message of a stream. stream: fields of StreamConfig besides its options."""
+    recognize = ocr_pb2.RecognizeOptions(**options)
+    return ocr_pb2.StreamRecognizeRequest(config=ocr_pb2.StreamConfig(options=recognize, **stream or {}))
 
 
 def frame(frame_id: int, text: str | bytes) -> ocr_pb2.StreamRecognizeRequest:

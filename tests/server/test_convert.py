@@ -11,7 +11,7 @@ from ocr_core import types
 from ocr_core.errors import ImageUndecodable, OptionInvalid, RawImageInvalid
 from server import convert
 from server.errors import RequestInvalid
-from server.request import Priority
+from server.request import FramePolicy, Job, Priority
 from tests.server.messages import request
 
 
@@ -207,10 +207,56 @@ def test_bad_raw_images_name_their_field(changes, field):
     assert caught.value.field == field
 
 
+def test_a_stream_without_choices_has_the_defaults():
+    """Every frame is read, none is compared and nothing is merged."""
+    made = convert.stream_config(ocr_pb2.StreamConfig())
+    assert (made.frame_policy, made.unchanged, made.voting) == (FramePolicy.EVERY, None, None)
+
+
+def test_choices_for_streams_are_read():
+    """What is set is taken, what is not has the contract's default."""
+    config = ocr_pb2.StreamConfig(
+        options={"model": "m", "priority": ocr_pb2.PRIORITY_BULK},
+        frame_policy=ocr_pb2.FRAME_POLICY_LATEST,
+        unchanged={"threshold": 0},
+        voting={"max_missed_frames": 0},
+    )
+    made = convert.stream_config(config)
+    assert made.job == Job(b"", types.RecognizeOptions(model="m"), Priority.BULK)
+    assert made.frame_policy is FramePolicy.LATEST
+    assert made.unchanged == types.UnchangedOptions(threshold=0)
+    assert made.voting == types.VotingOptions(stable_frames=3, max_missed_frames=0)
+    assert convert.stream_config(ocr_pb2.StreamConfig(unchanged={})).unchanged == types.UnchangedOptions(threshold=12)
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ({"frame_policy": 9}, "config.frame_policy"),
+        ({"unchanged": {"threshold": float("nan")}}, "config.unchanged.threshold"),
+        ({"voting": {"stable_frames": 101}}, "config.voting.stable_frames"),
+        ({"options": {"min_confidence": 2}}, "options.min_confidence"),
+    ],
+)
+def test_bad_choices_for_streams_name_their_field(message, field):
+    """OPTION_INVALID, with the path in the configuration."""
+    with pytest.raises(OptionInvalid) as caught:
+        convert.stream_config(ocr_pb2.StreamConfig(**message))
+    assert caught.value.field == field
+
+
+def test_no_field_of_a_stable_line_is_forgotten():
+    """Every field of StableLine is filled from its twin in ocr_core."""
+    line = types.StableLine(1, "a", 0.5, types.Polygon((types.Point(1.0, 2.0),)), 3, 2, is_stable=True)
+    assert filled(convert.stable_line(line)) == []
+
+
 def test_every_enum_value_has_a_meaning():
     """No value of the contract's enums is unknown to the server, but for the unspecified pixel format."""
     for value in ocr_pb2.Mode.values():
         convert.options(ocr_pb2.RecognizeOptions(mode=value))
+    for value in ocr_pb2.FramePolicy.values():
+        convert.stream_config(ocr_pb2.StreamConfig(frame_policy=value))
     for value in ocr_pb2.Decoder.values():
         convert.options(ocr_pb2.RecognizeOptions(decode=ocr_pb2.DecodeOptions(decoder=value)))
     for value in set(ocr_pb2.PixelFormat.values()) - {ocr_pb2.PIXEL_FORMAT_UNSPECIFIED}:

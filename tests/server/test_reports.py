@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ocr_core.types import Alternative, Line, Point, Polygon, Recognition, Timings
+from ocr_core.types import Alternative, Line, Point, Polygon, Recognition, StableLine, Timings
 from server.reports import TSV_HEADER, report, timings_row
 
 CORNERS = Polygon((Point(0, 0), Point(10.25, 0), Point(10.25, 5), Point(0, 5)))
@@ -51,6 +51,18 @@ def test_tsv_has_one_row_per_line():
 def test_an_image_without_text_has_no_rows(form):
     """An image without lines leaves nothing."""
     assert rows(form, replace(RECOGNITION, lines=())) == []
+
+
+@pytest.mark.parametrize(
+    ("frames_missed", "is_stable", "state"), [(0, False, "new"), (0, True, "stable"), (2, True, "missed")]
+)
+def test_merged_lines_take_the_place_of_others(frames_missed, is_stable, state):
+    """As text they have their track and state, in TSV the track is the line's number."""
+    merged = [StableLine(7, "送货单", 0.875, CORNERS, 3, frames_missed, is_stable)]
+    assert list(report("text", "a.png", RECOGNITION, titled=False, merged=merged)) == [f"7\t{state}\t0.88\t送货单"]
+    (row,) = report("tsv", "a.png", RECOGNITION, titled=False, merged=merged)
+    assert row.startswith("a.png\t7\t0.8750\t")
+    assert row.endswith("\t送货单")
 
 
 def test_timings_are_named():

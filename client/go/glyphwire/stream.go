@@ -75,10 +75,16 @@ func (results FrameResults) Each(handle func(FrameResult) error) error {
 // again. It fails when that has brought nothing for ClientOptions.Timeout. The deadline of the whole is that of the
 // context; without one it is ClientOptions.StreamTimeout.
 func (c *OcrClient) Stream(ctx context.Context, source FrameSource, options *RecognizeOptions) FrameResults {
+	return c.StreamWith(ctx, source, &StreamConfig{Options: options})
+}
+
+// StreamWith is Stream with a choice of which frames are read, of what becomes of unchanged ones, and of merging the
+// readings of each line over frames. Merging starts anew when the stream is opened again.
+func (c *OcrClient) StreamWith(ctx context.Context, source FrameSource, config *StreamConfig) FrameResults {
 	return func(yield func(FrameResult, error) bool) {
 		ctx, cancel := withDeadline(ctx, c.options.StreamTimeout)
 		defer cancel()
-		stream := &frameStream{service: c.service, options: options, frames: make(chan *glyphwirev1.Frame), yield: yield}
+		stream := &frameStream{service: c.service, config: config, frames: make(chan *glyphwirev1.Frame), yield: yield}
 		go stream.read(ctx, source)
 		err := stream.run(ctx, c.options)
 		if err != nil && err != errLeft {
@@ -93,7 +99,7 @@ var errLeft = errors.New("left")
 // frameStream is one iteration over FrameResults, on as many connections as it takes.
 type frameStream struct {
 	service glyphwirev1.OcrServiceClient
-	options *RecognizeOptions
+	config  *StreamConfig
 	yield   func(FrameResult, error) bool
 
 	// frames come from the source. It is closed after the last one, when sourceErr has been written.
@@ -219,9 +225,8 @@ func (s *frameStream) attempt(ctx context.Context) (answered int, err error) {
 
 // send ends when the stream has failed, which its receiver is told, or when there is nothing more to send.
 func (s *frameStream) send(ctx context.Context, stream glyphwirev1.OcrService_StreamRecognizeClient) {
-	config := &glyphwirev1.StreamConfig{Options: s.options}
 	err := stream.Send(&glyphwirev1.StreamRecognizeRequest{
-		Message: &glyphwirev1.StreamRecognizeRequest_Config{Config: config},
+		Message: &glyphwirev1.StreamRecognizeRequest_Config{Config: s.config},
 	})
 	for _, frame := range s.waiting() {
 		if err == nil {
@@ -286,7 +291,15 @@ func (s *frameStream) finished() bool {
 }
 
 func frameResult(response *glyphwirev1.StreamRecognizeResponse) FrameResult {
-	result := FrameResult{FrameID: response.GetFrameId(), Result: resultOf(response)}
+	result := FrameResult{
+		FrameID:       response.GetFrameId(),
+		UnchangedFrom: response.UnchangedFrom,
+		StableLines:   response.GetStableLines(),
+		Dropped:       response.GetDropped(),
+	}
+	if result.Dropped == nil {
+		result.Result = resultOf(response)
+	}
 	if captured := response.GetCaptureTime(); captured != nil {
 		result.CaptureTime = captured.AsTime()
 	}

@@ -53,6 +53,51 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// The configuration travels as it is; dropped and unchanged frames and stable lines come out.
+func TestStreamWith(t *testing.T) {
+	var got *glyphwirev1.StreamConfig
+	from := uint64(4)
+	client := connect(t, &fakeServer{stream: func(stream glyphwirev1.OcrService_StreamRecognizeServer) error {
+		got = receiveConfig(stream)
+		dropped := &glyphwirev1.StreamRecognizeResponse{FrameId: 0, Result: &glyphwirev1.StreamRecognizeResponse_Dropped{
+			Dropped: &glyphwirev1.FrameDropped{ReplacedBy: 1},
+		}}
+		unchanged := &glyphwirev1.StreamRecognizeResponse{
+			FrameId:       1,
+			Result:        &glyphwirev1.StreamRecognizeResponse_Recognition{Recognition: &glyphwirev1.Recognition{}},
+			UnchangedFrom: &from,
+			StableLines:   []*glyphwirev1.StableLine{{TrackId: 7, Text: "merged"}},
+		}
+		for _, response := range []*glyphwirev1.StreamRecognizeResponse{dropped, unchanged} {
+			if _, err := stream.Recv(); err != nil {
+				return err
+			}
+			if err := stream.Send(response); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, glyphwire.ClientOptions{})
+	config := &glyphwire.StreamConfig{FramePolicy: glyphwire.FramePolicyLatest, Voting: &glyphwire.VotingOptions{}}
+	results, err := collect(client.StreamWith(ctx, glyphwire.Frames(bytesOf("a"), bytesOf("b")), config))
+	if err != nil || len(results) != 2 {
+		t.Fatalf("%v, %v", results, err)
+	}
+	if got.GetFramePolicy() != glyphwire.FramePolicyLatest || got.Voting == nil || got.Unchanged != nil {
+		t.Errorf("the server got %v", got)
+	}
+	first, second := results[0], results[1]
+	if first.Dropped.GetReplacedBy() != 1 || first.Err != nil || first.Recognition != nil || first.UnchangedFrom != nil {
+		t.Errorf("%+v", first)
+	}
+	if second.Dropped != nil || second.Recognition == nil || *second.UnchangedFrom != 4 {
+		t.Errorf("%+v", second)
+	}
+	if len(second.StableLines) != 1 || second.StableLines[0].GetText() != "merged" {
+		t.Errorf("%v", second.StableLines)
+	}
+}
+
 // Far more frames than any window flow through in order.
 func TestManyFrames(t *testing.T) {
 	images := make([]glyphwire.ImageSource, 300)

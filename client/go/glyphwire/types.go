@@ -26,6 +26,17 @@ type (
 	// Image is an image as it travels.
 	Image = glyphwirev1.Image
 
+	// StreamConfig says how the frames of a stream are read, and which.
+	StreamConfig = glyphwirev1.StreamConfig
+	// UnchangedOptions says when a frame counts as unchanged.
+	UnchangedOptions = glyphwirev1.UnchangedOptions
+	// VotingOptions says how readings of a line are merged over frames.
+	VotingOptions = glyphwirev1.VotingOptions
+	// StableLine is a line merged from its readings in several frames.
+	StableLine = glyphwirev1.StableLine
+	// FrameDropped names the frame that took the place of one that was not read.
+	FrameDropped = glyphwirev1.FrameDropped
+
 	// Recognition is everything that was read in one image, lines in reading order.
 	Recognition = glyphwirev1.Recognition
 	// Line is one line of text.
@@ -73,6 +84,15 @@ const (
 	PriorityBulk        = glyphwirev1.Priority_PRIORITY_BULK
 )
 
+// FramePolicy says which frames of a stream are read: all, or of those that wait the newest alone.
+type FramePolicy = glyphwirev1.FramePolicy
+
+// The policies. The default is FramePolicyEvery.
+const (
+	FramePolicyEvery  = glyphwirev1.FramePolicy_FRAME_POLICY_EVERY
+	FramePolicyLatest = glyphwirev1.FramePolicy_FRAME_POLICY_LATEST
+)
+
 // PixelFormat is the layout of one raw pixel, one byte per channel.
 type PixelFormat = glyphwirev1.PixelFormat
 
@@ -99,11 +119,16 @@ type Frame struct {
 	CaptureTime time.Time
 }
 
-// FrameResult is what became of one frame: Recognition, or Err when this frame could not be read.
+// FrameResult is what became of one frame: Recognition, Err when this frame could not be read, or Dropped when a newer
+// one took its place. UnchangedFrom is the id of the frame from which the result was taken, nil when it is the frame's
+// own. StableLines are there with VotingOptions.
 type FrameResult struct {
 	FrameID     uint64
 	CaptureTime time.Time
 	Result
+	Dropped       *FrameDropped
+	UnchangedFrom *uint64
+	StableLines   []*StableLine
 }
 
 // Text returns the texts of the lines, one per row.
