@@ -23,18 +23,20 @@ from server.interceptors import OPEN_INFERENCE, SERVICE, CallFrame, CallIntercep
 from server.listeners import bind
 from server.metrics import Metrics, metrics_port
 from server.open_inference import OpenInferenceServicer
+from server.process_link import ProcessLink
 from server.servicer import OcrServicer
 from server.settings import Settings
 from server.signals import stop_signal
 from server.stubs import open_inference_pb2_grpc
 from server.tokens import Tokens
-from server.worker_link import WorkerLink
 
 if TYPE_CHECKING:
     from server.tracing import Tracing
 
 _FLUSH_S = 1.0
 """How long finished answers may take on their way out."""
+
+_REFUSE_S = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -123,8 +125,12 @@ class App:
             self._tracing.close()
 
     async def _send_callers_away(self) -> None:
-        """At shared ports the next call of every connection goes to another process, and need not be refused here."""
+        """At shared ports the next call of every connection goes to another process.
+
+        For a moment calls are refused first: those that gRPC has taken in, but not handed to us, it would cancel.
+        """
         if self._shares_ports:
+            await asyncio.sleep(_REFUSE_S)
             await self._server.stop(self._settings.drain_timeout_s + _FLUSH_S)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus, *services: str) -> None:
@@ -132,7 +138,7 @@ class App:
             await self._health.set(service, status)
 
 
-async def run(settings: Settings, stages: StartableStages, link: WorkerLink | None = None) -> None:
+async def run(settings: Settings, stages: StartableStages, link: ProcessLink | None = None) -> None:
     """Serve until SIGTERM or SIGINT. link: to the supervisor, for one of several processes that share their ports.
 
     Raises OcrError when the server cannot start.
@@ -147,7 +153,7 @@ async def run(settings: Settings, stages: StartableStages, link: WorkerLink | No
     _log.info("stopped")
 
 
-async def _serve(app: App, link: WorkerLink | None) -> None:
+async def _serve(app: App, link: ProcessLink | None) -> None:
     stopped = {stop_signal()} if link is None else {stop_signal(), asyncio.ensure_future(link.supervisor_gone())}
     starting = asyncio.create_task(_start(app) if link is None else _start_shared(app, link))
     try:
@@ -168,7 +174,7 @@ async def _start(app: App) -> None:
     await app.start()
 
 
-async def _start_shared(app: App, link: WorkerLink) -> None:
+async def _start_shared(app: App, link: ProcessLink) -> None:
     """Others may be serving at the same ports: connections come here only when they are answered."""
     await app.start()
     _log_addresses(await app.listen())

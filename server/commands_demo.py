@@ -54,13 +54,22 @@ def run(flags: Namespace) -> int:
 
 
 class ServerProcess:
-    """`glyphwire serve` as a child, on a free port of this machine; stopped by SIGTERM."""
+    """`glyphwire serve` as a child, on a free port of this machine; stopped by SIGTERM.
 
-    def __init__(self, settings: Settings) -> None:
+    processes: that share the port; with more than one, the child is their supervisor.
+    """
+
+    def __init__(self, settings: Settings, processes: int = 1) -> None:
         self._settings = settings
+        self._processes = processes
         self._log: deque[str] = deque(maxlen=_LOG_ROWS)
         self._targets: SimpleQueue[str | None] = SimpleQueue()
         self.status: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self._process.pid
 
     @property
     def log(self) -> str:
@@ -103,7 +112,7 @@ class ServerProcess:
 
     def _command(self) -> list[str]:
         values = {name: getattr(self._settings, name) for name in LOCAL_SETTINGS}
-        values |= {"listen": "127.0.0.1:0", "log_format": "json", "log_level": "info"}
+        values |= {"listen": "127.0.0.1:0", "processes": self._processes, "log_format": "json", "log_level": "info"}
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
         return [sys.executable, "-m", "server", *flags]
 

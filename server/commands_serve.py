@@ -10,34 +10,34 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 import structlog
 
 from server.allocator import keep_large_blocks
+from server.process_link import ProcessLink
 from server.settings import Settings, add_flags, load_settings
-from server.supervisor import WORKER_FLAG, supervise
-from server.worker_link import WorkerLink
+from server.supervisor import LINK_FLAG, supervise
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Flags of the command."""
     add_flags(parser)
-    parser.add_argument(WORKER_FLAG, type=int, help=SUPPRESS)
+    parser.add_argument(LINK_FLAG, type=int, help=SUPPRESS)
     parser.set_defaults(run=run)
 
 
 def run(flags: Namespace) -> int:
     """Serve until SIGTERM. Raises OcrError when the server cannot start."""
     settings = load_settings(flags)
-    if flags.worker_link is not None:
-        link = WorkerLink(flags.worker_link)
+    if flags.process_link is not None:
+        link = ProcessLink(flags.process_link)
         structlog.contextvars.bind_contextvars(process=os.getpid())
         _serve(link.settings(), link)
     elif settings.processes > 1:
-        # The same program with the same arguments: a worker gets its settings from the supervisor.
+        # The same program with the same arguments: a process gets its settings from the supervisor.
         asyncio.run(supervise(lambda: load_settings(flags), (sys.executable, *sys.orig_argv[1:])))
     else:
         _serve(settings, None)
     return 0
 
 
-def _serve(settings: Settings, link: WorkerLink | None) -> None:
+def _serve(settings: Settings, link: ProcessLink | None) -> None:
     # Here and not above: neither the supervisor nor the other commands need the engine.
     from server import app
 

@@ -13,7 +13,7 @@ OcrError (ocr_core.errors)
 ├── DeadlineExpired             the deadline passed while the work was queued
 └── SetupError
     ├── SettingsInvalid         a flag, a variable or the file of settings
-    ├── WorkersFailed           of several processes none gets as far as serving
+    ├── ProcessesFailed           of several processes none gets as far as serving
     └── ListenFailed            the address cannot be bound
 """
 
@@ -72,7 +72,7 @@ class SettingsInvalid(SetupError):
     """A setting is unknown or out of its range."""
 
 
-class WorkersFailed(SetupError):
+class ProcessesFailed(SetupError):
     """None of the server's processes gets as far as serving."""
 
 

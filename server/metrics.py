@@ -1,7 +1,7 @@
 """What is counted, and the HTTP port where Prometheus reads it.
 
 Values are those of prometheus_client: where PROMETHEUS_MULTIPROC_DIR names a folder before this module is imported,
-they are kept there, and `registry_of_workers` adds up what several processes have counted.
+they are kept there, and `registry_of_processes` adds up what several processes have counted.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Metrics:
         return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
 
 
-def registry_of_workers(folder: Path) -> CollectorRegistry:
+def registry_of_processes(folder: Path) -> CollectorRegistry:
     """What all processes have counted that keep their values in `folder`, PROMETHEUS_MULTIPROC_DIR.
 
     For their supervisor, which empties the folder before it starts them, and tells

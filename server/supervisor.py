@@ -1,6 +1,6 @@
 """Several processes on one port: starts them, replaces those that end, and stops them.
 
-The kernel shares the connections among the processes that listen, so a connection stays with one of them. A worker
+The kernel shares the connections among the processes that listen, so a connection stays with one of them. A process
 listens when its models are loaded, so that connections always come to one that answers.
 """
 
@@ -19,14 +19,14 @@ import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 from server.addresses import TcpAddress
-from server.errors import SettingsInvalid, WorkersFailed
-from server.metrics import metrics_port, registry_of_workers
+from server.errors import ProcessesFailed, SettingsInvalid
+from server.metrics import metrics_port, registry_of_processes
+from server.process_link import SupervisorLink
 from server.reservation import reserved
 from server.settings import Settings, child_environment
 from server.signals import stop_signal
-from server.worker_link import SupervisorLink
 
-WORKER_FLAG = "--worker-link"
+LINK_FLAG = "--process-link"
 SETUP_FAILED = 2
 """Exit status of a process whose settings or models are of no use."""
 
@@ -44,8 +44,8 @@ _log = structlog.get_logger(__name__)
 async def supervise(load: Callable[[], Settings], command: Sequence[str]) -> None:
     """Serve with several processes until SIGTERM or SIGINT; SIGHUP replaces them one after the other.
 
-    load: reads the settings, again for each SIGHUP. command: starts this program once more; WORKER_FLAG is added to it.
-    Raises ListenFailed, and WorkersFailed when no process gets as far as serving.
+    load: reads the settings, again for each SIGHUP. command: starts this program once more; LINK_FLAG is added to it.
+    Raises ListenFailed, and ProcessesFailed when no process gets as far as serving.
     """
     stopped = stop_signal()
     settings = load()
@@ -78,7 +78,7 @@ def _metrics_of_all(listen: str | None) -> Iterator[Path | None]:
         return
     with TemporaryDirectory(prefix="glyphwire-") as name:
         folder = Path(name)
-        with metrics_port(listen, registry_of_workers(folder)) as port:
+        with metrics_port(listen, registry_of_processes(folder)) as port:
             _log.info("metrics", listen=listen, port=port)
             yield folder
 
@@ -96,18 +96,18 @@ class Supervisor:
         self._metrics_folder = metrics_folder
         self._settings = shares()
         self._command = command
-        self._workers: list[_Worker] = []
-        self._alive: set[_Worker] = set()
-        self._starting: set[asyncio.Task[_Worker]] = set()
+        self._children: list[_Child] = []
+        self._alive: set[_Child] = set()
+        self._starting: set[asyncio.Task[_Child]] = set()
         self._changing = asyncio.Lock()
 
     async def run(self, stopped: asyncio.Future[None]) -> None:
-        """Until `stopped` is resolved. Raises WorkersFailed."""
+        """Until `stopped` is resolved. Raises ProcessesFailed."""
         tasks: list[asyncio.Task[None]] = []
         try:
             for settings in self._settings:
-                self._workers.append(await self._start(settings))
-            tasks += [asyncio.create_task(self._keep(place)) for place in range(len(self._workers))]
+                self._children.append(await self._start(settings))
+            tasks += [asyncio.create_task(self._keep(place)) for place in range(len(self._children))]
             tasks.append(asyncio.create_task(self._replace_on_request()))
             done, _ = await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -120,28 +120,28 @@ class Supervisor:
             ended.result()
 
     async def _keep(self, place: int) -> None:
-        """Start another process when the one in this place ends. Raises WorkersFailed."""
+        """Start another process when the one in this place ends. Raises ProcessesFailed."""
         failures = 0
         while True:
-            worker = self._workers[place]
-            status = await worker.ended()
-            if worker is not self._workers[place]:
+            child = self._children[place]
+            status = await child.ended()
+            if child is not self._children[place]:
                 continue
-            self._forget(worker)
-            failures = failures + 1 if worker.served_s < _HEALTHY_S else 1
+            self._forget(child)
+            failures = failures + 1 if child.served_s < _HEALTHY_S else 1
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (failures - 1))
-            _log.error("worker_ended", process=worker.pid, status=status, failures=failures, again_in_s=pause_s)
-            self._check_hope(worker, status, failures)
+            _log.error("process_ended", process=child.pid, status=status, failures=failures, again_in_s=pause_s)
+            self._check_hope(child, status, failures)
             await asyncio.sleep(pause_s)
             async with self._changing:
-                if worker is self._workers[place]:
-                    self._workers[place] = await self._start(self._settings[place])
+                if child is self._children[place]:
+                    self._children[place] = await self._start(self._settings[place])
 
-    def _check_hope(self, worker: _Worker, status: int, failures: int) -> None:
-        if worker.served_s or any(other.is_serving for other in self._workers):
+    def _check_hope(self, child: _Child, status: int, failures: int) -> None:
+        if child.served_s or any(other.is_serving for other in self._children):
             return
         if status == SETUP_FAILED or failures >= _MAX_FAILURES:
-            raise WorkersFailed(f"no process serves, the last one ended with status {status}")
+            raise ProcessesFailed(f"no process serves, the last one ended with status {status}")
 
     async def _replace_on_request(self) -> None:
         asked = asyncio.Event()
@@ -153,7 +153,7 @@ class Supervisor:
             except SettingsInvalid as error:
                 _log.error("settings_invalid", error=str(error))
                 continue
-            for place in range(len(self._workers)):
+            for place in range(len(self._children)):
                 if not await self._replace(place):
                     break
 
@@ -165,36 +165,36 @@ class Supervisor:
             self._forget(new)
             return False
         async with self._changing:
-            old, self._workers[place] = self._workers[place], new
-        _log.info("worker_replaced", process=old.pid, by=new.pid)
+            old, self._children[place] = self._children[place], new
+        _log.info("process_replaced", process=old.pid, by=new.pid)
         await self._stop(old)
         return True
 
-    async def _start(self, settings: Settings) -> _Worker:
+    async def _start(self, settings: Settings) -> _Child:
         """In a task of its own: when the supervisor stops meanwhile, the process is there and has to be stopped too."""
         starting = asyncio.create_task(self._start_alive(settings))
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
         return await asyncio.shield(starting)
 
-    async def _start_alive(self, settings: Settings) -> _Worker:
+    async def _start_alive(self, settings: Settings) -> _Child:
         more = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics_folder)} if self._metrics_folder else {}
-        worker = await _Worker.start(settings, self._command, child_environment(**more))
-        self._alive.add(worker)
-        _log.info("worker_started", process=worker.pid, workers=settings.workers)
-        return worker
+        child = await _Child.start(settings, self._command, child_environment(**more))
+        self._alive.add(child)
+        _log.info("process_started", process=child.pid, workers=settings.workers)
+        return child
 
-    async def _stop(self, worker: _Worker) -> None:
-        await worker.stop()
-        self._forget(worker)
+    async def _stop(self, child: _Child) -> None:
+        await child.stop()
+        self._forget(child)
 
-    def _forget(self, worker: _Worker) -> None:
-        self._alive.discard(worker)
+    def _forget(self, child: _Child) -> None:
+        self._alive.discard(child)
         if self._metrics_folder:
-            mark_process_dead(worker.pid, str(self._metrics_folder))  # type: ignore[no-untyped-call]
+            mark_process_dead(child.pid, str(self._metrics_folder))  # type: ignore[no-untyped-call]
 
 
-class _Worker:
+class _Child:
     """One process."""
 
     def __init__(self, process: Process, link: SupervisorLink, settings: Settings) -> None:
@@ -210,7 +210,7 @@ class _Worker:
     async def start(cls, settings: Settings, command: Sequence[str], environment: Mapping[str, str]) -> Self:
         """Does not wait until it serves."""
         link = SupervisorLink()
-        flag = f"{WORKER_FLAG}={link.descriptor}"
+        flag = f"{LINK_FLAG}={link.descriptor}"
         process = await asyncio.create_subprocess_exec(
             *command, flag, stdin=DEVNULL, env=environment, pass_fds=[link.descriptor]
         )
@@ -249,7 +249,7 @@ class _Worker:
             async with asyncio.timeout(self._patience_s):
                 await self.ended()
         except TimeoutError:
-            _log.error("worker_killed", process=self.pid)
+            _log.error("process_killed", process=self.pid)
             self._process.kill()
             await self.ended()
 

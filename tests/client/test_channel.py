@@ -26,7 +26,7 @@ def test_unary_methods_are_retried_and_streams_are_not():
     methods = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].methods
     assert named == {method.name for method in methods if not method.server_streaming}
     assert method_config["retryPolicy"]["maxAttempts"] == 3
-    assert method_config["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method_config["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
 
 
 def test_one_attempt_means_no_retries():

@@ -28,7 +28,7 @@ class Served:
         self.process = process
         self._entries = map(json.loads, iter(process.stderr.readline, ""))
         self.target = self.logged("supervising")["addresses"][0]
-        self.workers = [self.logged("worker_started")["process"] for _ in range(2)]
+        self.processes = [self.logged("process_started")["process"] for _ in range(2)]
 
     def logged(self, event: str) -> dict:
         """The next entry of an event."""
@@ -45,7 +45,7 @@ def served() -> Iterator[Served]:
     with subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             served = Served(process)
-            for _ in served.workers:
+            for _ in served.processes:
                 served.logged("serving")
             yield served
         finally:
@@ -87,12 +87,12 @@ class Caller(threading.Thread):
 def test_callers_do_not_notice_what_becomes_of_processes(served):
     """Calls that may be tried again are answered while processes are killed and replaced; SIGTERM is status 0."""
     with Caller(served.target) as first, Caller(served.target) as second:
-        os.kill(served.workers[0], signal.SIGKILL)
-        assert served.logged("worker_ended")["process"] == served.workers[0]
+        os.kill(served.processes[0], signal.SIGKILL)
+        assert served.logged("process_ended")["process"] == served.processes[0]
         served.logged("serving")
         served.process.send_signal(signal.SIGHUP)
-        for _ in served.workers:
-            served.logged("worker_replaced")
+        for _ in served.processes:
+            served.logged("process_replaced")
     assert first.errors == second.errors == []
     assert min(first.calls, second.calls) > 0
     served.process.send_signal(signal.SIGTERM)

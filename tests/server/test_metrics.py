@@ -20,7 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from server.app import run
 from server.errors import ListenFailed
-from server.metrics import Metrics, metrics_port, registry_of_workers
+from server.metrics import Metrics, metrics_port, registry_of_processes
 from server.settings import Settings
 from tests.server.messages import config, failure, frame, logged, reached, request, until
 
@@ -208,7 +208,7 @@ def test_the_workers_of_one_port_are_added_up(tmp_path):
         ]
         for worker in workers:
             worker.stdout.readline()
-        value = registry_of_workers(tmp_path).get_sample_value
+        value = registry_of_processes(tmp_path).get_sample_value
         assert value("glyphwire_batch_lines_sum") == 8
         assert value("glyphwire_images_held") == 2
         assert all(value("process_resident_memory_bytes", {"pid": str(worker.pid)}) for worker in workers)

@@ -1,4 +1,4 @@
-"""Starting, replacing and stopping processes, with stub workers that load nothing."""
+"""Starting, replacing and stopping processes, with stub processes that load nothing."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import pytest
 import structlog
 
 from server import supervisor
-from server.errors import ListenFailed, SettingsInvalid, WorkersFailed
+from server.errors import ListenFailed, ProcessesFailed, SettingsInvalid
 from server.reservation import reserved
 from server.settings import Settings
 from server.supervisor import supervise
 
-STUB = Path(__file__).with_name("stub_worker.py")
+STUB = Path(__file__).with_name("stub_process.py")
 
 
 class Supervised:
-    """A running supervisor, and what its workers wrote."""
+    """A running supervisor, and what its processes wrote."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class Supervised:
         self.plan("serve")
 
     def plan(self, plan: str) -> None:
-        """What workers that start from now on do."""
+        """What processes that start from now on do."""
         (self._folder / "plan").write_text(plan, encoding="utf-8")
 
     def run(self) -> asyncio.Task[None]:
@@ -41,7 +41,7 @@ class Supervised:
         return asyncio.create_task(supervise(self._load, command))
 
     async def started(self, count: int) -> list[dict]:
-        """The first `count` workers, as soon as they have started."""
+        """The first `count` processes, as soon as they have started."""
         path = self._folder / "started"
         while not path.exists() or len(path.read_text("utf-8").splitlines()) < count:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.01)
@@ -61,7 +61,7 @@ class Supervised:
 
 @pytest.fixture
 def supervised(tmp_path, monkeypatch):
-    """Not running yet; does not wait before it starts a worker again."""
+    """Not running yet; does not wait before it starts a child again."""
     monkeypatch.setattr(supervisor, "_FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr(supervisor, "_GRACE_S", 0.5)
     with structlog.testing.capture_logs() as logs:
@@ -87,14 +87,14 @@ def stop() -> None:
 async def test_each_process_has_its_share(supervised):
     """Workers are divided among the processes, at one port; all end with the supervisor."""
     running = supervised.run()
-    workers = await supervised.started(2)
-    assert sorted(worker["settings"]["workers"] for worker in workers) == [1, 2]
-    assert len({worker["settings"]["listen"][0] for worker in workers}) == 1
-    assert not workers[0]["settings"]["listen"][0].endswith(":0")
-    assert {worker["settings"]["processes"] for worker in workers} == {1}
+    children = await supervised.started(2)
+    assert sorted(child["settings"]["workers"] for child in children) == [1, 2]
+    assert len({child["settings"]["listen"][0] for child in children}) == 1
+    assert not children[0]["settings"]["listen"][0].endswith(":0")
+    assert {child["settings"]["processes"] for child in children} == {1}
     stop()
     await running
-    assert not any(is_alive(worker["pid"]) for worker in workers)
+    assert not any(is_alive(child["pid"]) for child in children)
 
 
 async def test_a_process_that_dies_is_replaced(supervised):
@@ -105,7 +105,7 @@ async def test_a_process_that_dies_is_replaced(supervised):
     third = (await supervised.started(3))[2]
     assert third["settings"] == first["settings"]
     assert is_alive(second["pid"])
-    assert (await supervised.logged("worker_ended"))[0]["status"] == -signal.SIGKILL
+    assert (await supervised.logged("process_ended"))[0]["status"] == -signal.SIGKILL
     stop()
     await running
 
@@ -113,7 +113,7 @@ async def test_a_process_that_dies_is_replaced(supervised):
 async def test_processes_that_cannot_start_end_the_supervisor(supervised):
     """When settings or models are of no use to a process, nobody waits for the next one."""
     supervised.plan("2")
-    with pytest.raises(WorkersFailed, match="status 2"):
+    with pytest.raises(ProcessesFailed, match="status 2"):
         await supervised.run()
 
 
@@ -121,7 +121,7 @@ async def test_processes_that_crash_are_tried_a_few_times(supervised):
     """A process that crashes before it serves is started again five times at most, while no other serves."""
     supervised.plan("3")
     supervised.settings = supervised.settings.model_copy(update={"processes": 1})
-    with pytest.raises(WorkersFailed, match="status 3"):
+    with pytest.raises(ProcessesFailed, match="status 3"):
         await supervised.run()
     assert len(await supervised.started(5)) == 5
 
@@ -142,32 +142,32 @@ async def test_sighup_replaces_one_after_the_other(supervised):
     """On SIGHUP each process makes way for a new one that serves, with the settings of that moment."""
     running = supervised.run()
     await supervised.started(2)
-    await supervised.logged("worker_started", 2)
+    await supervised.logged("process_started", 2)
     supervised.settings = supervised.settings.model_copy(update={"max_queue": 300, "listen": ("127.0.0.1:1",)})
     os.kill(os.getpid(), signal.SIGHUP)
-    replaced = await supervised.logged("worker_replaced", 2)
-    workers = await supervised.started(4)
-    assert {entry["process"] for entry in replaced} == {worker["pid"] for worker in workers[:2]}
-    assert {entry["by"] for entry in replaced} == {worker["pid"] for worker in workers[2:]}
-    assert {worker["settings"]["max_queue"] for worker in workers[2:]} == {300}
-    assert len({worker["settings"]["listen"][0] for worker in workers}) == 1
+    replaced = await supervised.logged("process_replaced", 2)
+    children = await supervised.started(4)
+    assert {entry["process"] for entry in replaced} == {child["pid"] for child in children[:2]}
+    assert {entry["by"] for entry in replaced} == {child["pid"] for child in children[2:]}
+    assert {child["settings"]["max_queue"] for child in children[2:]} == {300}
+    assert len({child["settings"]["listen"][0] for child in children}) == 1
     stop()
     await running
-    assert [entry for entry in supervised.logs if entry["event"] == "worker_ended"] == []
+    assert [entry for entry in supervised.logs if entry["event"] == "process_ended"] == []
 
 
 async def test_a_replacement_that_fails_leaves_the_old_process(supervised):
     """When a new process does not get as far as serving, the old ones go on."""
     running = supervised.run()
-    workers = await supervised.started(2)
+    children = await supervised.started(2)
     supervised.plan("2")
     os.kill(os.getpid(), signal.SIGHUP)
     assert (await supervised.logged("replacement_failed"))[0]["status"] == 2
-    assert all(is_alive(worker["pid"]) for worker in workers)
+    assert all(is_alive(child["pid"]) for child in children)
     supervised.settings_error = SettingsInvalid("a slip of the pen")
     os.kill(os.getpid(), signal.SIGHUP)
     assert (await supervised.logged("settings_invalid"))[0]["error"] == "a slip of the pen"
-    assert all(is_alive(worker["pid"]) for worker in workers)
+    assert all(is_alive(child["pid"]) for child in children)
     stop()
     await running
 
@@ -176,19 +176,19 @@ async def test_a_process_that_does_not_stop_is_killed(supervised):
     """A process that does not mind SIGTERM is killed after its time to drain and ten seconds, here half of one."""
     supervised.plan("hang")
     running = supervised.run()
-    workers = await supervised.started(2)
+    children = await supervised.started(2)
     stop()
     await running
-    assert not any(is_alive(worker["pid"]) for worker in workers)
-    assert len(await supervised.logged("worker_killed", 2)) == 2
+    assert not any(is_alive(child["pid"]) for child in children)
+    assert len(await supervised.logged("process_killed", 2)) == 2
 
 
 async def test_what_the_processes_count_is_read_at_one_port(supervised):
     """The supervisor answers scrapes for its processes, which keep their counts where it looks."""
     supervised.settings = supervised.settings.model_copy(update={"metrics_listen": "127.0.0.1:0"})
     running = supervised.run()
-    workers = await supervised.started(2)
-    folders = {worker["metrics"] for worker in workers}
+    children = await supervised.started(2)
+    folders = {child["metrics"] for child in children}
     assert len(folders) == 1
     (folder,) = map(Path, folders)
     port = (await supervised.logged("metrics"))[0]["port"]
@@ -197,7 +197,7 @@ async def test_what_the_processes_count_is_read_at_one_port(supervised):
         writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
         assert (await reader.readline()).split()[1] == b"200"
         writer.close()
-    assert {worker["settings"]["metrics_listen"] for worker in workers} == {None}
+    assert {child["settings"]["metrics_listen"] for child in children} == {None}
     stop()
     await running
     assert not folder.exists()
@@ -209,4 +209,4 @@ async def test_a_taken_port_stops_the_start(supervised):
         supervised.settings = supervised.settings.model_copy(update={"listen": (str(address),)})
         with pytest.raises(ListenFailed, match=str(address.port)):
             await supervised.run()
-    assert not [entry for entry in supervised.logs if entry["event"] == "worker_started"]
+    assert not [entry for entry in supervised.logs if entry["event"] == "process_started"]

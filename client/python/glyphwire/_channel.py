@@ -21,6 +21,8 @@ TIMEOUT_S = 30.0
 STREAM_TIMEOUT_S = 3600.0
 MAX_MESSAGE_BYTES = 64 * 2**20
 HEALTH_POLL_S = 0.1
+SERVER_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""Statuses with which a stopping server leaves calls. gRPC cancels those that it has taken in and not handed on."""
 RESUME_S = 60.0
 """How long a stream that is to be resumed is tried without a single result."""
 
@@ -88,7 +90,7 @@ class ResumePatience:
 
     def wait_s(self, error: OcrError) -> float:
         """Before the next try. Raises `error` when there is none."""
-        if error.code is not grpc.StatusCode.UNAVAILABLE or self._waited_s >= RESUME_S:
+        if error.code not in SERVER_GONE or self._waited_s >= RESUME_S:
             raise error
         wait_s = max(self._next_s, error.retry_after_s or 0.0)
         self._waited_s += wait_s
@@ -105,7 +107,7 @@ def _service_config(max_attempts: int) -> str:
         "initialBackoff": "0.1s",
         "maxBackoff": "5s",
         "backoffMultiplier": 3,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        "retryableStatusCodes": [code.name for code in SERVER_GONE],
     }
     names = [{"service": SERVICE, "method": method} for method in _UNARY_METHODS]
     return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})

@@ -44,6 +44,7 @@ class OcrServiceStub:
     INVALID_ARGUMENT: bad image or option (see ErrorReason); do not retry.
     NOT_FOUND: no such model (ERROR_REASON_MODEL_NOT_FOUND); do not retry.
     UNAVAILABLE: queue full or draining, with google.rpc.RetryInfo; retry after its delay.
+    CANCELLED, without the caller's doing: the server has stopped; retry.
     DEADLINE_EXCEEDED: late, the work was dropped; retry with a longer deadline.
     INTERNAL: our fault; retry once, then report the request id.
     """
@@ -95,6 +96,7 @@ class OcrServiceAsyncStub(OcrServiceStub):
     INVALID_ARGUMENT: bad image or option (see ErrorReason); do not retry.
     NOT_FOUND: no such model (ERROR_REASON_MODEL_NOT_FOUND); do not retry.
     UNAVAILABLE: queue full or draining, with google.rpc.RetryInfo; retry after its delay.
+    CANCELLED, without the caller's doing: the server has stopped; retry.
     DEADLINE_EXCEEDED: late, the work was dropped; retry with a longer deadline.
     INTERNAL: our fault; retry once, then report the request id.
     """
@@ -149,6 +151,7 @@ class OcrServiceServicer(metaclass=abc.ABCMeta):
         INVALID_ARGUMENT: bad image or option (see ErrorReason); do not retry.
         NOT_FOUND: no such model (ERROR_REASON_MODEL_NOT_FOUND); do not retry.
         UNAVAILABLE: queue full or draining, with google.rpc.RetryInfo; retry after its delay.
+        CANCELLED, without the caller's doing: the server has stopped; retry.
         DEADLINE_EXCEEDED: late, the work was dropped; retry with a longer deadline.
         INTERNAL: our fault; retry once, then report the request id.
         """

@@ -1,4 +1,4 @@
-"""A process that a supervisor can start: python stub_worker.py FOLDER --worker-link=N.
+"""A process that a supervisor can start: python stub_process.py FOLDER --process-link=N.
 
 It notes its process id and settings in FOLDER/started, then does what FOLDER/plan says: "serve" until SIGTERM or the
 end of the supervisor, "hang" without minding SIGTERM, or end with the status that stands there.

@@ -1,7 +1,7 @@
 """What a supervisor and one of its processes tell each other, over a pair of connected sockets.
 
-The supervisor sends the settings. The worker says when it serves. Each notices the end of the other by the end of its
-socket: no worker outlives its supervisor, however that ends.
+The supervisor sends the settings. The process says when it serves. Each notices the end of the other by the end of its
+socket: no process outlives its supervisor, however that ends.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _SERVING = b"s"
 _END = b"\n"
 
 
-class WorkerLink:
-    """The worker's end. descriptor: inherited from the supervisor."""
+class ProcessLink:
+    """The process's end. descriptor: inherited from the supervisor."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
@@ -29,7 +29,7 @@ class WorkerLink:
             return Settings(**json.loads(messages.readline()))
 
     def say_serving(self) -> None:
-        """The worker answers calls from now on."""
+        """The process answers calls from now on."""
         self._socket.sendall(_SERVING)
 
     async def supervisor_gone(self) -> None:
@@ -43,26 +43,26 @@ class SupervisorLink:
     """The supervisor's end."""
 
     def __init__(self) -> None:
-        self._socket, self._of_worker = socket.socketpair()
-        os.set_inheritable(self._of_worker.fileno(), True)
+        self._socket, self._of_process = socket.socketpair()
+        os.set_inheritable(self._of_process.fileno(), True)
 
     @property
     def descriptor(self) -> int:
-        """For the worker to inherit."""
-        return self._of_worker.fileno()
+        """For the process to inherit."""
+        return self._of_process.fileno()
 
     def send_settings(self, settings: Settings) -> None:
-        """Once the worker has been started. They fit into the socket's buffer, so nobody waits."""
-        self._of_worker.close()
+        """Once the process has been started. They fit into the socket's buffer, so nobody waits."""
+        self._of_process.close()
         self._socket.sendall(settings.model_dump_json().encode() + _END)
 
     async def serving(self) -> bool:
-        """Wait until the worker serves: True, or has ended: False."""
+        """Wait until the process serves: True, or has ended: False."""
         self._socket.setblocking(False)
         return await _read(self._socket) == _SERVING
 
     def close(self) -> None:
-        """Tells a worker that is still there to stop."""
+        """Tells a process that is still there to stop."""
         self._socket.close()
 
 
