@@ -82,6 +82,8 @@ bench: dev
 	python -m bench.memory
 	python -m bench.batches
 	python -m bench.faults
+	python -m bench.restarts
+	python -m bench.frames
 	python -m bench.call_frame
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 

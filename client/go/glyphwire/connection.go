@@ -27,7 +27,7 @@ const (
 	backoffMultiplier = 3
 )
 
-// Unary calls only read, so trying again is safe.
+// Unary calls only read, so trying again is safe. A server that stops cancels calls that gRPC has not handed on to it.
 const retryConfig = `{"methodConfig": [{
 	"name": [
 		{"service": "glyphwire.v1.OcrService", "method": "Recognize"},
@@ -39,7 +39,7 @@ const retryConfig = `{"methodConfig": [{
 		"initialBackoff": "%.1fs",
 		"maxBackoff": "%.1fs",
 		"backoffMultiplier": %d,
-		"retryableStatusCodes": ["UNAVAILABLE"]
+		"retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]
 	}
 }]}`
 
