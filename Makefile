@@ -84,6 +84,7 @@ bench: dev
 	python -m bench.faults
 	python -m bench.restarts
 	python -m bench.frames
+	python -m bench.streams
 	python -m bench.call_frame
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 
