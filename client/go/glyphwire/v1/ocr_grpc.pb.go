@@ -22,6 +22,7 @@ type OcrServiceClient interface {
 	// INVALID_ARGUMENT: bad image or option (see ErrorReason); do not retry.
 	// NOT_FOUND: no such model (ERROR_REASON_MODEL_NOT_FOUND); do not retry.
 	// UNAVAILABLE: queue full or draining, with google.rpc.RetryInfo; retry after its delay.
+	// CANCELLED, without the caller's doing: the server has stopped; retry.
 	// DEADLINE_EXCEEDED: late, the work was dropped; retry with a longer deadline.
 	// INTERNAL: our fault; retry once, then report the request id.
 	Recognize(ctx context.Context, in *RecognizeRequest, opts ...grpc.CallOption) (*RecognizeResponse, error)
@@ -124,6 +125,7 @@ type OcrServiceServer interface {
 	// INVALID_ARGUMENT: bad image or option (see ErrorReason); do not retry.
 	// NOT_FOUND: no such model (ERROR_REASON_MODEL_NOT_FOUND); do not retry.
 	// UNAVAILABLE: queue full or draining, with google.rpc.RetryInfo; retry after its delay.
+	// CANCELLED, without the caller's doing: the server has stopped; retry.
 	// DEADLINE_EXCEEDED: late, the work was dropped; retry with a longer deadline.
 	// INTERNAL: our fault; retry once, then report the request id.
 	Recognize(context.Context, *RecognizeRequest) (*RecognizeResponse, error)
