@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import glyphwire
 import pytest
@@ -26,7 +27,9 @@ class Served:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self._entries = map(json.loads, iter(process.stderr.readline, ""))
+        self._rows: SimpleQueue[str] = SimpleQueue()
+        self._entries = map(json.loads, iter(self._rows.get, ""))
+        threading.Thread(target=self._read_log, daemon=True).start()
         self.target = self.logged("supervising")["addresses"][0]
         self.processes = [self.logged("process_started")["process"] for _ in range(2)]
 
@@ -37,6 +40,12 @@ class Served:
     def rest_of_log(self) -> list[dict]:
         """Until every process has ended."""
         return list(self._entries)
+
+    def _read_log(self) -> None:
+        """In a thread, to the end: a server whose log nobody reads stands still."""
+        for row in self.process.stderr:
+            self._rows.put(row)
+        self._rows.put("")
 
 
 @pytest.fixture
@@ -74,7 +83,8 @@ class Caller(threading.Thread):
         while not self._left.is_set():
             with glyphwire.OcrClient(self._target, max_attempts=5) as client:
                 for _ in range(20):
-                    self._call(client)
+                    if not self._left.is_set():
+                        self._call(client)
 
     def _call(self, client: glyphwire.OcrClient) -> None:
         self.calls += 1
