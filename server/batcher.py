@@ -160,13 +160,13 @@ class Batcher:
         )
 
     def _ready_in_s(self, jobs: Sequence[Job], deadline: float, client: Hashable) -> float:
-        """When these are likely to be answered; 0 when nothing is before them."""
+        """When these are likely to be answered; 0 when a worker is free, as estimates can be wrong."""
         with self._changed:
             if self._free_workers or not jobs:
                 return 0.0
             costs = [self._queue.costs.of(job.options.mode) for job in jobs]
             wait_s = self._queue.wait_s(jobs[0].priority, client, deadline, sum(costs))
-        return wait_s + max(costs[0], sum(costs) / self._workers) if wait_s else 0.0
+        return wait_s + max(costs[0], sum(costs) / self._workers)
 
     def _ask(self, job: Job, deadline: float, client: Hashable, arrived: float) -> Answer:
         """Put an admitted image into the queue. However the answer ends, its room is given back."""

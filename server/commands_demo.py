@@ -10,6 +10,7 @@ import threading
 import time
 from argparse import ArgumentParser, Namespace
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TextIO
@@ -56,12 +57,13 @@ def run(flags: Namespace) -> int:
 class ServerProcess:
     """`glyphwire serve` as a child, on a free port of this machine; stopped by SIGTERM.
 
-    processes: that share the port; with more than one, the child is their supervisor.
+    processes: that share the port; with more than one, the child is their supervisor. flags: further ones.
     """
 
-    def __init__(self, settings: Settings, processes: int = 1) -> None:
+    def __init__(self, settings: Settings, processes: int = 1, flags: Sequence[str] = ()) -> None:
         self._settings = settings
         self._processes = processes
+        self._flags = flags
         self._log: deque[str] = deque(maxlen=_LOG_ROWS)
         self._targets: SimpleQueue[str | None] = SimpleQueue()
         self.status: int | None = None
@@ -114,7 +116,7 @@ class ServerProcess:
         values = {name: getattr(self._settings, name) for name in LOCAL_SETTINGS}
         values |= {"listen": "127.0.0.1:0", "processes": self._processes, "log_format": "json", "log_level": "info"}
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
-        return [sys.executable, "-m", "server", *flags]
+        return [sys.executable, "-m", "server", *flags, *self._flags]
 
     def _read_log(self, rows: TextIO) -> None:
         """Runs in a thread: keep the last rows, and tell the address as soon as one names it."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
-from ocr_core.types import Mode
-from server.request import Stage
-
 _Key = TypeVar("_Key", bound=Hashable)
 
 _EWMA_WEIGHT = 1 / 8
 
 
 class FairShares(Generic[_Key]):
-    """Start-time fair queueing: who has used least is next; who was away starts level with those who were not."""
+    """Start-time fair queueing: who has used least is next; newcomers start level with those who are there.
 
-    def __init__(self) -> None:
+    credit_s: so much less than they have used counts for those who come back. Who stays below its share thus has its
+    bursts served at once, and who was away for long cannot shut out the others for long.
+    """
+
+    def __init__(self, credit_s: float = 0.0) -> None:
+        self._credit_s = credit_s
         self._used: dict[_Key, float] = {}
         self._level = 0.0
 
@@ -25,7 +27,7 @@ class FairShares(Generic[_Key]):
 
     def join(self, key: _Key) -> None:
         """Begin, or begin again, to take part."""
-        self._used[key] = max(self._used.get(key, 0.0), self._level)
+        self._used[key] = max(self._used.get(key, self._level), self._level - self._credit_s)
 
     def in_order(self, keys: Iterable[_Key]) -> list[_Key]:
         """Those that have joined, who is next first."""
@@ -40,7 +42,7 @@ class FairShares(Generic[_Key]):
         self._used[key] = self._used.get(key, self._level) + seconds
 
     def forget(self, keep: Iterable[_Key]) -> None:
-        """Drop those whom it makes no difference to be dropped, but for those to keep."""
+        """Drop those who have no debt, but for those to keep; they come back as newcomers."""
         kept = set(keep)
         self._used = {key: used for key, used in self._used.items() if used > self._level or key in kept}
 
@@ -49,11 +51,11 @@ class Costs:
     """Running means of seconds of one worker: by mode for whole images, by `Work.kind` for their parts."""
 
     def __init__(self) -> None:
-        self._seconds: dict[Hashable, float] = {Mode.PAGE: 0.2, Mode.LINE: 0.01, Stage.PAGE: 0.1}
+        self._seconds: dict[Hashable, float] = {}
 
     def of(self, kind: Hashable) -> float:
-        """What one piece of work of this kind is likely to take."""
-        return self._seconds.get(kind, 0.005)
+        """What one piece of work of this kind is likely to take; 0 as long as none was measured."""
+        return self._seconds.get(kind, 0.0)
 
     def learn(self, kind: Hashable, seconds: float) -> None:
         """Take a measured time into account."""

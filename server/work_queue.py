@@ -13,6 +13,9 @@ from server.request import Priority, Request, Stage, Work
 SHARES = {Priority.INTERACTIVE: 0.9, Priority.BULK: 0.1}
 """Of the workers' time, when both have enough to do."""
 
+_CREDIT_S = 0.2
+"""Worker time by which a client that stays below its share may be ahead of the others when it comes back."""
+
 _ROUND = 16
 """Turns after which newcomers of a lane line up behind those who have had one."""
 
@@ -79,7 +82,7 @@ class _Level:
 
     def __init__(self) -> None:
         self.lanes: dict[Hashable, _Lane] = {}
-        self.shares: FairShares[Hashable] = FairShares()
+        self.shares: FairShares[Hashable] = FairShares(_CREDIT_S)
 
     def __iter__(self) -> Iterator[_Lane]:
         return (self.lanes[client] for client in self.shares.in_order(self.lanes))
@@ -110,6 +113,7 @@ class WorkQueue:
         self._lines: Counter[Hashable] = Counter()
         self._bytes = 0
         self._pages_in_work = 0
+        self._in_work_s = 0.0
         self._images_in_a_row = 0
 
     @property
@@ -166,6 +170,7 @@ class WorkQueue:
     def finish(self, work: Work, seconds: float) -> None:
         """Learn what it cost."""
         self._pages_in_work -= work.kind is Stage.PAGE
+        self._in_work_s -= work.cost_s * len(work.requests)
         share = seconds / len(work.requests)
         self.costs.learn(work.kind, share)
         for request in work.requests:
@@ -173,13 +178,13 @@ class WorkQueue:
             self._charge(request, share - work.cost_s)
 
     def wait_s(self, priority: Priority, client: Hashable, deadline: float, cost_s: float) -> float:
-        """How long new work that costs so much is likely to wait in the queue."""
+        """How long new work that costs so much is likely to wait; work in hand is half done on average."""
         lanes = self._levels[priority].lanes
         mine = sum(request.cost_s for request in lanes.get(client, ()) if request.deadline <= deadline)
         others = sum(min(lane.cost_s, mine + cost_s) for other, lane in lanes.items() if other != client)
         if priority is Priority.BULK:
             others += sum(lane.cost_s for lane in self._levels[Priority.INTERACTIVE].lanes.values())
-        return (mine + others) / self._workers
+        return (mine + others + self._in_work_s / 2) / self._workers
 
     def _put(self, request: Request, *, had_turn: bool = False) -> None:
         level = self._levels[request.job.priority]
@@ -228,6 +233,7 @@ class WorkQueue:
         self._pages_in_work += request.stage is Stage.PAGE
         self._pull(request)
         self._charge(request, work.cost_s)
+        self._in_work_s += work.cost_s
         request.started = now
         return work
 
@@ -244,6 +250,7 @@ class WorkQueue:
             work.lines.extend(numbers)
             if len(work.lines) == room:
                 break
+        self._in_work_s += work.cost_s * len(work.lines)
         return work
 
     def _sharing(self, first: Request, key: Hashable, now: float) -> Iterator[Request]:
@@ -271,6 +278,7 @@ class WorkQueue:
         return numbers
 
     def _charge(self, request: Request, seconds: float) -> None:
+        """What its share of the work is estimated to cost, or a correction of that."""
         priority = request.job.priority
         self._priorities.charge(priority, seconds / SHARES[priority])
         self._levels[priority].shares.charge(request.client, seconds)

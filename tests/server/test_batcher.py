@@ -136,7 +136,7 @@ async def test_late_images_never_reach_the_pipeline(batcher, stages):
     (busy,) = await submitted(batcher, job("busy"))
     await reached(stages)
     with pytest.raises(DeadlineExpired):
-        await batcher.submit(job("late"), after(0.01))
+        await batcher.submit(job("late"), after(0.05))
     stages.gate.set()
     await busy
     assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
@@ -327,7 +327,7 @@ async def test_what_was_done_is_counted(start_batcher, stages):
     busy, gone, *fine = await submitted(batcher, job("busy"), job("gone"), job("a"), job("b"), job("!small"))
     await reached(stages)
     with pytest.raises(DeadlineExpired):
-        await batcher.submit(job("late"), after(0.01))
+        await batcher.submit(job("late"), after(0.05))
     gone.cancel()
     await asyncio.wait([gone])
     held, waiting, working = "glyphwire_images_held", "glyphwire_images_waiting", "glyphwire_workers_busy"
