@@ -48,14 +48,15 @@ class FairShares(Generic[_Key]):
 
 
 class Costs:
-    """Running means of seconds of one worker: by mode for whole images, by `Work.kind` for their parts."""
+    """Running means of seconds of one worker, by kind of work. unknown_s: of kinds that were not measured yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, unknown_s: float) -> None:
+        self._unknown_s = unknown_s
         self._seconds: dict[Hashable, float] = {}
 
     def of(self, kind: Hashable) -> float:
-        """What one piece of work of this kind is likely to take; 0 as long as none was measured."""
-        return self._seconds.get(kind, 0.0)
+        """What one piece of work of this kind is likely to take."""
+        return self._seconds.get(kind, self._unknown_s)
 
     def learn(self, kind: Hashable, seconds: float) -> None:
         """Take a measured time into account."""

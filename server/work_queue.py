@@ -98,10 +98,14 @@ class _Level:
 
 
 class WorkQueue:
-    """Waiting images and line crops. max_bytes: of line crops; while they take as much no more images are prepared."""
+    """Waiting images and line crops. max_bytes: of line crops; while they take as much no more images are prepared.
+
+    image_costs: of whole images, by mode. What is not measured yet counts nothing there, so that nobody is refused.
+    """
 
     def __init__(self, max_batch_size: int, workers: int, max_bytes: int) -> None:
-        self.costs = Costs()
+        self.image_costs = Costs(unknown_s=0.0)
+        self._costs = Costs(unknown_s=0.005)
         self._max_batch_size = max_batch_size
         self._max_ahead = max_batch_size * workers
         self._max_pages = max(1, workers - 1)
@@ -128,7 +132,7 @@ class WorkQueue:
 
     def add(self, request: Request) -> None:
         """Add an image to prepare."""
-        request.cost_s = self.costs.of(request.job.options.mode)
+        request.cost_s = self.image_costs.of(request.job.options.mode)
         self._put(request)
 
     def add_lines(self, request: Request, keys: Sequence[Hashable], now: float) -> None:
@@ -136,7 +140,7 @@ class WorkQueue:
         request.stage = Stage.LINES
         for number, key in reversed(list(enumerate(keys))):
             request.unread.setdefault(key, []).append(number)
-        request.cost_s = sum(self.costs.of(key) for key in keys)
+        request.cost_s = sum(self._costs.of(key) for key in keys)
         request.prepared_at = now
         self._lines.update(keys)
         self._bytes += _bytes(request)
@@ -172,7 +176,7 @@ class WorkQueue:
         self._pages_in_work -= work.kind is Stage.PAGE
         self._in_work_s -= work.cost_s * len(work.requests)
         share = seconds / len(work.requests)
-        self.costs.learn(work.kind, share)
+        self._costs.learn(work.kind, share)
         for request in work.requests:
             request.spent_s += share
             self._charge(request, share - work.cost_s)
@@ -228,7 +232,7 @@ class WorkQueue:
         )
 
     def _take_image(self, request: Request, now: float) -> Work:
-        work = Work(request.stage, self.costs.of(request.stage), [request], [])
+        work = Work(request.stage, self._costs.of(request.stage), [request], [])
         self._images_in_a_row += 1
         self._pages_in_work += request.stage is Stage.PAGE
         self._pull(request)
@@ -240,7 +244,7 @@ class WorkQueue:
     def _take_lines(self, first: Request, now: float, free_workers: int) -> Work:
         """Lines of one key; few enough that every free worker gets a share."""
         key = next(iter(first.unread))
-        work = Work(key, self.costs.of(key), [], [])
+        work = Work(key, self._costs.of(key), [], [])
         room = min(self._max_batch_size, -(-self.lines // free_workers))
         self._images_in_a_row = 0
         for request in self._sharing(first, key, now):
@@ -271,7 +275,7 @@ class WorkQueue:
         if request.read_started is None:
             request.read_started = now
         if request.unread:
-            request.cost_s = sum(self.costs.of(key) * len(numbers) for key, numbers in request.unread.items())
+            request.cost_s = sum(self._costs.of(key) * len(numbers) for key, numbers in request.unread.items())
             self._put(request, had_turn=True)
         else:
             self._bytes -= _bytes(request)

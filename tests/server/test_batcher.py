@@ -268,7 +268,7 @@ async def test_drain_gives_up_after_its_time(batcher, stages):
 
 async def test_a_deadline_that_the_queue_will_not_meet_is_refused_at_once(batcher, stages):
     """When the estimate says that the work would be late, the caller gets QueueFull without being queued."""
-    batcher._queue.costs.learn(Mode.LINE, 80.0)
+    batcher._queue.image_costs.learn(Mode.LINE, 10.0)
     stages.gate.clear()
     tasks = await submitted(batcher, job("busy"), job("queued"), seconds=9)
     await reached(stages)

@@ -75,9 +75,9 @@ def test_those_without_debt_are_forgotten():
 
 def test_costs_follow_what_is_measured():
     """The first measurement counts in full, later ones by an eighth; kinds are apart."""
-    costs = Costs()
+    costs = Costs(unknown_s=0.5)
     costs.learn("wide", 8.0)
     costs.learn("wide", 16.0)
     costs.learn("narrow", 1.0)
     assert (costs.of("wide"), costs.of("narrow")) == (9.0, 1.0)
-    assert costs.of("unknown") == 0.0
+    assert costs.of("unknown") == 0.5

@@ -248,17 +248,14 @@ def test_waits_are_those_of_the_image_and_the_longest_of_its_lines(single):
 def test_the_wait_is_what_is_ahead(single):
     """The estimate adds the client's own work with no later deadline, and of others no more than a fair share."""
     assert single.wait_s(Priority.INTERACTIVE, "me", LATER, 1.0) == 0.0
-    for kind in Mode:
-        for _ in range(50):
-            single.costs.learn(kind, 1.0)
+    single.image_costs.learn(Mode.LINE, 3.0)
     for _ in range(100):
         single.add(request("flood"))
     for deadline in (5.0, 5.0, 50.0):
         single.add(request("me", deadline=deadline))
-    one = single.costs.of(Mode.LINE)
-    mine, flood = 2 * one, 2 * one + 1.0
+    mine, flood = 2 * 3.0, 2 * 3.0 + 1.0
     assert single.wait_s(Priority.INTERACTIVE, "me", 10.0, 1.0) == pytest.approx((mine + flood) / 2)
-    assert single.wait_s(BULK, "me", 10.0, 1.0) == pytest.approx(103 * one / 2)
+    assert single.wait_s(BULK, "me", 10.0, 1.0) == pytest.approx(103 * 3.0 / 2)
 
 
 IMAGES = st.tuples(
