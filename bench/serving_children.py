@@ -1,0 +1,140 @@
+"""Servers as child processes, and what is sent to them: line crops that are the same on every machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import glyphwire
+import numpy as np
+
+from server.load import Load, Plan, Tally
+from server.load_report import LoadReport, Usage, summarize, usage
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "sample" / "page.jpg"
+LINE_MODE = glyphwire.RecognizeOptions(mode=glyphwire.Mode.LINE)
+
+_UPRIGHT = ("zh", "zh_kai", "en", "digits", "mixed", "sign", "light_on_dark")
+_CROPS = 21
+_START_S = 90.0
+_STOP_S = 30.0
+_POLL_S = 0.1
+
+
+def add_images(parser: ArgumentParser) -> None:
+    """Give a parser --images."""
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of line images [variants of tests/data]")
+
+
+def line_crops(flags: Namespace, seed: int = 1) -> list[bytes]:
+    """Files of --images, else JPEG files of about 20 KB: the lines of tests/data, scaled and with noise."""
+    if flags.images:
+        return [path.read_bytes() for path in sorted(flags.images.iterdir()) if path.suffix in {".jpg", ".png"}]
+    rng = np.random.default_rng(seed)
+    names = (_UPRIGHT[number % len(_UPRIGHT)] for number in range(_CROPS))
+    return [_variant(ROOT / "tests" / "data" / f"line_{name}.jpg", rng) for name in names]
+
+
+def _variant(path: Path, rng: np.random.Generator) -> bytes:
+    image = cv2.imread(str(path))
+    assert image is not None, path
+    scale = rng.uniform(40, 56) / image.shape[0]
+    scaled = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    noisy = np.clip(scaled + rng.normal(0, 5, scaled.shape), 0, 255).astype(np.uint8)
+    return cv2.imencode(".jpg", noisy, (cv2.IMWRITE_JPEG_QUALITY, 95))[1].tobytes()
+
+
+class Child:
+    """A server that is a child of this process, on a free port; its output goes to a file.
+
+    command: its arguments; {port} in them becomes the port. answers: raises OSError or OcrError until it serves.
+    """
+
+    def __init__(self, command: Sequence[str], answers: Callable[[str], None], **environment: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.target = f"127.0.0.1:{port}"
+        self._command = [part.format(port=port) for part in command]
+        self._answers = answers
+        self._environment = os.environ | environment
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdout=self._log, stderr=self._log, env=self._environment, cwd=ROOT
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it and wait for its end."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def usage(self) -> Usage:
+        """What it has taken, with the processes that it has started."""
+        taken = usage(self.pid)
+        assert taken, "the server has ended"
+        return taken
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                self._answers(self.target)
+            except (OSError, glyphwire.OcrError):
+                time.sleep(_POLL_S)
+            else:
+                return
+        self._log.seek(0)
+        raise RuntimeError(f"{' '.join(self._command)} does not serve:\n{self._log.read()[-2000:]}")
+
+
+def glyphwire_child(*flags: str, token: str | None = None) -> Child:
+    """Our server. flags: of `glyphwire serve`."""
+
+    def answers(target: str) -> None:
+        with glyphwire.OcrClient(target, max_attempts=1, token=token) as client:
+            client.wait_ready(timeout_s=1.0)
+
+    return Child([sys.executable, "-m", "server", "--listen=127.0.0.1:{port}", "--log-level=warning", *flags], answers)
+
+
+async def run_load(child: Child, clients: Sequence[glyphwire.AsyncOcrClient], plan: Plan) -> tuple[Tally, LoadReport]:
+    """One run of a plan, and its figures with those of the child."""
+    load = Load(clients, plan)
+    running = asyncio.create_task(load.run())
+    await asyncio.sleep(plan.warmup_s)
+    cpu_s, before = time.process_time(), child.usage()
+    tally = await running
+    return tally, summarize(plan, tally, time.process_time() - cpu_s, before, child.usage())
+
+
+def line_plan(kind: str, images: Sequence[bytes], seconds: float, concurrency: int, **more: Any) -> Plan:  # noqa: ANN401 - fields of Plan
+    """A closed loop of lines."""
+    return Plan(kind, images, LINE_MODE, seconds, concurrency=concurrency, **more)  # type: ignore[arg-type]

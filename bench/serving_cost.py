@@ -1,0 +1,169 @@
+"""What serving costs a line: the server's processor time and a lone caller's wait, against the pipeline without a server.
+
+Starts a server of its own. The pipeline in this process, calls and a stream read the same lines in turns, round after
+round. Processor time: 16 at once, so that all workers are busy. Latency: one caller; the difference to the pipeline is
+taken crop by crop, each the median of all rounds. Takes half a minute.
+
+Run: python -m bench.serving_cost [--images DIR] [--rounds 5] [--json]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from statistics import median
+
+import glyphwire
+
+from bench.serving_children import Child, add_images, glyphwire_child, line_crops, line_plan, run_load
+from bench.tables import markdown
+from ocr_core.pipeline import Pipeline
+from ocr_core.types import Mode, RecognizeOptions
+from server.app import build_pipeline
+from server.settings import Settings
+
+_OPTIONS = RecognizeOptions(mode=Mode.LINE)
+_CONCURRENCY = 16
+_BUSY_S = 1.5
+_LONE_S = 1.0
+_KINDS = ("unary", "stream")
+_MOST_CPU = {"unary": 1.20, "stream": 1.10}
+_MOST_MS = {"unary": 0.6, "stream": 0.4}
+
+
+@dataclass(slots=True)
+class Samples:
+    """Of one way to read. cpu_ms: processor time per line, each round; lone_ms: latencies of each crop."""
+
+    cpu_ms: list[float] = field(default_factory=list)
+    lone_ms: dict[int, list[float]] = field(default_factory=dict)
+
+    def add_lone(self, latencies_s: Sequence[float], crops: int) -> None:
+        """In the order in which the crops were read, from the first on."""
+        for number, seconds in enumerate(latencies_s):
+            self.lone_ms.setdefault(number % crops, []).append(1e3 * seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one line. *_over: against the pipeline in process, a ratio and a difference."""
+
+    way: str
+    cpu_ms: float
+    lone_ms: float
+    cpu_over: float
+    lone_over_ms: float
+
+
+def main() -> int:
+    """Returns 0: what the figures are worth depends on what else the machine does."""
+    flags = _flags()
+    settings = Settings()
+    images = line_crops(flags)
+    pipeline = build_pipeline(settings)
+    pipeline.start()
+    with glyphwire_child() as child:
+        samples = asyncio.run(_measure(child, pipeline, settings.workers, images, flags.rounds))
+    pipeline.close()
+    costs = [_cost(way, samples) for way in samples]
+    if flags.json:
+        print(json.dumps([{name: getattr(cost, name) for name in Cost.__slots__} for cost in costs]))
+    else:
+        size = sum(map(len, images)) / len(images) / 1e3
+        print(f"{len(images)} line crops of {size:.0f} KB.\n\n{_table(costs)}")
+    return 0
+
+
+async def _measure(
+    child: Child, pipeline: Pipeline, workers: int, images: Sequence[bytes], rounds: int
+) -> Mapping[str, Samples]:
+    samples = {way: Samples() for way in ("in process", *_KINDS)}
+    async with glyphwire.AsyncOcrClient(child.target, max_attempts=1) as client:
+        for kind in _KINDS:
+            await run_load(child, [client], line_plan(kind, images, _BUSY_S, _CONCURRENCY))
+        for _ in range(rounds):
+            # Nothing else runs in the loop meanwhile.
+            samples["in process"].cpu_ms.append(_busy_ms(pipeline, workers, images))
+            samples["in process"].add_lone(_lone_s(pipeline, images), len(images))
+            for kind in _KINDS:
+                _, report = await run_load(child, [client], line_plan(kind, images, _BUSY_S, _CONCURRENCY))
+                assert report.server_cpu_ms_per_image and not report.images_failed, report.failures
+                samples[kind].cpu_ms.append(report.server_cpu_ms_per_image)
+                tally, _ = await run_load(child, [client], line_plan(kind, images, _LONE_S, 1))
+                samples[kind].add_lone(tally.latency, len(images))
+    return samples
+
+
+def _busy_ms(pipeline: Pipeline, workers: int, images: Sequence[bytes]) -> float:
+    """Processor time per line in milliseconds, as many lines at once as there are workers."""
+    until = time.perf_counter() + _BUSY_S
+
+    def read(first: int) -> int:
+        number = first
+        while time.perf_counter() < until:
+            pipeline.recognize(images[number % len(images)], _OPTIONS)
+            number += workers
+        return (number - first) // workers
+
+    started = time.process_time()
+    with ThreadPoolExecutor(workers) as pool:
+        lines = sum(pool.map(read, range(workers)))
+    return 1e3 * (time.process_time() - started) / lines
+
+
+def _lone_s(pipeline: Pipeline, images: Sequence[bytes]) -> Sequence[float]:
+    taken: list[float] = []
+    until = time.perf_counter() + _LONE_S
+    while (started := time.perf_counter()) < until:
+        pipeline.recognize(images[len(taken) % len(images)], _OPTIONS)
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
+def _cost(way: str, samples: Mapping[str, Samples]) -> Cost:
+    own, base = samples[way], samples["in process"]
+    crops = own.lone_ms.keys() & base.lone_ms.keys()
+    return Cost(
+        way,
+        cpu_ms=median(own.cpu_ms),
+        lone_ms=median(median(own.lone_ms[crop]) for crop in crops),
+        cpu_over=median(mine / theirs for mine, theirs in zip(own.cpu_ms, base.cpu_ms, strict=True)),
+        lone_over_ms=median(median(own.lone_ms[crop]) - median(base.lone_ms[crop]) for crop in crops),
+    )
+
+
+def _table(costs: Sequence[Cost]) -> str:
+    header = ("way", "CPU, ms per line", "over in process", "target", "lone caller, ms", "more, ms", "target, ms")
+    rows = [
+        (
+            cost.way,
+            f"{cost.cpu_ms:.2f}",
+            f"{cost.cpu_over:.2f} x",
+            f"{_MOST_CPU[cost.way]:.2f} x" if cost.way in _MOST_CPU else "-",
+            f"{cost.lone_ms:.2f}",
+            f"{cost.lone_over_ms:.2f}",
+            f"{_MOST_MS[cost.way]:.1f}" if cost.way in _MOST_MS else "-",
+        )
+        for cost in costs
+    ]
+    return markdown(header, rows)
+
+
+def _flags() -> Namespace:
+    parser = ArgumentParser(
+        "python -m bench.serving_cost", description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="[5]")
+    parser.add_argument("--json", action="store_true")
+    add_images(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
