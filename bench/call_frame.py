@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import redirect_stderr
 from contextvars import copy_context
@@ -29,7 +30,7 @@ from server.image_times import ImageTimes
 from server.interceptors import CallFrame
 from server.logs import configure_logs
 from server.metrics import Metrics
-from server.settings import Settings
+from server.settings import load_settings
 from server.tracing import Tracing
 
 PATH = "/glyphwire.v1.OcrService/Recognize"
@@ -125,7 +126,7 @@ def _cost(method: _Method, log_level: str, metadata: Sequence[tuple[str, str]] =
             await method(None, context)
 
     with tempfile.TemporaryFile("w") as log, redirect_stderr(log):
-        configure_logs(Settings(log_format="json", log_level=log_level))
+        configure_logs(load_settings(Namespace(log_format="json", log_level=log_level)))
         return 1e6 * min(_processor_time(lambda: asyncio.run(calls())) for _ in range(ROUNDS)) / CALLS
 
 

@@ -51,8 +51,8 @@ def _variant(path: Path, rng: np.random.Generator) -> bytes:
     assert image is not None, path
     scale = rng.uniform(40, 56) / image.shape[0]
     scaled = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    noisy = np.clip(scaled + rng.normal(0, 5, scaled.shape), 0, 255).astype(np.uint8)
-    return cv2.imencode(".jpg", noisy, (cv2.IMWRITE_JPEG_QUALITY, 95))[1].tobytes()
+    noisy = np.clip(scaled + rng.normal(0, 6, scaled.shape), 0, 255).astype(np.uint8)
+    return cv2.imencode(".jpg", noisy, (cv2.IMWRITE_JPEG_QUALITY, 97))[1].tobytes()
 
 
 class Child:
@@ -68,7 +68,7 @@ class Child:
         self._command = [part.format(port=port) for part in command]
         self._answers = answers
         self._environment = os.environ | environment
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed on exit
 
     @property
     def pid(self) -> int:
