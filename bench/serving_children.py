@@ -67,6 +67,7 @@ class Child:
         self.target = f"127.0.0.1:{port}"
         self._command = [part.format(port=port) for part in command]
         self._answers = answers
+        self.status: int | None = None
         self._environment = os.environ | environment
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed on exit
 
@@ -90,10 +91,10 @@ class Child:
         """Stop it and wait for its end."""
         self._process.terminate()
         try:
-            self._process.wait(_STOP_S)
+            self.status = self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self.status = self._process.wait()
         self._log.close()
 
     def usage(self) -> Usage:
