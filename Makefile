@@ -56,6 +56,7 @@ lint: dev
 
 types: dev
 	mypy
+	mypy bench
 
 test: dev
 	pytest
@@ -80,10 +81,8 @@ go:
 bench: dev
 	python -m bench.ctc
 	python -m bench.memory
-	python -m bench.batches
 	python -m bench.faults
-	python -m bench.restarts
-	python -m bench.frames
+	python -m bench.serving
 	python -m bench.streams
 	python -m bench.call_frame
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))

@@ -118,7 +118,7 @@ async def _serve(keep: bool) -> None:
     if keep:
         assert keep_large_blocks()
     server = grpc.aio.server()
-    ocr_pb2_grpc.add_OcrServiceServicer_to_server(_LoadOnly(), server)
+    ocr_pb2_grpc.add_OcrServiceServicer_to_server(_LoadOnly(), server)  # type: ignore[abstract]  # no batches are sent
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     await server.start()
     await server.wait_for_termination()

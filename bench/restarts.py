@@ -124,6 +124,7 @@ class Streamer(Reader):
         with glyphwire.OcrClient(self._address) as client:
             for number, result in enumerate(client.stream(self._frames(), _LINE, resume=True)):
                 path = _LINES[number % len(_LINES)]
+                assert not isinstance(result.outcome, glyphwire.FrameDropped)
                 self._note(path, began, result.outcome)
                 if result.frame_id != number:
                     self.calls.append(Call(began, time.monotonic(), f"frame {result.frame_id} instead of {number}"))

@@ -1,10 +1,10 @@
 """What serving costs a line: the server's processor time and a lone caller's wait, over the pipeline in process.
 
 Starts a server of its own. The pipeline in this process, calls and a stream read the same lines in turns, round after
-round. Processor time: 16 at once, so that all workers are busy. Latency: one caller; the difference to the pipeline is
-taken crop by crop, of the medians of all rounds and, as other programs lengthen those, of the least. Takes 40 seconds.
+round. Processor time: 16 at once, so that all workers are busy. Latency: one caller, seven lines a turn; what it is over
+that of the pipeline is taken crop by crop, of medians and, as other programs lengthen those, of the least. Takes 45 s.
 
-Run: python -m bench.serving_cost [--images DIR] [--rounds 8] [--json]
+Run: python -m bench.serving_cost [--images DIR] [--rounds 5] [--json]
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import math
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from statistics import median
 
 import glyphwire
 
-from bench.serving_children import Child, add_images, glyphwire_child, line_crops, line_plan, run_load
+from bench.serving_children import LINE_MODE, Child, add_images, glyphwire_child, line_crops, line_plan, run_load
 from bench.tables import markdown
 from ocr_core.pipeline import Pipeline
 from ocr_core.types import Mode, RecognizeOptions
@@ -32,7 +34,8 @@ from server.settings import load_settings
 _OPTIONS = RecognizeOptions(mode=Mode.LINE)
 _CONCURRENCY = 16
 _BUSY_S = 1.0
-_LONE_S = 0.7
+_LONE_S = 20.0
+_LONE_CROPS = 7
 _KINDS = ("unary", "stream")
 _MOST_CPU = {"unary": 1.20, "stream": 1.10}
 _MOST_MS = {"unary": 0.6, "stream": 0.4}
@@ -43,12 +46,7 @@ class Samples:
     """Of one way to read. cpu_ms: processor time per line, each round; lone_ms: latencies of each crop."""
 
     cpu_ms: list[float] = field(default_factory=list)
-    lone_ms: dict[int, list[float]] = field(default_factory=dict)
-
-    def add_lone(self, latencies_s: Sequence[float], crops: int) -> None:
-        """In the order in which the crops were read, from the first on."""
-        for number, seconds in enumerate(latencies_s):
-            self.lone_ms.setdefault(number % crops, []).append(1e3 * seconds)
+    lone_ms: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,8 @@ def main() -> int:
     pipeline = build_pipeline(settings)
     pipeline.start()
     with glyphwire_child() as child:
-        samples = asyncio.run(_measure(child, pipeline, settings.workers, images, flags.rounds))
+        samples = asyncio.run(_measure_cpu(child, pipeline, settings.workers, images, flags.rounds))
+        _measure_lone(child, pipeline, images[:_LONE_CROPS], samples)
     pipeline.close()
     costs = [_cost(way, samples) for way in samples]
     if flags.json:
@@ -82,7 +81,7 @@ def main() -> int:
     return 0
 
 
-async def _measure(
+async def _measure_cpu(
     child: Child, pipeline: Pipeline, workers: int, images: Sequence[bytes], rounds: int
 ) -> Mapping[str, Samples]:
     samples = {way: Samples() for way in ("in process", *_KINDS)}
@@ -92,13 +91,10 @@ async def _measure(
         for _ in range(rounds):
             # Nothing else runs in the loop meanwhile.
             samples["in process"].cpu_ms.append(_busy_ms(pipeline, workers, images))
-            samples["in process"].add_lone(_lone_s(pipeline, images), len(images))
             for kind in _KINDS:
                 _, report = await run_load(child, [client], line_plan(kind, images, _BUSY_S, _CONCURRENCY))
                 assert not report.images_failed, report.failures
                 samples[kind].cpu_ms.append(report.server_cpu_ms_per_image or math.nan)
-                tally, _ = await run_load(child, [client], line_plan(kind, images, _LONE_S, 1))
-                samples[kind].add_lone(tally.latency, len(images))
     return samples
 
 
@@ -119,13 +115,29 @@ def _busy_ms(pipeline: Pipeline, workers: int, images: Sequence[bytes]) -> float
     return 1e3 * (time.process_time() - started) / lines
 
 
-def _lone_s(pipeline: Pipeline, images: Sequence[bytes]) -> Sequence[float]:
-    taken: list[float] = []
-    until = time.perf_counter() + _LONE_S
-    while (started := time.perf_counter()) < until:
-        pipeline.recognize(images[len(taken) % len(images)], _OPTIONS)
-        taken.append(time.perf_counter() - started)
-    return taken
+def _measure_lone(child: Child, pipeline: Pipeline, images: Sequence[bytes], samples: Mapping[str, Samples]) -> None:
+    """The ways take turns; each turn reads all images, one at a time."""
+    frames: SimpleQueue[bytes | None] = SimpleQueue()
+    with glyphwire.OcrClient(child.target, max_attempts=1) as client:
+        results = client.stream(iter(frames.get, None), LINE_MODE)
+
+        def stream(image: bytes) -> None:
+            frames.put(image)
+            next(results)
+
+        ways: dict[str, Callable[[bytes], object]] = {
+            "in process": lambda image: pipeline.recognize(image, _OPTIONS),
+            "unary": lambda image: client.recognize(image, LINE_MODE),
+            "stream": stream,
+        }
+        until = time.perf_counter() + _LONE_S
+        while time.perf_counter() < until:
+            for way, read in ways.items():
+                for crop, image in enumerate(images):
+                    started = time.perf_counter()
+                    read(image)
+                    samples[way].lone_ms[crop].append(1e3 * (time.perf_counter() - started))
+        frames.put(None)
 
 
 def _cost(way: str, samples: Mapping[str, Samples]) -> Cost:
@@ -172,7 +184,7 @@ def _flags() -> Namespace:
     parser = ArgumentParser(
         "python -m bench.serving_cost", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=8, metavar="N", help="[8]")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="[5]")
     parser.add_argument("--json", action="store_true")
     add_images(parser)
     return parser.parse_args()

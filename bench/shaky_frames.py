@@ -19,7 +19,8 @@ def shaky_frames(image: Image, count: int, seed: int) -> Iterator[Image]:
 
 def _frame(image: Image, random: np.random.Generator) -> Image:
     height, width = image.shape[:2]
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), random.normal(0, 0.4), random.normal(1, 0.01))
+    centre = width / 2, height / 2
+    turn = np.asarray(cv2.getRotationMatrix2D(centre, random.normal(0, 0.4), random.normal(1, 0.01)), np.float64)
     turn[:, 2] += random.normal(0, height / 30, 2)
     moved = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     scale = random.uniform(9, 18) / height
@@ -29,4 +30,6 @@ def _frame(image: Image, random: np.random.Generator) -> Image:
     blurred = cv2.filter2D(shrunk, -1, smear / smear.sum())
     noisy = np.clip(blurred * random.uniform(0.6, 1.1) + random.normal(0, 9, blurred.shape), 0, 255).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(55, 85))])
-    return np.asarray(cv2.resize(cv2.imdecode(encoded, cv2.IMREAD_COLOR), (width, height)), np.uint8)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.asarray(cv2.resize(decoded, (width, height)), np.uint8)
