@@ -1,8 +1,8 @@
 """What serving costs a line: the server's processor time and a lone caller's wait, over the pipeline in process.
 
 Starts a server of its own. The pipeline in this process, calls and a stream read the same lines in turns, round after
-round. Processor time: 16 at once, so that all workers are busy. Latency: one caller, seven lines a turn; what it is over
-that of the pipeline is taken crop by crop, of medians and, as other programs lengthen those, of the least. Takes 45 s.
+round. Processor time: 16 at once, so that all workers are busy. Latency: one caller, seven lines a turn; the difference
+to the pipeline is taken crop by crop, of medians and, as other programs lengthen those, of the least. Takes 45 seconds.
 
 Run: python -m bench.serving_cost [--images DIR] [--rounds 5] [--json]
 """
