@@ -143,9 +143,9 @@ static double align(
 ) {
     ptrdiff_t times = line->matrix->times, last = lattice->states - 1;
     double mass = 0.0, log_prob;
-    /* All states left out together cannot add a 2 ** -30th part to the mass found. */
+    /* All states left out together cannot add a 2 ** -20th part to the mass found, 1e-6 to its logarithm. */
     lattice->least = found;
-    lattice->least.mantissa *= 0x1p-30 / (double)(times * lattice->states + 1);
+    lattice->least.mantissa *= 0x1p-20 / (double)(times * lattice->states + 1);
     for (int attempt = 0; attempt < 2; attempt++) {
         if (attempt) lattice->least.mantissa = 0.0;
         run_lattice(line, lattice);

@@ -150,18 +150,19 @@ static int reserve(Search *s) {
            automata = (size_t)s->options->automata_count;
     if (needed <= s->node_capacity) return 1;
     if (needed > INT32_MAX) return 0;
-    needed += needed < INT32_MAX / 2 ? needed : 0;
-    Node *nodes = realloc(s->nodes, needed * sizeof *nodes);
+    size_t room = needed * (s->node_capacity ? 2 : 16);
+    if (room > INT32_MAX) room = needed;
+    Node *nodes = realloc(s->nodes, room * sizeof *nodes);
     if (!nodes) return 0;
     s->nodes = nodes;
     if (automata) {
-        int32_t *states = realloc(s->states, needed * automata * sizeof *states);
+        int32_t *states = realloc(s->states, room * automata * sizeof *states);
         if (states) s->states = states;
-        double *weights = realloc(s->node_weights, needed * sizeof *weights);
+        double *weights = realloc(s->node_weights, room * sizeof *weights);
         if (weights) s->node_weights = weights;
         if (!states || !weights) return 0;
     }
-    s->node_capacity = needed;
+    s->node_capacity = room;
     return 1;
 }
 
