@@ -62,8 +62,15 @@ class Origin(_Strict):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class Check(_Strict):
+    """A line that a recogniser must read before it is used. image: a file beside model.json; text: what it shows."""
+
+    image: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+    text: str
+
+
 class ModelBundle(_Strict):
-    """The contents of model.json, checked. characters and blank_index: recognisers only."""
+    """The contents of model.json, checked. characters, blank_index and check: recognisers only."""
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]
@@ -72,6 +79,7 @@ class ModelBundle(_Strict):
     input: InputFormat
     characters: tuple[str, ...] = ()
     blank_index: int = 0
+    check: Check | None = None
     origin: Origin
     licence: str
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -112,7 +120,7 @@ def read_bundle(folder: Path) -> ModelBundle:
 
 def write_manifest(folder: Path, bundle: ModelBundle) -> None:
     """Write model.json beside the weights."""
-    text = json.dumps(bundle.model_dump(mode="json"), ensure_ascii=False, indent=1)
+    text = json.dumps(bundle.model_dump(mode="json", exclude_none=True), ensure_ascii=False, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -122,31 +130,52 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_hash(folder: Path) -> str:
+    """SHA-256 of manifest, which has that of the weights, and graph, in hex. Raises BundleInvalid."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes() + (folder / GRAPH).read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleInvalid(f"{folder}: {error}") from error
+
+
+def bundle_folders(models_dir: Path) -> dict[str, Path]:
+    """Folders with a manifest by "name/version", sorted by name, versions from the oldest to the newest."""
+    folders = [path.parent for path in models_dir.glob(f"*/*/{MANIFEST}")]
+    folders.sort(key=lambda folder: (folder.parent.name, version_order(folder.name)))
+    return {f"{folder.parent.name}/{folder.name}": folder for folder in folders}
+
+
 class Registry:
-    """The bundles below one folder, found once. Newest version: the last in natural order of numbers and text."""
+    """The bundles below one folder, which are found once, and read when they are asked for."""
 
     def __init__(self, models_dir: Path) -> None:
         self._models_dir = models_dir
-        manifests = sorted(models_dir.glob(f"*/*/{MANIFEST}"))
-        self._bundles = {(path.parts[-3], path.parts[-2]): read_bundle(path.parent) for path in manifests}
+        self._folders = bundle_folders(models_dir)
 
     def folder(self, bundle: ModelBundle) -> Path:
         """Where a bundle lies."""
         return self._models_dir / bundle.name / bundle.version
 
     def find(self, model: str, kind: Kind) -> ModelBundle:
-        """The bundle named "name" (newest version) or "name/version". Raises ModelNotFound."""
-        name, _, version = model.partition("/")
-        found = [b for b in self.of_kind(kind) if b.name == name and version in {"", b.version}]
+        """The bundle named "name" (newest version) or "name/version". Raises ModelNotFound or BundleInvalid."""
+        wanted = model.removesuffix("/")
+        bundles = [read_bundle(folder) for name, folder in self._folders.items() if wanted in names_of(name)]
+        found = [bundle for bundle in bundles if bundle.kind is kind]
         if not found:
             raise ModelNotFound(f"no {kind.value} {model!r} in {self._models_dir}", "options.model")
-        return max(found, key=lambda bundle: _natural(bundle.version))
+        return found[-1]
 
     def of_kind(self, kind: Kind) -> tuple[ModelBundle, ...]:
-        """All bundles of a kind, sorted by name and version."""
-        found = [bundle for bundle in self._bundles.values() if bundle.kind is kind]
-        return tuple(sorted(found, key=lambda bundle: (bundle.name, _natural(bundle.version))))
+        """All bundles of a kind, sorted by name and version. Raises BundleInvalid, whatever kind cannot be read."""
+        bundles = map(read_bundle, self._folders.values())
+        return tuple(bundle for bundle in bundles if bundle.kind is kind)
 
 
-def _natural(version: str) -> list[tuple[int, str]]:
+def names_of(full_name: str) -> tuple[str, str]:
+    """By which "name/version" can be found."""
+    return full_name.partition("/")[0], full_name
+
+
+def version_order(version: str) -> list[tuple[int, str]]:
+    """Sorts versions from the oldest to the newest: by their numbers, what is no number before."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in version.replace("-", ".").split(".")]

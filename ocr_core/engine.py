@@ -94,8 +94,13 @@ def _core() -> ov.Core:
 
     When the last one goes its CPU plugin is unloaded and leaves the thread without a valid signal stack: the next
     signal that Python handles ends the process.
+
+    Weights are read, not mapped: who overwrites the files of a loaded model would change what it reads, or end the
+    process where the file gets shorter. It takes no more memory.
     """
-    return ov.Core()
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})
+    return core
 
 
 def _with_preprocessing(model: ov.Model, bundle: ModelBundle, image_size: tuple[int, int]) -> ov.Model:

@@ -9,6 +9,8 @@ OcrError
 │   ├── RawImageInvalid         pixels do not match their width, height, stride and format
 │   ├── OptionInvalid           option out of range, not a number, or excluding another
 │   └── ModelNotFound           no bundle of that name and version
+├── ModelRejected               a bundle cannot be loaded at run time; what was there before stays
+├── ModelIsDefault              a model cannot be unloaded, as requests that name none would find nothing
 ├── ModelFailed                 our fault: emitted no probabilities, or not as many classes as its charset
 ├── LanguageInvalid             our fault: a file of language knowledge cannot be understood
 └── SetupError                  the operator's fault; raised while starting, never for a request
@@ -60,6 +62,14 @@ class OptionInvalid(InputError):
 
 class ModelNotFound(InputError):
     """No model of that name and version is loaded."""
+
+
+class ModelRejected(OcrError):
+    """A bundle is invalid or did not pass its check, so it was not loaded; the message says why."""
+
+
+class ModelIsDefault(OcrError):
+    """The model is the last that requests which name none can be read by."""
 
 
 class ModelFailed(OcrError):

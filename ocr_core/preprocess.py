@@ -64,7 +64,7 @@ def turned(crop: LineCrop, quarters: int) -> LineCrop:
     vertices = crop.polygon.vertices
     first = quarters % len(vertices)
     image = np.ascontiguousarray(np.rot90(crop.image, quarters))
-    return LineCrop(image, Polygon(vertices[first:] + vertices[:first]))
+    return LineCrop(image, Polygon(vertices[first:] + vertices[:first]), crop.lease)
 
 
 def fitted_width(crop: LineCrop, wanted: InputFormat) -> int:

@@ -6,11 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ocr_core.errors import OptionInvalid
+
+if TYPE_CHECKING:
+    from ocr_core.model_shelf import Lease
 
 Image = npt.NDArray[np.uint8]
 """RGB, uint8 [height, width, 3]."""
@@ -212,10 +216,14 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class LineCrop:
-    """Image of one text line, upright, and where it stands in the source image."""
+    """Image of one text line, upright, and where it stands in the source image.
+
+    lease: of the recogniser that the image was prepared for.
+    """
 
     image: Image
     polygon: Polygon
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +293,13 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """An image whose lines have been found and cropped, ready to be read."""
+    """An image whose lines have been found and cropped, ready to be read. lease: as its crops have it."""
 
     width: int
     height: int
     crops: tuple[LineCrop, ...]
     timings: Timings
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +353,29 @@ class ModelInfo:
 
     @property
     def names(self) -> tuple[str, str]:
-        """By which requests can name it; of several versions the newest has the bare name."""
+        """By which requests can name it; of several versions one answers to the bare name."""
         return self.name, f"{self.name}/{self.version}"
+
+
+class ModelState(Enum):
+    """What becomes of a recogniser. UNLOADING: found by no request, still needed by images that began with it."""
+
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADING = "unloading"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """State of one version of a recogniser. reason: why it failed; images: how many are being read with it."""
+
+    name: str
+    version: str
+    state: ModelState
+    is_default: bool = False
+    images: int = 0
+    reason: str = ""
 
 
 def _check_range(name: str, value: float, low: float, high: float, part: str = "", *, root: str = "options") -> None:

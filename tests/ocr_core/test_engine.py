@@ -1,5 +1,7 @@
 """Tests of ocr_core.engine, on the models of this checkout."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +70,20 @@ def test_a_graph_that_openvino_refuses_is_the_bundles_fault(tmp_path: Path) -> N
     write_manifest(tmp_path, bundle)
     with pytest.raises(BundleInvalid, match=str(tmp_path)):
         Engine(bundle, tmp_path, streams=1, threads=1).load()
+
+
+def test_files_of_a_loaded_model_may_be_overwritten(tmp_path: Path) -> None:
+    """Who replaces weights in place does not change what is read, and may shorten the file."""
+    bundle = the_bundle(Kind.ORIENTATION)
+    folder = shutil.copytree(REGISTRY.folder(bundle), tmp_path / "1")
+    engine = Engine(bundle, folder, streams=1, threads=1)
+    engine.load()
+    batch = np.random.default_rng(7).integers(0, 256, (1, 48, 192, 3), np.uint8)
+    with engine.infer(batch) as output:
+        before = output.copy()
+    weights = folder / "model.bin"
+    with weights.open("r+b") as file:
+        file.write(bytes(weights.stat().st_size))
+    os.truncate(weights, 1)
+    with engine.infer(batch) as output:
+        assert (output == before).all()

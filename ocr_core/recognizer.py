@@ -1,0 +1,151 @@
+"""A recogniser: line crops -> batch -> probabilities -> text. Loaded, warmed up and checked before it is used."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from ocr_core.bundle import Check, ModelBundle
+from ocr_core.decode import Decoder
+from ocr_core.decoder_shelf import DecoderShelf
+from ocr_core.engine import Engine, Precision
+from ocr_core.errors import BundleInvalid, InputError, ModelFailed
+from ocr_core.hypotheses import Hypothesis
+from ocr_core.image import ImageLimits, load_image
+from ocr_core.kernels import Backend
+from ocr_core.language_dir import LanguageDir
+from ocr_core.postprocess import make_line
+from ocr_core.preprocess import MAX_WIDTH, batch_width, fitted_width, make_batch, whole_image
+from ocr_core.types import DecodeMethod, LineCrop, Mode, Probs, ReadLine, RecognizeOptions, Timings
+
+_SUM_TOLERANCE = 0.05
+"""How far the probabilities of a timestep may be from 1 together: bfloat16 has two to three digits."""
+
+
+class Recognizer:
+    """An engine and the decoders of its charset. May be shared by threads."""
+
+    def __init__(self, engine: Engine, decoders: DecoderShelf) -> None:
+        self.decoders = decoders
+        self._engine = engine
+        self._input = engine.bundle.input
+
+    def batch_width(self, crop: LineCrop) -> int:
+        """Width in pixels of the batch in which the crop is read."""
+        return batch_width(crop, self._input)
+
+    def read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
+        """Read crops of one batch width, each with its own options. Returns one ReadLine per crop, in order."""
+        started = time.perf_counter()
+        batch = make_batch(crops, self._input)
+        prepared = time.perf_counter()
+        with self._engine.infer(batch) as probs:
+            inferred = time.perf_counter()
+            hypotheses = [
+                _decode(self.decoders.find(chosen.decode.language), row, chosen)
+                for row, chosen in zip(probs, options, strict=True)
+            ]
+            timesteps = probs.shape[1]
+        decoded = time.perf_counter()
+        lines = [
+            make_line(
+                found,
+                crop.polygon,
+                timestep_share=batch.shape[2] / (timesteps * fitted_width(crop, self._input)),
+                include_characters=chosen.include_characters,
+            )
+            for found, crop, chosen in zip(hypotheses, crops, options, strict=True)
+        ]
+        share = 1e3 / len(crops)
+        timings = Timings(
+            preprocess_ms=share * (prepared - started),
+            infer_ms=share * (inferred - prepared),
+            decode_ms=share * (decoded - inferred),
+            postprocess_ms=share * (time.perf_counter() - decoded),
+        )
+        return [ReadLine(line, timings) for line in lines]
+
+    def warm_up(self, workers: int) -> None:
+        """Run the engine on all its requests: the first run of each is several times slower.
+
+        They see their widest batch first: buffers that only ever shrink leave no holes in memory. Raises BundleInvalid
+        when what comes out are no probabilities of the charset.
+        """
+        together = threading.Barrier(workers)
+
+        def run(width: int) -> None:
+            together.wait()
+            batch = make_batch([whole_image(np.full((32, width, 3), 255, np.uint8))], self._input)
+            try:
+                with self._engine.infer(batch) as probs:
+                    _check_probs(probs, self._engine.bundle)
+            except RuntimeError as error:
+                raise BundleInvalid(f"OpenVINO cannot run the model on {list(batch.shape)}: {error}") from error
+
+        with ThreadPoolExecutor(workers, thread_name_prefix="warm-up") as pool:
+            for width in (MAX_WIDTH, 320):
+                list(pool.map(run, [width] * workers))
+
+    def check(self, folder: Path, wanted: Check) -> None:
+        """Read the check of a bundle. Raises BundleInvalid when its text comes out otherwise."""
+        try:
+            image = load_image((folder / wanted.image).read_bytes(), ImageLimits())
+            (read,) = self.read([whole_image(image)], [RecognizeOptions(mode=Mode.LINE)])
+        except (OSError, InputError, ModelFailed) as error:
+            raise BundleInvalid(f"{folder}: {wanted.image} cannot be read: {error}") from error
+        if read.line.text != wanted.text:
+            raise BundleInvalid(f"{folder}: reads {read.line.text!r} in {wanted.image}, must read {wanted.text!r}")
+
+
+def load_recognizer(
+    bundle: ModelBundle,
+    folder: Path,
+    language: LanguageDir,
+    *,
+    workers: int,
+    precision: Precision,
+    backend: Backend,
+) -> Recognizer:
+    """A recogniser that has shown that it works. Raises BundleInvalid, or BackendMissing."""
+    engine = Engine(bundle, folder, streams=workers, threads=workers, precision=precision)
+    engine.load()
+    recognizer = Recognizer(engine, DecoderShelf(Decoder(bundle.charset, backend=backend), language))
+    recognizer.warm_up(workers)
+    if bundle.check:
+        recognizer.check(folder, bundle.check)
+    return recognizer
+
+
+def _check_probs(probs: Probs, bundle: ModelBundle) -> None:
+    """probs: as the engine emits them for a batch of one. Raises BundleInvalid."""
+    model, classes = f"{bundle.name}/{bundle.version}", bundle.charset.class_count
+    if probs.ndim != 3 or probs.shape[0] != 1:
+        raise BundleInvalid(f"{model} emits {list(probs.shape)}, must be [batch, time, class] with a batch of 1")
+    if probs.shape[2] != classes:
+        raise BundleInvalid(
+            f"{model}: charset has {classes - 1} characters and blank, {classes} classes; "
+            f"model emits {probs.shape[2]} classes"
+        )
+    if not np.isfinite(probs).all() or probs.min() < 0 or np.abs(probs.sum(axis=2) - 1).max() > _SUM_TOLERANCE:
+        raise BundleInvalid(f"{model} emits no probabilities: they must be finite and add up to 1 at every timestep")
+
+
+def _decode(decoder: Decoder, probs: Probs, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
+    """Hypotheses of one line, best first. probs: [time, class]."""
+    chosen = options.decode
+    if chosen.decoder is DecodeMethod.BEST_PATH:
+        return decoder.best_path(probs)[0]
+    return decoder.beam(
+        probs,
+        width=chosen.beam_width,
+        top_n=chosen.prune_top_k,
+        min_prob=chosen.prune_min_prob,
+        cum_prob=chosen.prune_cum_prob,
+        n_best=1 + chosen.alternatives,
+        alternatives=chosen.character_alternatives if options.include_characters else 0,
+    )[0]

@@ -1,0 +1,111 @@
+"""Tests of ocr_core.recognizer: which bundles are refused before they are used. e2e tests show what is read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+from openvino import opset13 as ops
+
+from ocr_core.bundle import Check, InputFormat, Kind, ModelBundle, Origin, file_sha256, read_bundle, write_manifest
+from ocr_core.errors import BundleInvalid
+from ocr_core.language_dir import LanguageDir
+from ocr_core.recognizer import Recognizer, load_recognizer
+from ocr_core.types import Mode, RecognizeOptions
+
+DATA = Path(__file__).parents[1] / "data"
+LINE = RecognizeOptions(mode=Mode.LINE)
+
+
+def load(folder: Path, *, workers: int = 1) -> Recognizer:
+    bundle = read_bundle(folder)
+    return load_recognizer(bundle, folder, LanguageDir(folder), workers=workers, precision="f32", backend="compiled")
+
+
+def tiny_bundle(folder: Path, last_layer, **changes) -> Path:
+    """A network whose score of class i is i times the brightness of a column, before its last layer."""
+    pixels = ops.parameter([1, 3, 8, -1], np.float32)
+    columns = ops.unsqueeze(ops.reduce_mean(pixels, np.int64([1, 2])), np.int64(2))
+    scores = ops.matmul(columns, ops.constant(np.float32([[0, 1, 2]])), transpose_a=False, transpose_b=False)
+    folder = folder / "tiny" / "1"
+    folder.mkdir(parents=True)
+    ov.save_model(ov.Model([last_layer(scores)], [pixels]), folder / "model.xml", compress_to_fp16=False)
+    fields = {
+        "name": "tiny",
+        "version": "1",
+        "kind": Kind.RECOGNIZER,
+        "input": InputFormat(height=8, channels="RGB", mean=(0, 0, 0), std=(1, 1, 1)),
+        "characters": ("a", "b"),
+        "origin": Origin(source="a test", file="tiny", sha256="0" * 64),
+        "licence": "Apache-2.0",
+        "weights_sha256": file_sha256(folder / "model.bin"),
+    }
+    write_manifest(folder, ModelBundle.model_validate(fields | changes))
+    return folder
+
+
+def softmax(scores: ov.Node) -> ov.Node:
+    return ops.softmax(scores, 2)
+
+
+def with_nan(scores: ov.Node) -> ov.Node:
+    return ops.multiply(softmax(scores), ops.constant(np.float32(np.nan)))
+
+
+def without_time(scores: ov.Node) -> ov.Node:
+    return ops.softmax(ops.reduce_mean(scores, np.int64([1])), 1)
+
+
+def test_a_bundle_that_works_is_loaded(tmp_path):
+    """Every infer request is warmed up; the last class wins where it is bright."""
+    recognizer = load(tiny_bundle(tmp_path, softmax), workers=3)
+    recognizer.check(DATA, Check(image="line_digits.jpg", text="b"))
+
+
+@pytest.mark.parametrize(
+    ("last_layer", "changes", "reason"),
+    [
+        (lambda scores: scores, {}, "no probabilities"),
+        (with_nan, {}, "no probabilities"),
+        (without_time, {}, r"emits \[1, 3\]"),
+        (softmax, {"characters": ("a", "b", "c")}, "4 classes; model emits 3 classes"),
+        (softmax, {"input": InputFormat(height=9, channels="RGB", mean=(0, 0, 0), std=(0, 0, 0))}, "no probabilities"),
+        (softmax, {"check": Check(image="line.jpg", text="a")}, "reads 'b' in line.jpg, must read 'a'"),
+        (softmax, {"check": Check(image="missing.jpg", text="b")}, "missing.jpg cannot be read"),
+        (softmax, {"check": Check(image="model.json", text="b")}, "model.json cannot be read"),
+    ],
+)
+def test_a_bundle_that_does_not_work_is_refused(tmp_path, last_layer, changes, reason):
+    """What is emitted must be probabilities of the charset, and the line of the check must be read."""
+    folder = tiny_bundle(tmp_path, last_layer, **changes)
+    shutil.copy(DATA / "line_digits.jpg", folder / "line.jpg")
+    with pytest.raises(BundleInvalid, match=reason):
+        load(folder)
+
+
+def test_a_network_that_does_not_run_is_refused(tmp_path, monkeypatch):
+    """What OpenVINO compiles but cannot run is the bundle's fault."""
+
+    def infer(engine, batch):
+        raise RuntimeError("unsupported shape")
+
+    monkeypatch.setattr("ocr_core.engine.Engine.infer", infer)
+    with pytest.raises(BundleInvalid, match=r"cannot run the model on .*: unsupported shape"):
+        load(tiny_bundle(tmp_path, softmax))
+
+
+def test_a_check_that_is_read_passes(tmp_path):
+    """A bundle with a check is loaded when it reads what it must."""
+    folder = tiny_bundle(tmp_path, softmax, check=Check(image="line.jpg", text="b"))
+    shutil.copy(DATA / "line_digits.jpg", folder / "line.jpg")
+    assert isinstance(load(folder), Recognizer)
+
+
+@pytest.mark.parametrize("image", ["../line.jpg", "/etc/passwd", "a/b.png", ""])
+def test_a_check_stays_in_its_folder(image):
+    """Its image is a file beside model.json."""
+    with pytest.raises(ValueError, match="image"):
+        Check(image=image, text="b")
