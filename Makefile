@@ -33,7 +33,7 @@ serve: setup
 
 protos: dev
 	python -m grpc_tools.protoc --proto_path=protos --python_out=client/python --grpc_python_out=client/python \
-		--mypy_out=quiet:client/python --mypy_grpc_out=quiet:client/python protos/glyphwire/v1/ocr.proto
+		--mypy_out=quiet:client/python --mypy_grpc_out=quiet:client/python $(wildcard protos/glyphwire/v1/*.proto)
 	python -m grpc_tools.protoc --proto_path=server/stubs=protos/inference --python_out=. --grpc_python_out=. \
 		--mypy_out=quiet:. --mypy_grpc_out=quiet:. server/stubs/open_inference.proto
 	$(MAKE) --no-print-directory --directory=client/go stubs

@@ -108,6 +108,8 @@ FAULTS: dict[type[OcrError], tuple[grpc.StatusCode, ocr_pb2.ErrorReason.ValueTyp
     errors.RawImageInvalid: (_INVALID, ocr_pb2.ERROR_REASON_RAW_IMAGE_INVALID),
     errors.OptionInvalid: (_INVALID, ocr_pb2.ERROR_REASON_OPTION_INVALID),
     errors.ModelNotFound: (grpc.StatusCode.NOT_FOUND, ocr_pb2.ERROR_REASON_MODEL_NOT_FOUND),
+    errors.ModelRejected: (grpc.StatusCode.FAILED_PRECONDITION, ocr_pb2.ERROR_REASON_MODEL_REJECTED),
+    errors.ModelIsDefault: (grpc.StatusCode.FAILED_PRECONDITION, ocr_pb2.ERROR_REASON_MODEL_IS_DEFAULT),
     BatchTooLarge: (_INVALID, ocr_pb2.ERROR_REASON_BATCH_TOO_LARGE),
     QueueFull: (_UNAVAILABLE, ocr_pb2.ERROR_REASON_QUEUE_FULL),
     ClientLimitReached: (grpc.StatusCode.RESOURCE_EXHAUSTED, ocr_pb2.ERROR_REASON_CLIENT_LIMIT),

@@ -102,6 +102,8 @@ var codesOfReasons = map[ErrorReason]codes.Code{
 	glyphwirev1.ErrorReason_ERROR_REASON_TOKEN_INVALID:    codes.Unauthenticated,
 	glyphwirev1.ErrorReason_ERROR_REASON_CALL_FORBIDDEN:   codes.PermissionDenied,
 	glyphwirev1.ErrorReason_ERROR_REASON_CLIENT_LIMIT:     codes.ResourceExhausted,
+	glyphwirev1.ErrorReason_ERROR_REASON_MODEL_REJECTED:   codes.FailedPrecondition,
+	glyphwirev1.ErrorReason_ERROR_REASON_MODEL_IS_DEFAULT: codes.FailedPrecondition,
 }
 
 func codeOf(reason ErrorReason) codes.Code {

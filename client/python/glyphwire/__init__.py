@@ -1,5 +1,6 @@
 """Client of the Glyphwire OCR server: images in, text with confidences and positions out."""
 
+from glyphwire.admin import AdminClient
 from glyphwire.aio import AsyncOcrClient
 from glyphwire.client import OcrClient
 from glyphwire.errors import ErrorReason, OcrError
@@ -16,6 +17,8 @@ from glyphwire.types import (
     Line,
     Mode,
     Model,
+    ModelState,
+    ModelStatus,
     PixelFormat,
     Point,
     Polygon,
@@ -32,6 +35,7 @@ from glyphwire.types import (
 )
 
 __all__ = [
+    "AdminClient",
     "Alternative",
     "AsyncOcrClient",
     "Character",
@@ -46,6 +50,8 @@ __all__ = [
     "Line",
     "Mode",
     "Model",
+    "ModelState",
+    "ModelStatus",
     "OcrClient",
     "OcrError",
     "PixelFormat",

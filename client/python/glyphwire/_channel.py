@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SERVICE = "glyphwire.v1.OcrService"
 TIMEOUT_S = 30.0
+ADMIN_TIMEOUT_S = 300.0
 STREAM_TIMEOUT_S = 3600.0
 MAX_MESSAGE_BYTES = 64 * 2**20
 HEALTH_POLL_S = 0.1
@@ -59,6 +60,14 @@ def channel_options(target: str, max_attempts: int, tls: Tls | None) -> list[tup
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.http2.max_pings_without_data", 0),
     ]
+
+
+def open_channel(target: str, max_attempts: int, tls: Tls | None) -> grpc.Channel:
+    """A blocking channel. Raises OSError for files of tls that cannot be read."""
+    options = channel_options(target, max_attempts, tls)
+    if tls is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, credentials(tls), options)
 
 
 def credentials(tls: Tls) -> grpc.ChannelCredentials:

@@ -30,6 +30,8 @@ _CODE_OF_REASON = {
     ErrorReason.TOKEN_INVALID: grpc.StatusCode.UNAUTHENTICATED,
     ErrorReason.CALL_FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     ErrorReason.CLIENT_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ErrorReason.MODEL_REJECTED: grpc.StatusCode.FAILED_PRECONDITION,
+    ErrorReason.MODEL_IS_DEFAULT: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import TYPE_CHECKING
 
 from glyphwire import _faults
 from glyphwire.errors import OcrError
@@ -14,6 +15,8 @@ from glyphwire.types import (
     FrameResult,
     Line,
     Model,
+    ModelState,
+    ModelStatus,
     Point,
     Polygon,
     Recognition,
@@ -21,6 +24,11 @@ from glyphwire.types import (
     Timings,
 )
 from glyphwire.v1 import ocr_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from glyphwire.v1 import admin_pb2
 
 _UTC = datetime.timezone.utc  # noqa: UP017 - datetime has UTC from Python 3.11 on
 
@@ -54,6 +62,21 @@ def models(response: ocr_pb2.ListModelsResponse) -> tuple[Model, ...]:
             licence=model.licence,
         )
         for model in response.models
+    )
+
+
+def model_statuses(messages: Iterable[admin_pb2.ModelStatus]) -> tuple[ModelStatus, ...]:
+    """In their order."""
+    return tuple(
+        ModelStatus(
+            name=message.name,
+            version=message.version,
+            state=_state(message.state),
+            is_default=message.is_default,
+            images=message.images,
+            reason=message.reason,
+        )
+        for message in messages
     )
 
 
@@ -128,3 +151,11 @@ def _timings(timings: ocr_pb2.Timings) -> Timings:
         postprocess_ms=timings.postprocess_ms,
         total_ms=timings.total_ms,
     )
+
+
+def _state(number: int) -> ModelState:
+    """A state that this client does not know is UNSPECIFIED."""
+    try:
+        return ModelState(number)
+    except ValueError:
+        return ModelState.UNSPECIFIED

@@ -50,14 +50,10 @@ class OcrClient:
         token: str | None = None,
         allow_plaintext_token: bool = False,
     ) -> None:
-        options = _channel.channel_options(target, max_attempts, tls)
         self._metadata = _channel.call_metadata(
             target, token, is_encrypted=tls is not None, allow_plaintext=allow_plaintext_token
         )
-        if tls is None:
-            self._channel = grpc.insecure_channel(target, options)
-        else:
-            self._channel = grpc.secure_channel(target, _channel.credentials(tls), options)
+        self._channel = _channel.open_channel(target, max_attempts, tls)
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
         self._timeout_s = timeout_s
         self._stream_timeout_s = stream_timeout_s

@@ -27,6 +27,8 @@ class ErrorReason(enum.Enum):
     TOKEN_INVALID = 14
     CALL_FORBIDDEN = 15
     CLIENT_LIMIT = 16
+    MODEL_REJECTED = 17
+    MODEL_IS_DEFAULT = 18
 
 
 class OcrError(Exception):

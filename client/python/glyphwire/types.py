@@ -303,6 +303,28 @@ class Model:
     licence: str
 
 
+class ModelState(enum.Enum):
+    """What becomes of a model. The values are those of the contract, admin.proto, where each is explained."""
+
+    UNSPECIFIED = 0
+    LOADING = 1
+    READY = 2
+    UNLOADING = 3
+    FAILED = 4
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """State of one version of a recogniser. images: how many are being read with it; reason: why it failed."""
+
+    name: str
+    version: str
+    state: ModelState
+    is_default: bool
+    images: int
+    reason: str
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image of a stream. frame_id and capture_time come back with its result."""

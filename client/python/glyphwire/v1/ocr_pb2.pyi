@@ -200,6 +200,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The token does not allow this call (PERMISSION_DENIED)."""
     ERROR_REASON_CLIENT_LIMIT: _ErrorReason.ValueType  # 16
     """The calls of this token are too many at once, or too many per second (RESOURCE_EXHAUSTED, with RetryInfo)."""
+    ERROR_REASON_MODEL_REJECTED: _ErrorReason.ValueType  # 17
+    """AdminService: the bundle is broken or did not show that it works; the message says what is wrong
+    (FAILED_PRECONDITION).
+    """
+    ERROR_REASON_MODEL_IS_DEFAULT: _ErrorReason.ValueType  # 18
+    """AdminService: without the model nothing would answer requests that name none (FAILED_PRECONDITION)."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """What went wrong. The status code behind each is what a unary call gets."""
@@ -240,6 +246,12 @@ ERROR_REASON_CALL_FORBIDDEN: ErrorReason.ValueType  # 15
 """The token does not allow this call (PERMISSION_DENIED)."""
 ERROR_REASON_CLIENT_LIMIT: ErrorReason.ValueType  # 16
 """The calls of this token are too many at once, or too many per second (RESOURCE_EXHAUSTED, with RetryInfo)."""
+ERROR_REASON_MODEL_REJECTED: ErrorReason.ValueType  # 17
+"""AdminService: the bundle is broken or did not show that it works; the message says what is wrong
+(FAILED_PRECONDITION).
+"""
+ERROR_REASON_MODEL_IS_DEFAULT: ErrorReason.ValueType  # 18
+"""AdminService: without the model nothing would answer requests that name none (FAILED_PRECONDITION)."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
 
 @typing.final
