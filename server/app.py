@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 import structlog
-from glyphwire.v1 import ocr_pb2_grpc
+from glyphwire.v1 import admin_pb2_grpc, ocr_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # has no stubs
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # has no stubs
 
@@ -17,11 +17,13 @@ from ocr_core.errors import SetupError
 from ocr_core.image import ImageLimits
 from ocr_core.pipeline import Pipeline, PipelineConfig
 from server.addresses import Address
+from server.admin_servicer import AdminServicer
 from server.authentication import Authentication
 from server.batcher import Batcher, StartableStages
-from server.interceptors import OPEN_INFERENCE, SERVICE, CallFrame, CallInterceptor
+from server.interceptors import ADMIN_SERVICE, OPEN_INFERENCE, SERVICE, CallFrame, CallInterceptor
 from server.listeners import bind
 from server.metrics import Metrics, metrics_port
+from server.model_admin import ModelAdmin
 from server.open_inference import OpenInferenceServicer
 from server.process_link import ProcessLink
 from server.servicer import OcrServicer
@@ -48,6 +50,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
             models_dir=settings.models_dir,
             language_dir=settings.language_dir,
             default_model=settings.default_model,
+            agreement=settings.model_agreement,
             decoder_backend=settings.decoder_backend,
             workers=settings.workers,
             max_batch_size=settings.max_batch_size,
@@ -77,9 +80,12 @@ class App:
         self._batcher = Batcher(stages, settings, self.metrics)
         self._health = health.aio.HealthServicer()
         self._tracing = _tracing(settings)
+        self._models_served: set[str] = set()
+        self._model_admin: ModelAdmin | None = None
+        tokens = Tokens(settings.token_file) if settings.token_file else None
         frame = CallFrame(self.metrics, self._tracing)
         self._server = grpc.aio.server(
-            interceptors=_interceptors(settings, frame), options=_channel_options(settings, shares_ports)
+            interceptors=_interceptors(tokens, frame), options=_channel_options(settings, shares_ports)
         )
         ocr_pb2_grpc.add_OcrServiceServicer_to_server(OcrServicer(self._batcher, settings), self._server)
         self._services = [SERVICE]
@@ -87,12 +93,22 @@ class App:
             servicer = OpenInferenceServicer(self._batcher, settings)
             open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
             self._services.append(OPEN_INFERENCE)
+        if tokens and tokens.has_admin:
+            self._add_admin()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         if settings.channelz:
             _add_channelz(self._server)
+
+    def _add_admin(self) -> None:
+        """Without an admin's token nobody could call it, and nobody finds it."""
+        self._model_admin = ModelAdmin(
+            self._batcher, self._stages.shelf, self._show_models, self._settings.model_agreement
+        )
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self._model_admin), self._server)
+        self._services.append(ADMIN_SERVICE)
 
     async def listen(self) -> tuple[Address, ...]:
         """Bind; say NOT_SERVING before start(). Returns the addresses with their ports. Calls that come already wait.
@@ -108,13 +124,17 @@ class App:
     async def start(self) -> None:
         """Load and warm up the models, then say SERVING. Raises OcrError."""
         await self._batcher.start()
-        of_models = [f"{SERVICE}/{name}" for model in self._stages.models() for name in model.names]
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING, *of_models, *self._services, "")
+        await self._show_models()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING, *self._services, "")
         self._is_ready = True
+        if self._model_admin:
+            self._model_admin.start()
 
     async def stop(self) -> None:
         """Say NOT_SERVING, refuse new work, finish what was admitted within drain_timeout_s, close."""
         await self._health.enter_graceful_shutdown()
+        if self._model_admin:
+            self._model_admin.close()
         leaving = asyncio.create_task(self._send_callers_away())
         finished = await self._batcher.drain(self._settings.drain_timeout_s)
         await asyncio.wait((leaving,), timeout=_FLUSH_S if finished else 0)
@@ -132,6 +152,13 @@ class App:
         if self._shares_ports:
             await asyncio.sleep(_REFUSE_S)
             await self._server.stop(self._settings.drain_timeout_s + _FLUSH_S)
+
+    async def _show_models(self) -> None:
+        """Each name by which a request can name a model has its health; where it finds nothing any more it says so."""
+        served = {f"{SERVICE}/{name}" for model in self._stages.models() for name in model.names}
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING, *(self._models_served - served))
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING, *(served - self._models_served))
+        self._models_served = served
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus, *services: str) -> None:
         for service in services:
@@ -185,11 +212,11 @@ def _log_addresses(addresses: Sequence[Address]) -> None:
     _log.info("listening", addresses=[str(address) for address in addresses])
 
 
-def _interceptors(settings: Settings, frame: CallFrame) -> list[grpc.aio.ServerInterceptor]:
+def _interceptors(tokens: Tokens | None, frame: CallFrame) -> list[grpc.aio.ServerInterceptor]:
     """From the outermost on."""
-    if settings.token_file is None:
+    if tokens is None:
         return [CallInterceptor(frame)]
-    return [CallInterceptor(frame), Authentication(Tokens(settings.token_file), frame)]
+    return [CallInterceptor(frame), Authentication(tokens, frame)]
 
 
 def _tracing(settings: Settings) -> Tracing | None:

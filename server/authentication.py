@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from ocr_core.errors import OcrError
 from server.errors import TokenInvalid
 from server.identity import set_token_name
-from server.interceptors import READERS, CallFrame, service_of
+from server.interceptors import FRAMED, READERS, CallFrame, service_of
 from server.tokens import Client, Tokens
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -62,8 +62,8 @@ class Authentication(grpc.aio.ServerInterceptor):
             raise error
             yield b""  # makes it a generator
 
-        # Calls of services that read images are in a frame already.
-        handler: Any = refuse if service_of(path) in READERS else self._frame.stream(path, refuse)
+        # Calls of our own services are in a frame already.
+        handler: Any = refuse if service_of(path) in FRAMED else self._frame.stream(path, refuse)
         return grpc.stream_stream_rpc_method_handler(handler)
 
 

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from ocr_core.frame_change import FrameSketch
+from ocr_core.model_shelf import ModelShelf
 from ocr_core.stages import Stages
 from ocr_core.types import ModelInfo, ReadLine, Recognition
 from server.admission import Admission, draining
@@ -40,6 +41,8 @@ _log = structlog.get_logger(__name__)
 class StartableStages(Stages, Protocol):
     """Stages that load their models in start() and free them in close(). Both block."""
 
+    shelf: ModelShelf
+
     def start(self) -> None:
         """Load and warm up. Raises OcrError."""
 
@@ -61,6 +64,7 @@ class Batcher:
         self._metrics = metrics or Metrics()
         self._admission = Admission(settings, self._metrics)
         self._workers = settings.workers
+        self._changer = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         self._threads: list[threading.Thread] = []
         self._started = asyncio.Event()
@@ -78,7 +82,7 @@ class Batcher:
 
     async def start(self) -> None:
         """Load the models in a thread, then let the workers begin. Raises OcrError."""
-        await self._loop.run_in_executor(self._aside, self._stages.start)
+        await self._loop.run_in_executor(self._changer, self._stages.start)
         # Daemons: a process that fails to close its batcher ends all the same.
         names = [f"worker-{number}" for number in range(self._workers)]
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
@@ -103,6 +107,7 @@ class Batcher:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._changer.shutdown()
         self._aside.shutdown()
         for thread in self._threads:
             thread.join()
@@ -122,6 +127,10 @@ class Batcher:
     async def aside(self, call: Callable[[], _Result]) -> _Result:
         """Run what is too long for the event loop and too short for the queue, one at a time. Raises what it raises."""
         return await self._loop.run_in_executor(self._aside, call)
+
+    async def change_models(self, change: Callable[[], None]) -> None:
+        """Change loaded models in a thread, one change at a time. Raises what the change raises."""
+        await self._loop.run_in_executor(self._changer, change)
 
     def stream(self, client: Hashable) -> AbstractContextManager[None]:
         """Count a stream as long as it lasts. Raises QueueFull or Draining."""
@@ -202,10 +211,15 @@ class Batcher:
     def _work(self) -> None:
         """In a worker thread: one piece of work after the other. The event loop hears of finished requests alone."""
         while work := self._next_work():
-            ended = self._read(work) if work.lines else self._prepare(work)
-            if ended:
-                outcomes = [(request.answer, error or self._assembled(request)) for request, error in ended]
-                self._loop.call_soon_threadsafe(_deliver, outcomes)
+            self._do(work)
+            # While it waits for more, it keeps no image and no model.
+            del work
+
+    def _do(self, work: Work) -> None:
+        ended = self._read(work) if work.lines else self._prepare(work)
+        if ended:
+            outcomes = [(request.answer, error or self._assembled(request)) for request, error in ended]
+            self._loop.call_soon_threadsafe(_deliver, outcomes)
 
     def _next_work(self) -> Work | None:
         """In a worker thread: waits until there is some; None when the batcher has been closed."""

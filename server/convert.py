@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from glyphwire.v1 import ocr_pb2
+from glyphwire.v1 import admin_pb2, ocr_pb2
 
 from ocr_core.errors import OptionInvalid, RawImageInvalid
 from ocr_core.types import (
@@ -16,6 +16,8 @@ from ocr_core.types import (
     Line,
     Mode,
     ModelInfo,
+    ModelState,
+    ModelStatus,
     PixelFormat,
     Polygon,
     PreprocessOptions,
@@ -59,6 +61,12 @@ _FRAME_POLICIES = {
     ocr_pb2.FRAME_POLICY_UNSPECIFIED: FramePolicy.EVERY,
     ocr_pb2.FRAME_POLICY_EVERY: FramePolicy.EVERY,
     ocr_pb2.FRAME_POLICY_LATEST: FramePolicy.LATEST,
+}
+_MODEL_STATES = {
+    ModelState.LOADING: admin_pb2.MODEL_STATE_LOADING,
+    ModelState.READY: admin_pb2.MODEL_STATE_READY,
+    ModelState.UNLOADING: admin_pb2.MODEL_STATE_UNLOADING,
+    ModelState.FAILED: admin_pb2.MODEL_STATE_FAILED,
 }
 _DECODE = DecodeOptions()
 _PREPROCESS = PreprocessOptions()
@@ -147,6 +155,21 @@ def stable_line(line: StableLine) -> ocr_pb2.StableLine:
         frames_missed=line.frames_missed,
         is_stable=line.is_stable,
     )
+
+
+def model_statuses(statuses: Sequence[ModelStatus]) -> list[admin_pb2.ModelStatus]:
+    """Part of every answer of AdminService."""
+    return [
+        admin_pb2.ModelStatus(
+            name=status.name,
+            version=status.version,
+            state=_MODEL_STATES[status.state],
+            is_default=status.is_default,
+            images=status.images,
+            reason=status.reason,
+        )
+        for status in statuses
+    ]
 
 
 def models_response(models: tuple[ModelInfo, ...]) -> ocr_pb2.ListModelsResponse:

@@ -1,4 +1,4 @@
-"""Around every call of our service: request id, access log, metrics, trace, errors to status and details."""
+"""Around every call of our services: request id, access log, metrics, trace, errors to status and details."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 DOMAIN = "glyphwire.v1"
 SERVICE = "glyphwire.v1.OcrService"
+ADMIN_SERVICE = "glyphwire.v1.AdminService"
 OPEN_INFERENCE = "inference.GRPCInferenceService"
 READERS = {SERVICE, OPEN_INFERENCE}
-"""Services that read images: their calls are framed, counted, and open to every token."""
+"""Services that read images: open to every token, whose calls are counted."""
+FRAMED = READERS | {ADMIN_SERVICE}
+"""Services whose calls have their line in the log and our errors."""
 REQUEST_ID = "x-request-id"
 STATUS_DETAILS = "grpc-status-details-bin"
 RETRY_PUSHBACK = "grpc-retry-pushback-ms"
@@ -103,7 +106,7 @@ class CallFrame:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Puts the methods of services that read images in a frame; health and reflection pass unchanged."""
+    """Puts the methods of the services in FRAMED in a frame; health and reflection pass unchanged."""
 
     def __init__(self, frame: CallFrame) -> None:
         self._frame = frame
@@ -116,7 +119,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Put the handler in its frame."""
         handler = await continuation(handler_call_details)
         path = handler_call_details.method
-        if handler is None or service_of(path) not in READERS:
+        if handler is None or service_of(path) not in FRAMED:
             return handler
         # The stubs describe the behaviours of synchronous servers, ours are coroutines.
         wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
         _CHECKOUT / "language", description="folder of language models, lexicons and hot words; need not be there"
     )
     default_model: str = Field("ppocrv2-zh-en", description="model of requests that name none")
+    model_agreement: Path | None = Field(
+        None, description="file that keeps what was changed at run time, for the next start and for other processes"
+    )
     decoder_backend: Literal["compiled", "reference"] = Field("compiled", description="implementation of the decoders")
     max_image_bytes: ByteSize = Field(ByteSize(32 * _MIB), ge=1, description="largest image file or raw image")
     max_image_pixels: int = Field(50_000_000, ge=1, le=178_000_000, description="largest width * height")

@@ -50,21 +50,33 @@ async def supervise(load: Callable[[], Settings], command: Sequence[str]) -> Non
     stopped = stop_signal()
     settings = load()
     tcp = [address for address in settings.addresses if isinstance(address, TcpAddress)]
-    with reserved(tcp) as addresses, _metrics_of_all(settings.metrics_listen) as folder:
+    with (
+        reserved(tcp) as addresses,
+        _metrics_of_all(settings.metrics_listen) as folder,
+        TemporaryDirectory(prefix="glyphwire-") as shared,
+    ):
         listen = tuple(map(str, addresses))
         _log.info("supervising", addresses=listen, processes=settings.processes)
 
         def shares() -> list[Settings]:
-            return _shares(load(), settings.processes, listen)
+            return _shares(load(), settings.processes, listen, Path(shared) / "models.json")
 
         await Supervisor(shares, command, folder).run(stopped)
     _log.info("stopped")
 
 
-def _shares(settings: Settings, processes: int, listen: tuple[str, ...]) -> list[Settings]:
-    """Of each process: its part of the worker threads, at least one. Queues and limits are those of every process."""
+def _shares(settings: Settings, processes: int, listen: tuple[str, ...], agreement: Path) -> list[Settings]:
+    """Of each process: its part of the worker threads, at least one. Queues and limits are those of every process.
+
+    agreement: where they agree on their models, when the settings name no other file.
+    """
     part, rest = divmod(settings.workers, processes)
-    changes: dict[str, object] = {"listen": listen, "processes": 1, "metrics_listen": None}
+    changes: dict[str, object] = {
+        "listen": listen,
+        "processes": 1,
+        "metrics_listen": None,
+        "model_agreement": settings.model_agreement or agreement,
+    }
     return [
         settings.model_copy(update=changes | {"workers": max(1, part + (place < rest))}) for place in range(processes)
     ]

@@ -59,6 +59,11 @@ class Client:
         # Size of the token bucket: a second's worth of calls, at least one.
         self._burst = max(1.0, entry.calls_per_second or 1.0)
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether it may call more than OcrService."""
+        return self._entry.admin
+
     def check(self, *, is_stream: bool, is_admin: bool) -> None:
         """Whether a call may begin; it counts for the rate. Raises CallForbidden or ClientLimitReached."""
         if is_admin and not self._entry.admin:
@@ -109,6 +114,11 @@ class Tokens:
         self._watch = FileWatch([path])
         self._clients: dict[str, Client] = {}
         self._by_index = self._load()
+
+    @property
+    def has_admin(self) -> bool:
+        """Whether there is an admin's token."""
+        return any(client.is_admin for client in self._clients.values())
 
     def client(self, token: str) -> Client:
         """Whose token it is. Raises TokenInvalid.

@@ -191,6 +191,7 @@ def test_the_pipeline_is_built_from_the_settings(tmp_path):
     settings = Settings(
         models_dir=tmp_path,
         default_model="m",
+        model_agreement=tmp_path / "agreed.json",
         decoder_backend="reference",
         workers=3,
         max_batch_size=5,
@@ -203,6 +204,7 @@ def test_the_pipeline_is_built_from_the_settings(tmp_path):
     config = pipeline._config
     pipeline.close()
     assert (config.models_dir, config.default_model, config.decoder_backend) == (tmp_path, "m", "reference")
+    assert config.agreement == tmp_path / "agreed.json"
     assert (config.workers, config.max_batch_size) == (3, 5)
     limits = config.limits
     assert (limits.max_bytes, limits.max_pixels, limits.max_side, limits.min_side) == (100, 101, 102, 101)

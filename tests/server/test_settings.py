@@ -22,6 +22,7 @@ OTHER_VALUES = {
     "models_dir": "/elsewhere",
     "language_dir": "/elsewhere",
     "default_model": "other/2",
+    "model_agreement": "agreed.json",
     "decoder_backend": "reference",
     "max_image_bytes": "1MiB",
     "max_image_pixels": "1000",
