@@ -15,7 +15,7 @@ import resource, sys
 from server.allocator import keep_large_blocks
 
 def take():
-    return [bytearray(16 * 2**20) for _ in range(4)]
+    return [bytearray(4 * 2**20) for _ in range(16)]
 
 if sys.argv[1] == "kept":
     assert keep_large_blocks()
