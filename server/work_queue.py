@@ -25,12 +25,12 @@ _place = attrgetter("place")
 class _Lane:
     """The waiting requests of one client and priority, each list by round, deadline and arrival.
 
-    cost_s: estimated worker time of all of them. lines: how many line crops wait.
+    cost_s: estimated worker time of all of them. lines_s: of those whose lines wait.
     """
 
     def __init__(self) -> None:
         self.cost_s = 0.0
-        self.lines = 0
+        self.lines_s = 0.0
         self._round = 0
         self._turns = 0
         self._waiting: dict[Stage, list[Request]] = {stage: [] for stage in Stage}
@@ -64,17 +64,18 @@ class _Lane:
         if self._turns == _ROUND:
             self._round, self._turns = self._round + 1, 0
 
-    def head(self, stages: Iterable[Stage], max_ahead: int) -> Request | None:
-        """Who is next of those that wait for these. A page waits until few lines are left, unless it is urgent."""
+    def head(self, stages: Iterable[Stage], ahead_s: float) -> Request | None:
+        """Who is next of those that wait for these. A page waits while more lines do than that, unless it is urgent."""
         heads = [waiting[0] for stage in stages if (waiting := self._waiting[stage])]
-        if self.lines >= max_ahead:
+        if self.lines_s > ahead_s:
             soonest = self._waiting[Stage.LINES][0].deadline
             heads = [head for head in heads if head.stage is not Stage.PAGE or head.deadline < soonest]
         return min(heads, key=_place, default=None)
 
     def _count(self, request: Request, sign: int) -> None:
         self.cost_s += sign * request.cost_s
-        self.lines += sign * sum(map(len, request.unread.values()))
+        if request.stage is Stage.LINES:
+            self.lines_s += sign * request.cost_s
 
 
 class _Level:
@@ -107,7 +108,6 @@ class WorkQueue:
         self.image_costs = Costs(unknown_s=0.0)
         self._costs = Costs(unknown_s=0.005)
         self._max_batch_size = max_batch_size
-        self._max_ahead = max_batch_size * workers
         self._max_pages = max(1, workers - 1)
         self._max_bytes = max_bytes
         self._workers = workers
@@ -206,8 +206,10 @@ class WorkQueue:
 
     def _next(self) -> Request | None:
         stages = self._open_stages()
+        # As long as a worker prepares the next page, the others have lines to read.
+        ahead_s = (self._workers - 1) * self._costs.of(Stage.PAGE)
         for lane in self._lanes():
-            if request := lane.head(stages, self._max_ahead):
+            if request := lane.head(stages, ahead_s):
                 return request
         return None
 

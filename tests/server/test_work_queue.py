@@ -186,7 +186,7 @@ def test_pages_leave_a_worker_free(single):
 
 
 def test_the_next_page_waits_until_few_lines_are_left(single):
-    """A client's second page is prepared when fewer of its lines wait than there are workers."""
+    """A client's second page is prepared when its lines that wait take no longer than preparing does."""
     first = prepared(single, request(mode=PAGE), ["key"] * 4)
     second = request(mode=PAGE)
     single.add(second)
