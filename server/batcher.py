@@ -173,7 +173,7 @@ class Batcher:
         with self._changed:
             if self._free_workers or not jobs:
                 return 0.0
-            costs = [self._queue.image_costs.of(job.options.mode) for job in jobs]
+            costs = [self._queue.image_costs.of(job.stage) for job in jobs]
             wait_s = self._queue.wait_s(jobs[0].priority, client, deadline, sum(costs))
         return wait_s + max(costs[0], sum(costs) / self._workers)
 
@@ -196,7 +196,7 @@ class Batcher:
         with self._changed:
             self._queue.remove(request)
             if not answer.cancelled() and answer.exception() is None:
-                self._queue.image_costs.learn(request.job.options.mode, request.spent_s)
+                self._queue.image_costs.learn(request.job.stage, request.spent_s)
             self._metrics.images_waiting.set(self._queue.images)
         self._admission.release(request.client, request.job.size)
         self._metrics.images_held.set(self._admission.images)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 
 from ocr_core.types import (
     Mode,
@@ -23,11 +23,19 @@ from server.image_times import ImageTimes
 _NOT_YET = PreparedImage(0, 0, (), Timings())
 
 
-class Priority(Enum):
+class Priority(StrEnum):
     """How urgent an answer is."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
+
+
+class Stage(StrEnum):
+    """What a request waits for."""
+
+    PAGE = "page"
+    LINE_IMAGE = "line image"
+    LINES = "lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,11 @@ class Job:
     def size(self) -> int:
         """Bytes of the image as it was sent."""
         return len(self.image.pixels if isinstance(self.image, RawImage) else self.image)
+
+    @property
+    def stage(self) -> Stage:
+        """What it waits for first."""
+        return Stage.PAGE if self.options.mode is Mode.PAGE else Stage.LINE_IMAGE
 
 
 class FramePolicy(Enum):
@@ -59,14 +72,6 @@ class StreamConfig:
     frame_policy: FramePolicy
     unchanged: UnchangedOptions | None
     voting: VotingOptions | None
-
-
-class Stage(Enum):
-    """What a request waits for."""
-
-    PAGE = "page"
-    LINE_IMAGE = "line image"
-    LINES = "lines"
 
 
 @dataclass(eq=False, slots=True)
@@ -99,7 +104,7 @@ class Request:
     place: tuple[int, float, int] | None = None
 
     def __post_init__(self) -> None:
-        self.stage = Stage.PAGE if self.job.options.mode is Mode.PAGE else Stage.LINE_IMAGE
+        self.stage = self.job.stage
 
     @property
     def wait_s(self) -> float:

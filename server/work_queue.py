@@ -67,15 +67,16 @@ class _Lane:
     def head(self, stages: Iterable[Stage], ahead_s: float) -> Request | None:
         """Who is next of those that wait for these. A page waits while more lines do than that, unless it is urgent."""
         heads = [waiting[0] for stage in stages if (waiting := self._waiting[stage])]
-        if self.lines_s > ahead_s:
-            soonest = self._waiting[Stage.LINES][0].deadline
-            heads = [head for head in heads if head.stage is not Stage.PAGE or head.deadline < soonest]
+        lines = self._waiting[Stage.LINES]
+        if lines and self.lines_s > ahead_s:
+            heads = [head for head in heads if head.stage is not Stage.PAGE or head.deadline < lines[0].deadline]
         return min(heads, key=_place, default=None)
 
     def _count(self, request: Request, sign: int) -> None:
         self.cost_s += sign * request.cost_s
         if request.stage is Stage.LINES:
-            self.lines_s += sign * request.cost_s
+            # Sums of fractions drift; begin anew whenever that is known to be right.
+            self.lines_s = self.lines_s + sign * request.cost_s if self._waiting[Stage.LINES] else 0.0
 
 
 class _Level:
@@ -101,7 +102,8 @@ class _Level:
 class WorkQueue:
     """Waiting images and line crops. max_bytes: of line crops; while they take as much no more images are prepared.
 
-    image_costs: of whole images, by mode. What is not measured yet counts nothing there, so that nobody is refused.
+    image_costs: of whole images, by their first stage. What is not measured yet counts nothing there, so that nobody is
+    refused.
     """
 
     def __init__(self, max_batch_size: int, workers: int, max_bytes: int) -> None:
@@ -132,7 +134,7 @@ class WorkQueue:
 
     def add(self, request: Request) -> None:
         """Add an image to prepare."""
-        request.cost_s = self.image_costs.of(request.job.options.mode)
+        request.cost_s = self.image_costs.of(request.job.stage)
         self._put(request)
 
     def add_lines(self, request: Request, keys: Sequence[Hashable], now: float) -> None:

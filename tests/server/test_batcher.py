@@ -15,7 +15,7 @@ from ocr_core.types import DecodeMethod, DecodeOptions, Mode, Recognition, Recog
 from server.batcher import Batcher
 from server.errors import DeadlineExpired, Draining, QueueFull
 from server.metrics import Metrics
-from server.request import Job, Priority
+from server.request import Job, Priority, Stage
 from server.settings import Settings
 from tests.server.messages import reached
 
@@ -268,7 +268,7 @@ async def test_drain_gives_up_after_its_time(batcher, stages):
 
 async def test_a_deadline_that_the_queue_will_not_meet_is_refused_at_once(batcher, stages):
     """When the estimate says that the work would be late, the caller gets QueueFull without being queued."""
-    batcher._queue.image_costs.learn(Mode.LINE, 10.0)
+    batcher._queue.image_costs.learn(Stage.LINE_IMAGE, 10.0)
     stages.gate.clear()
     tasks = await submitted(batcher, job("busy"), job("queued"), seconds=9)
     await reached(stages)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr_core.types import Mode
-from server.request import Priority
+from server.request import Priority, Stage, Work
 from server.work_queue import WorkQueue
 from tests.server.queue_simulation import LATER, Simulation, prepared, request
 
@@ -193,6 +193,19 @@ def test_the_next_page_waits_until_few_lines_are_left(single):
     assert taken(single) == [[first], [first], [first], [second], [first]]
 
 
+def test_sums_of_fractions_leave_nothing_behind():
+    """When the last line is taken pages may be prepared, whatever rounding has left of the lines' costs."""
+    queue = WorkQueue(max_batch_size=1, workers=1, max_bytes=10**9)
+    for tenths, key in enumerate("abc", 1):
+        queue.finish(Work(key, 0.0, [request()], [0]), tenths / 10)
+    line_image, page = request(deadline=9.0), request(deadline=99.0, mode=PAGE)
+    for image in (line_image, page):
+        queue.add(image)
+    for key in "abc":
+        prepared(queue, request(deadline=1.0), [key])
+    assert taken(queue)[3:] == [[line_image], [page]]
+
+
 def test_no_image_is_prepared_while_crops_take_too_much_room():
     """While the crops that wait have max_bytes, lines are read first."""
     queue = WorkQueue(max_batch_size=1, workers=2, max_bytes=3)
@@ -248,7 +261,7 @@ def test_waits_are_those_of_the_image_and_the_longest_of_its_lines(single):
 def test_the_wait_is_what_is_ahead(single):
     """The estimate adds the client's own work with no later deadline, and of others no more than a fair share."""
     assert single.wait_s(Priority.INTERACTIVE, "me", LATER, 1.0) == 0.0
-    single.image_costs.learn(Mode.LINE, 3.0)
+    single.image_costs.learn(Stage.LINE_IMAGE, 3.0)
     for _ in range(100):
         single.add(request("flood"))
     for deadline in (5.0, 5.0, 50.0):
@@ -268,10 +281,10 @@ IMAGES = st.tuples(
 )
 
 
-@given(st.lists(IMAGES, max_size=40), st.integers(1, 3), st.integers(1, 4))
-def test_everything_is_done_or_late_and_nothing_starts_late(images, workers, max_batch_size):
+@given(st.lists(IMAGES, max_size=40), st.integers(1, 3), st.integers(1, 4), st.sampled_from([1.0, 0.1, 0.7]))
+def test_everything_is_done_or_late_and_nothing_starts_late(images, workers, max_batch_size, line_s):
     """Nothing is begun after its deadline, and in the end nothing is left, whatever the mix of images."""
-    simulation = Simulation(workers, max_batch_size)
+    simulation = Simulation(workers, max_batch_size, line_s)
     for client, priority, mode, lines, arrived, left in images:
         image = request(client, priority=priority, mode=mode, arrived=arrived, deadline=arrived + left)
         simulation.arrive(image, 1 if mode is Mode.LINE else lines)
