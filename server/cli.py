@@ -67,7 +67,7 @@ def _parser() -> ArgumentParser:
         ("serve", "serve gRPC until SIGTERM", commands_serve.add_arguments),
         ("recognize", "read image files", commands_recognition.add_arguments),
         ("stream", "send frames to a server", commands_stream.add_arguments),
-        ("models", "list or set up models", commands_models.add_arguments),
+        ("models", "list, set up or change models", commands_models.add_arguments),
         ("lm", "make and try models of the language", commands_lm.add_arguments),
         ("eval", "score labelled images", commands_evaluation.add_arguments),
         ("bench", "put load on a server and measure it", commands_bench.add_arguments),

@@ -1,26 +1,40 @@
-"""`glyphwire models list | setup`."""
+"""`glyphwire models list | setup`, and changes of the models of a running server."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import glyphwire
 from rich import box
 from rich.table import Table
 
 from ocr_core.types import ModelInfo
-from server.connections import add_connection, connect
+from server.connections import add_connection, connect, connect_admin
 from server.reports import table_console
-from server.settings import add_flags, load_settings
+from server.settings import Settings, add_flags, load_settings
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
 
 _RECIPES = Path(__file__).resolve().parent.parent / "models" / "recipes"
 _SETTINGS = ("models_dir", "default_model")
+_CHANGES: dict[str, tuple[str, Callable[..., tuple[glyphwire.ModelStatus, ...]]]] = {
+    "load": ("load a bundle of its models folder", glyphwire.AdminClient.load_model),
+    "unload": ("unload a model", glyphwire.AdminClient.unload_model),
+    "default": ("choose the model of requests that name none", glyphwire.AdminClient.set_default_model),
+}
+_QUESTIONS = {
+    "reload": ("load what is new in its models folder, unload what is gone", glyphwire.AdminClient.reload_models),
+    "status": ("say what becomes of its models", glyphwire.AdminClient.list_model_states),
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Flags of the two commands."""
-    commands = parser.add_subparsers(required=True, metavar="list|setup")
+    """Flags of the commands."""
+    commands = parser.add_subparsers(required=True, metavar="|".join(("list", "setup", *_CHANGES, *_QUESTIONS)))
     listing = commands.add_parser("list", help="name the models that requests can name")
     add_connection(listing, "ask it; default: look into the models folder")
     add_flags(listing, _SETTINGS)
@@ -30,6 +44,23 @@ def add_arguments(parser: ArgumentParser) -> None:
     setup.add_argument("--force", action="store_true", help="make all of them again")
     add_flags(setup, ("models_dir",))
     setup.set_defaults(run=_setup)
+    for name, (sentence, call) in _CHANGES.items():
+        _add_admin(commands, name, sentence, call).add_argument("model", nargs=1, metavar="NAME[/VERSION]")
+    for name, (sentence, call) in _QUESTIONS.items():
+        _add_admin(commands, name, sentence, call).set_defaults(model=())
+
+
+def _add_admin(
+    commands: _SubParsersAction[ArgumentParser],
+    name: str,
+    sentence: str,
+    call: Callable[..., tuple[glyphwire.ModelStatus, ...]],
+) -> ArgumentParser:
+    parser = commands.add_parser(name, help=f"with an admin's token, let a running server {sentence}")
+    (listen,) = Settings.model_fields["listen"].default
+    add_connection(parser, f"its models are meant [{listen}]", listen)
+    parser.set_defaults(run=_administer, call=call)
+    return parser
 
 
 def _list(flags: Namespace) -> int:
@@ -60,6 +91,18 @@ def _installed(flags: Namespace) -> tuple[ModelInfo, ...]:
     registry = Registry(settings.models_dir)
     default = registry.find(settings.default_model, Kind.RECOGNIZER)
     return tuple(bundle.info(is_default=bundle == default) for bundle in registry.of_kind(Kind.RECOGNIZER))
+
+
+def _administer(flags: Namespace) -> int:
+    """Returns 1 when a bundle could not be loaded."""
+    with connect_admin(flags) as client:
+        models = flags.call(client, *flags.model)
+    table = Table("Model", "Version", "State", "Default", "Images", "Reason", box=box.SIMPLE_HEAD)
+    for model in models:
+        is_default = "yes" if model.is_default else ""
+        table.add_row(model.name, model.version, model.state.name.lower(), is_default, str(model.images), model.reason)
+    table_console().print(table)
+    return int(any(model.state is glyphwire.ModelState.FAILED for model in models))
 
 
 def _setup(flags: Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import glyphwire
 from server.errors import SettingsInvalid
 
 _Client = TypeVar("_Client", glyphwire.OcrClient, glyphwire.AsyncOcrClient)
+_Made = TypeVar("_Made")
 
 
 def add_connection(parser: ArgumentParser, sentence: str, default: str | None = None) -> None:
@@ -30,11 +32,20 @@ def connect(kind: type[_Client], flags: Namespace, max_attempts: int = 3) -> _Cl
 
     Raises SettingsInvalid, or OSError for files that cannot be read.
     """
+    return _made(kind, flags, max_attempts=max_attempts)
+
+
+def connect_admin(flags: Namespace) -> glyphwire.AdminClient:
+    """As connect()."""
+    return _made(glyphwire.AdminClient, flags)
+
+
+def _made(kind: Callable[..., _Made], flags: Namespace, **options: int) -> _Made:
     is_encrypted = flags.tls or flags.tls_ca or flags.tls_cert
     try:
         return kind(
             flags.server,
-            max_attempts=max_attempts,
+            **options,
             tls=glyphwire.Tls(flags.tls_ca, flags.tls_cert, flags.tls_key) if is_encrypted else None,
             token=flags.token.read_text(encoding="utf-8").strip() if flags.token else None,
             allow_plaintext_token=flags.allow_plaintext_token,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -44,6 +46,15 @@ def example_error(kind: type[OcrError]) -> OcrError:
     if issubclass(kind, Unavailable):
         return kind("later", 0.5)
     return kind("wrong", "options.model") if issubclass(kind, InputError) else kind("wrong")
+
+
+def put_tokens(folder: Path, **rows: str) -> Path:
+    """A token file with a table for each name, whose token is "NAME's"; rows: what is in it besides."""
+    path = folder / "tokens.toml"
+    hashes = {name: hashlib.sha256(f"{name}'s".encode()).hexdigest() for name in rows}
+    tables = (f'[{name}]\nsha256 = "{hashes[name]}"\n{row}\n' for name, row in rows.items())
+    path.write_text("".join(tables), encoding="utf-8")
+    return path
 
 
 class Failure:

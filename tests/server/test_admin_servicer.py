@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass
 
 import grpc
@@ -12,7 +11,7 @@ from glyphwire.v1 import admin_pb2, admin_pb2_grpc, ocr_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.server.messages import failure, reached, request, texts
+from tests.server.messages import failure, put_tokens, reached, request, texts
 from tests.server.shelf_stages import ShelfStages, put_bundle
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -25,12 +24,6 @@ def bearer(name: str) -> tuple[tuple[str, str], ...]:
 
 
 OPERATOR, SCANNER = bearer("operator"), bearer("scanner")
-
-
-def table(name: str, *rows: str) -> str:
-    """Of the token file."""
-    sha256 = hashlib.sha256(f"{name}'s".encode()).hexdigest()
-    return "\n".join((f"[{name}]", f'sha256 = "{sha256}"', *rows, ""))
 
 
 @dataclass
@@ -71,9 +64,7 @@ def state(status: admin_pb2.ModelStatus) -> str:
 @pytest.fixture
 def token_file(tmp_path):
     """An operator, who is an admin, and a scanner."""
-    path = tmp_path / "tokens.toml"
-    path.write_text(table("operator", "admin = true") + table("scanner"), encoding="utf-8")
-    return path
+    return put_tokens(tmp_path, operator="admin = true", scanner="")
 
 
 @pytest.fixture
@@ -219,10 +210,9 @@ async def test_every_call_needs_an_admins_token(served, metadata, code):
 
 
 @pytest.mark.parametrize("has_tokens", [True, False])
-async def test_without_an_admins_token_there_is_no_service(start_app, token_file, has_tokens):
+async def test_without_an_admins_token_there_is_no_service(start_app, tmp_path, has_tokens):
     """Servers without tokens, or with those of readers alone, do not have it; nor does reflection name it."""
-    token_file.write_text(table("scanner"), encoding="utf-8")
-    running = await start_app(token_file=token_file if has_tokens else None)
+    running = await start_app(token_file=put_tokens(tmp_path, scanner="") if has_tokens else None)
     admin = admin_pb2_grpc.AdminServiceStub(running.channel)
     failed = await failure(admin.ListModelStates(admin_pb2.ListModelStatesRequest(), metadata=SCANNER))
     assert failed.code is grpc.StatusCode.UNIMPLEMENTED

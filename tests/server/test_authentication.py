@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 
 import grpc
 import pytest
@@ -16,7 +15,7 @@ from structlog.testing import capture_logs
 from server.identity import client_of
 from server.servicer import OcrServicer
 from server.tokens import Client, TokenEntry
-from tests.server.messages import config, failure, frame, reached, request, texts, until
+from tests.server.messages import config, failure, frame, put_tokens, reached, request, texts, until
 
 LIST_SERVICES = reflection_pb2.ServerReflectionRequest(list_services="")
 
@@ -33,11 +32,7 @@ CAMERA = bearer("camera's")
 @pytest.fixture
 async def guarded(start_app, tmp_path):
     """A server with two clients: the scanner has one call and one stream at once, and is rarely seen."""
-    path = tmp_path / "tokens.toml"
-    hashes = {name: hashlib.sha256(f"{name}'s".encode()).hexdigest() for name in ("scanner", "camera")}
-    limits = {"scanner": "max_calls = 1\nmax_streams = 1", "camera": "calls_per_second = 0.001"}
-    rows = (f'[{name}]\nsha256 = "{hashes[name]}"\n{limits[name]}\n' for name in hashes)
-    path.write_text("".join(rows), encoding="utf-8")
+    path = put_tokens(tmp_path, scanner="max_calls = 1\nmax_streams = 1", camera="calls_per_second = 0.001")
     return await start_app(token_file=path)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ocr_core.errors import RecipeFailed
+from tests.server.messages import put_tokens
+from tests.server.shelf_stages import ShelfStages, put_bundle
 
 
 async def test_the_models_of_a_server_are_listed(glyphwire_command, running):
@@ -46,3 +50,53 @@ async def test_a_failed_recipe_is_status_2(glyphwire_command, monkeypatch):
 
     monkeypatch.setattr("ocr_core.recipe.setup_models", setup_models)
     assert await glyphwire_command("models", "setup") == (2, "", "glyphwire: no network\n")
+
+
+class TestRunningServer:
+    """Changes of the models of a server."""
+
+    @pytest.fixture
+    def stages(self, tmp_path) -> ShelfStages:
+        """With version 1 of one model."""
+        put_bundle(tmp_path / "models", "1", "¹")
+        return ShelfStages(models_dir=tmp_path / "models")
+
+    @pytest.fixture
+    async def models(self, start_app, tmp_path, glyphwire_command):
+        """Runs `glyphwire models ...` with an admin's token; returns status and rows, or the error."""
+        running = await start_app(token_file=put_tokens(tmp_path, operator="admin = true"))
+        token = tmp_path / "operator"
+        token.write_text("operator's\n", encoding="utf-8")
+
+        async def run(*arguments: str):
+            flags = ("--server", running.target, "--token", token)
+            status, out, err = await glyphwire_command("models", *arguments, *flags)
+            return status, [row.split() for row in out.splitlines() if row.strip()][2:], err
+
+        return run
+
+    async def test_models_are_changed(self, models, stages):
+        """load, default, unload, reload and status print what there is afterwards."""
+        one, two = ["tiny", "1", "ready"], ["tiny", "2", "ready"]
+        assert await models("status") == (0, [[*one, "yes", "0"]], "")
+        put_bundle(stages.models_dir, "2", "²")
+        assert await models("load", "tiny/2") == (0, [[*one, "0"], [*two, "yes", "0"]], "")
+        assert await models("default", "tiny/1") == (0, [[*one, "yes", "0"], [*two, "0"]], "")
+        status, rows, _ = await models("unload", "tiny/2")
+        assert (status, rows[0]) == (0, [*one, "yes", "0"])
+        assert await models("reload") == (0, [[*one, "yes", "0"], [*two, "0"]], "")
+
+    async def test_what_cannot_be_loaded_is_status_1(self, models, stages):
+        """Load prints the server's error, reload the reason in its row; the old version is still there."""
+        put_bundle(stages.models_dir, "2", "²", broken=True)
+        status, _, err = await models("load", "tiny/2")
+        assert (status, "it reads nothing" in err) == (1, True)
+        status, rows, _ = await models("reload")
+        assert status == 1
+        assert rows == [["tiny", "1", "ready", "yes", "0"], ["tiny", "2", "failed", "0", "it", "reads", "nothing"]]
+
+    async def test_an_admins_token_is_needed(self, models, tmp_path):
+        """With a token that the server does not know, it says so."""
+        (tmp_path / "operator").write_text("somebody's", encoding="utf-8")
+        status, _, err = await models("reload")
+        assert (status, "TOKEN_INVALID" in err) == (1, True)
