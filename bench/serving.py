@@ -33,7 +33,7 @@ SECTIONS = {
     "frames": Section("Raw frames of 1 MB up to the pipeline", "frames"),
     "batches": Section("Lines per batch", "batches"),
     "overload": Section("More than the server can do, and fairness", "serving_overload"),
-    "reload": Section("Models replaced under load", "serving_reload", takes_images=True),
+    "reload": Section("Models replaced under load", "reload"),
     "restarts": Section("kill -9, replacement and SIGTERM under load", "restarts"),
     "peers": Section("Beside other servers", "serving_peers", takes_images=True),
     "soak": Section("Mixed load with cancelled calls", "serving_soak", takes_images=True),
