@@ -92,6 +92,8 @@ async def test_each_process_has_its_share(supervised):
     assert len({child["settings"]["listen"][0] for child in children}) == 1
     assert not children[0]["settings"]["listen"][0].endswith(":0")
     assert {child["settings"]["processes"] for child in children} == {1}
+    (agreement,) = {child["settings"]["model_agreement"] for child in children}
+    assert agreement
     stop()
     await running
     assert not any(is_alive(child["pid"]) for child in children)
