@@ -85,7 +85,7 @@ def stop() -> None:
 
 
 async def test_each_process_has_its_share(supervised):
-    """Workers are divided among the processes, at one port, with one agreement on models; all end with the supervisor."""
+    """Workers are divided among the processes, which share a port and an agreement; all end with the supervisor."""
     running = supervised.run()
     children = await supervised.started(2)
     assert sorted(child["settings"]["workers"] for child in children) == [1, 2]
