@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup dev models demo serve protos build format lint types test sanitize stubs-fresh go bench check clean
+.PHONY: setup dev training models demo serve protos build format lint types test sanitize stubs-fresh go bench check clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,12 @@ $(VENV)/.setup: $(BIN)/python pyproject.toml client/python/pyproject.toml constr
 dev: $(VENV)/.dev models
 $(VENV)/.dev: $(VENV)/.setup
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev]'
+	touch $@
+
+# What the training of recognisers needs besides, PyTorch above all. Without it the tests of training are skipped.
+training: $(VENV)/.training
+$(VENV)/.training: $(VENV)/.dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev,training]'
 	touch $@
 
 models: $(VENV)/.setup
@@ -54,9 +60,10 @@ lint: dev
 	buf lint
 	buf format --diff --exit-code
 
-types: dev
+types: training
 	mypy
 	mypy bench
+	mypy training
 
 test: dev
 	pytest
@@ -88,7 +95,7 @@ bench: dev
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.
-check: lint types stubs-fresh go test sanitize
+check: training lint types stubs-fresh go test sanitize
 
 clean:
 	rm -rf $(VENV) build *.egg-info client/python/*.egg-info ext/*.so ext/ctc.c models/*/
