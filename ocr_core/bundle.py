@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -70,13 +71,14 @@ class Check(_Strict):
 
 
 class ModelBundle(_Strict):
-    """The contents of model.json, checked. characters, blank_index and check: recognisers only."""
+    """The contents of model.json, checked. output, characters, blank_index and check: recognisers only."""
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]
     version: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     kind: Kind
     input: InputFormat
+    output: Literal["probs", "logits"] = "probs"
     characters: tuple[str, ...] = ()
     blank_index: int = 0
     check: Check | None = None
@@ -122,6 +124,24 @@ def write_manifest(folder: Path, bundle: ModelBundle) -> None:
     """Write model.json beside the weights."""
     text = json.dumps(bundle.model_dump(mode="json", exclude_none=True), ensure_ascii=False, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def place_bundle(draft: Path, models_dir: Path) -> Path:
+    """Put a finished bundle into a models folder, in place of what is there. Returns its folder.
+
+    Raises BundleInvalid when the draft has no valid model.json.
+    """
+    try:
+        bundle = ModelBundle.model_validate_json((draft / MANIFEST).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BundleInvalid(f"{draft}: {error}") from error
+    target = models_dir / bundle.name / bundle.version
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(draft, target, ignore=lambda _, names: [MANIFEST] if MANIFEST in names else [])
+    # The manifest comes last: a folder without one is no bundle.
+    shutil.copy(draft / MANIFEST, target / MANIFEST)
+    return target
 
 
 def file_sha256(path: Path) -> str:

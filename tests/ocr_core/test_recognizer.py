@@ -12,7 +12,9 @@ from openvino import opset13 as ops
 
 from ocr_core.bundle import Check, InputFormat, Kind, ModelBundle, Origin, file_sha256, read_bundle, write_manifest
 from ocr_core.errors import BundleInvalid
+from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
+from ocr_core.preprocess import whole_image
 from ocr_core.recognizer import Recognizer, load_recognizer
 from ocr_core.types import Mode, RecognizeOptions
 
@@ -65,11 +67,24 @@ def test_a_bundle_that_works_is_loaded(tmp_path):
     recognizer.check(DATA, Check(image="line_digits.jpg", text="b"))
 
 
+def test_a_bundle_may_emit_logits(tmp_path):
+    """What decoders read in logits is what they read in their softmax, confidence included."""
+    confidences = []
+    for last_layer, output in ((softmax, "probs"), (lambda scores: scores, "logits")):
+        recognizer = load(tiny_bundle(tmp_path / output, last_layer, output=output))
+        recognizer.check(DATA, Check(image="line_digits.jpg", text="b"))
+        crop = whole_image(load_image((DATA / "line_digits.jpg").read_bytes(), ImageLimits()))
+        (read,) = recognizer.read([crop], [LINE])
+        confidences.append(read.line.confidence)
+    assert confidences[0] == pytest.approx(confidences[1], abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("last_layer", "changes", "reason"),
     [
         (lambda scores: scores, {}, "no probabilities"),
         (with_nan, {}, "no probabilities"),
+        (with_nan, {"output": "logits"}, "no logits"),
         (without_time, {}, r"emits \[1, 3\]"),
         (softmax, {"characters": ("a", "b", "c")}, "4 classes; model emits 3 classes"),
         (softmax, {"input": InputFormat(height=9, channels="RGB", mean=(0, 0, 0), std=(0, 0, 0))}, "no probabilities"),
