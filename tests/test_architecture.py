@@ -28,9 +28,9 @@ HOMELESS = {"util", "utils", "common", "helper", "helpers", "misc"}
 
 
 def test_only_the_engine_imports_openvino() -> None:
-    """Only ocr_core/engine.py imports openvino."""
+    """Only ocr_core/engine.py imports openvino, apart from what changes graphs in training/compress."""
     importers = {path for path, names in names_by_file(*OURS) if any(is_within(name, "openvino") for name in names)}
-    assert importers <= {"ocr_core/engine.py"}
+    assert {path for path in importers if not path.startswith("training/compress/")} <= {"ocr_core/engine.py"}
 
 
 def test_only_the_settings_read_the_environment() -> None:

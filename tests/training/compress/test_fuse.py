@@ -1,0 +1,71 @@
+"""Tests of training.compress.fuse."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `training`")
+
+import numpy as np
+
+from ocr_core.bundle import read_bundle
+from tests.training.compress.striped import striped_bundle, striped_lines, striped_set
+from training.compress.compare import compare
+from training.compress.errors import CompressionFailed
+from training.compress.fuse import FuseSettings, find_head, fuse, lower_rank
+from training.compress.graph import read_graph
+
+
+def test_without_softmax_the_same_is_read(tmp_path: Path) -> None:
+    """The bundle says that it emits logits, has fewer operations, and reads what it read."""
+    source = striped_bundle(tmp_path)
+    target, done = fuse(source, tmp_path, "striped/2", [], FuseSettings(logits=True))
+    assert read_bundle(target).output == "logits"
+    assert done.operations_after < done.operations_before
+    figures = compare([source, target], striped_set(tmp_path / "data", 8), rounds=1)
+    assert [each.exact for each in figures] == [1, 1]
+
+
+def test_a_graph_without_softmax_has_none_to_drop(tmp_path: Path) -> None:
+    """Dropping it twice is an error."""
+    once, _ = fuse(striped_bundle(tmp_path), tmp_path, "striped/2", [], FuseSettings(logits=True))
+    with pytest.raises(CompressionFailed, match="no softmax"):
+        fuse(once, tmp_path, "striped/3", [], FuseSettings(logits=True))
+
+
+def test_a_bundle_does_not_replace_its_source(tmp_path: Path) -> None:
+    """A result of the same name is refused, and the source stays."""
+    source = striped_bundle(tmp_path)
+    with pytest.raises(CompressionFailed, match="would replace"):
+        fuse(source, tmp_path, "striped/1", [], FuseSettings(logits=True))
+    assert read_bundle(source).output == "probs"
+
+
+def test_layers_at_the_end_count_as_one_head(tmp_path: Path) -> None:
+    """The head found is what the layers compute together."""
+    graph = read_graph(striped_bundle(tmp_path))
+    head = find_head(graph)
+    assert (head.weight.shape, head.bias.shape) == ((3, 4), (3,))
+    lower_rank(graph, head, 2)
+    again = find_head(graph)
+    assert np.allclose(again.weight, head.weight, atol=1e-4)
+    assert np.allclose(again.bias, head.bias, atol=1e-4)
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_a_rank_must_be_lower(tmp_path: Path, rank: int) -> None:
+    """A head of three classes has ranks one and two below its own."""
+    with pytest.raises(CompressionFailed, match="must be from 1 to 2"):
+        fuse(striped_bundle(tmp_path), tmp_path, "striped/2", [], FuseSettings(head_rank=rank))
+
+
+def test_a_head_of_lower_rank_keeps_what_matters(tmp_path: Path) -> None:
+    """Features of lines vary in one direction: a head of rank one that was made with lines reads as before."""
+    source = striped_bundle(tmp_path)
+    targets = [source]
+    for version, lines in (("2", striped_lines(4)), ("3", [])):
+        target, done = fuse(source, tmp_path, f"striped/{version}", lines, FuseSettings(head_rank=1))
+        targets.append(target)
+        assert done.head_rank_before == 2
+    figures = compare(targets, striped_set(tmp_path / "data", 8), rounds=1)
+    assert [each.exact for each in figures] == [1, 1, 0]

@@ -1,0 +1,147 @@
+"""Bundles side by side: size, time to the first result, time per line, and how well they read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean, median
+
+import cv2
+import numpy as np
+
+from ocr_core.bundle import GRAPH, WEIGHTS, ModelBundle, read_bundle
+from ocr_core.engine import Engine
+from ocr_core.evaluation import LABELS, LineScore, find_sets, score_lines
+from ocr_core.image import ImageLimits, load_image
+from ocr_core.language_dir import LanguageDir
+from ocr_core.preprocess import make_batch, turn_if_vertical, whole_image
+from ocr_core.recognizer import load_recognizer
+from ocr_core.types import LineCrop, Mode, Recognition, RecognizeOptions
+from training.compress.errors import CompressionFailed
+
+LINE_WIDTH = 320
+BATCH_SIZE = 8
+
+_LOAD_ROUNDS = 3
+_LINE = RecognizeOptions(mode=Mode.LINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one bundle costs and reads.
+
+    size_mb: graph and weights, in 10^6 bytes. load_ms: from the files to the first result. line_ms: of a line 320 px
+    wide alone; batch_line_ms: of each of eight such lines in a batch; both with decoding, on one thread.
+    """
+
+    model: str
+    size_mb: float
+    load_ms: float
+    line_ms: float
+    batch_line_ms: float
+    sets: tuple[LineScore, ...]
+
+    @property
+    def exact(self) -> float | None:
+        """Mean over the sets of the share of lines read right, normalised; None without sets."""
+        return mean(score.exact_norm for score in self.sets) if self.sets else None
+
+    @property
+    def cer(self) -> float | None:
+        """Mean over the sets of the character error rate, normalised; None without sets."""
+        return mean(score.cer_norm for score in self.sets) if self.sets else None
+
+
+class LineReader:
+    """Reads line images by one bundle on one thread, just as the pipeline does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bundle = read_bundle(folder)
+        self._recognizer = load_recognizer(
+            self.bundle, folder, LanguageDir(folder), workers=1, precision="f32", backend="compiled"
+        )
+
+    def recognize(self, image: bytes, options: RecognizeOptions) -> Recognition:
+        """Read the image as one line. Raises InputError."""
+        pixels = load_image(image, ImageLimits())
+        (read,) = self._recognizer.read([turn_if_vertical(whole_image(pixels))], [options])
+        height, width = pixels.shape[:2]
+        return Recognition((read.line,), width, height, self.bundle.name, self.bundle.version, read.timings)
+
+    def read(self, crops: Sequence[LineCrop]) -> None:
+        """Read crops of one width in a batch."""
+        self._recognizer.read(crops, [_LINE] * len(crops))
+
+
+def compare(folders: Sequence[Path], data: Path | None = None, rounds: int = 50) -> tuple[Figures, ...]:
+    """Figures of bundles that take turns, so that what else the machine does hits all of them alike.
+
+    data: a folder with labelled sets of lines in or below it. rounds: how often each reads the line. Times per line are
+    those of the processor, which on an idle machine are what the clock shows. Raises CompressionFailed when data has no
+    sets of lines.
+    """
+    sets = _line_sets(data) if data else []
+    bundles = [read_bundle(folder) for folder in folders]
+    readers = [LineReader(folder) for folder in folders]
+    lines = [_sample_line(bundle) for bundle in bundles]
+    load_s = _interleaved(
+        [partial(_first_result, *each) for each in zip(bundles, folders, lines, strict=True)],
+        _LOAD_ROUNDS,
+        time.perf_counter,
+    )
+    line_s = _interleaved([partial(reader.read, [line]) for reader, line in zip(readers, lines, strict=True)], rounds)
+    batch_s = _interleaved(
+        [partial(reader.read, [line] * BATCH_SIZE) for reader, line in zip(readers, lines, strict=True)],
+        -(-rounds // BATCH_SIZE),
+    )
+    return tuple(
+        Figures(
+            model=f"{bundle.name}/{bundle.version}",
+            size_mb=sum((folder / file).stat().st_size for file in (GRAPH, WEIGHTS)) / 1e6,
+            load_ms=1e3 * load,
+            line_ms=1e3 * line,
+            batch_line_ms=1e3 * batch / BATCH_SIZE,
+            sets=tuple(score_lines(reader, labelled, _LINE) for labelled in sets),
+        )
+        for bundle, folder, reader, load, line, batch in zip(
+            bundles, folders, readers, load_s, line_s, batch_s, strict=True
+        )
+    )
+
+
+def _line_sets(data: Path) -> list[Path]:
+    found = [folder for folder in find_sets(data) if (folder / LABELS).exists()]
+    if not found:
+        raise CompressionFailed(f"no {LABELS} in or below {data}")
+    return found
+
+
+def _sample_line(bundle: ModelBundle) -> LineCrop:
+    """A line LINE_WIDTH wide at the height of the model, so that it is not resized."""
+    height = bundle.input.height
+    image = np.full((height, LINE_WIDTH, 3), 255, np.uint8)
+    cv2.putText(image, "Order 2048-17 paid", (4, height * 3 // 4), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2)
+    return whole_image(image)
+
+
+def _first_result(bundle: ModelBundle, folder: Path, line: LineCrop) -> None:
+    engine = Engine(bundle, folder, streams=1, threads=1)
+    engine.load()
+    with engine.infer(make_batch([line], bundle.input)):
+        pass
+
+
+def _interleaved(
+    calls: Sequence[Callable[[], None]], rounds: int, clock: Callable[[], float] = time.process_time
+) -> list[float]:
+    """Median seconds of each call. They take turns; a first round, which is slower, does not count."""
+    samples: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds + 1):
+        for call, taken in zip(calls, samples, strict=True):
+            started = clock()
+            call()
+            taken.append(clock() - started)
+    return [median(taken[1:]) for taken in samples]

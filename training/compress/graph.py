@@ -1,0 +1,83 @@
+"""Graphs of bundles: read as OpenVINO models, written as bundles that derive from others."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov  # type: ignore[import-untyped]
+from pydantic import ValidationError
+
+from ocr_core.bundle import GRAPH, WEIGHTS, ModelBundle, file_sha256, place_bundle, read_bundle, write_manifest
+from ocr_core.engine import core
+from ocr_core.preprocess import make_batch, whole_image
+from ocr_core.types import Image
+from training.compress.errors import CompressionFailed
+
+Tensor = npt.NDArray[np.float32]
+
+
+def read_graph(folder: Path) -> ov.Model:
+    """The graph of a bundle, without the preprocessing that the engine puts in front."""
+    return core().read_model(folder / GRAPH)
+
+
+def network_input(image: Image, bundle: ModelBundle) -> Tensor:
+    """A line as the bare graph wants it. image: RGB, uint8 [h, w, 3]. Returns float32 [1, 3, height, width]."""
+    wanted = bundle.input
+    batch = make_batch([whole_image(image)], wanted)
+    normalised = (batch / 255 - np.array(wanted.mean)) / np.array(wanted.std)
+    return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2), np.float32)
+
+
+def write_derived(
+    graph: ov.Model,
+    source: Path,
+    models_dir: Path,
+    model: str,
+    made_by: str,
+    *,
+    output: Literal["probs", "logits"],
+    compress_to_fp16: bool = False,
+) -> Path:
+    """Write a graph as bundle `model` ("name/version") that is otherwise like the one in `source`.
+
+    made_by: what was done, for the origin. output: what it emits now. Returns its folder. Raises
+    CompressionFailed when the name is none or would replace the source.
+    """
+    original = read_bundle(source)
+    name, _, version = model.partition("/")
+    if models_dir.resolve() / name / version == source.resolve():
+        raise CompressionFailed(f"{model} would replace what it is made from")
+    with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
+        draft = Path(scratch)
+        ov.save_model(graph, draft / GRAPH, compress_to_fp16=compress_to_fp16)
+        changes = {
+            "name": name,
+            "version": version,
+            "output": output,
+            "origin": original.origin.model_copy(update={"source": f"{original.origin.source}; {made_by}"}),
+            "weights_sha256": file_sha256(draft / WEIGHTS),
+        }
+        try:
+            bundle = ModelBundle.model_validate(dict(original) | changes)
+        except ValidationError as error:
+            raise CompressionFailed(f"{model!r} is no NAME/VERSION: {error}") from error
+        if bundle.check:
+            shutil.copy(source / bundle.check.image, draft)
+        write_manifest(draft, bundle)
+        return place_bundle(draft, models_dir)
+
+
+def constant(output: ov.Output) -> Tensor | None:
+    """The value behind an output when it is a float constant, stored as float16 perhaps; else None."""
+    node = output.get_node()
+    if node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    if node.get_type_name() != "Constant" or not np.issubdtype(node.data.dtype, np.floating):
+        return None
+    return np.asarray(node.data, np.float32)

@@ -1,0 +1,25 @@
+"""Lines to calibrate with: out of a folder, or made."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from ocr_core.evaluation import LABELS, read_labels
+from ocr_core.image import ImageLimits, load_image
+from training.batches import LabelledLine
+from training.compress.errors import CompressionFailed
+
+SEED = 0
+
+
+def folder_lines(folder: Path, count: int) -> list[LabelledLine]:
+    """Up to `count` lines of a folder with labels.tsv, the same ones every time. Labels may be empty.
+
+    Raises CompressionFailed when there are none.
+    """
+    rows = read_labels(folder) if (folder / LABELS).exists() else []
+    if not rows:
+        raise CompressionFailed(f"{folder} has no {LABELS} with lines")
+    chosen = random.Random(SEED).sample(rows, min(count, len(rows)))  # noqa: S311 - no secret
+    return [LabelledLine(load_image((folder / path).read_bytes(), ImageLimits()), text) for path, text in chosen]
