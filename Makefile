@@ -21,10 +21,10 @@ $(VENV)/.dev: $(VENV)/.setup
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev]'
 	touch $@
 
-# What the training of recognisers needs besides, PyTorch above all. Without it the tests of training are skipped.
+# What training and compressing recognisers need besides, PyTorch above all. Without it their tests are skipped.
 training: $(VENV)/.training
 $(VENV)/.training: $(VENV)/.dev
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev,training]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev,compression]'
 	touch $@
 
 models: $(VENV)/.setup

@@ -13,7 +13,7 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 SANITIZE = SANITIZERS if os.environ.get("GLYPHWIRE_SANITIZE") else []
 
 setup(
-    packages=["ocr_core", "ext", "server", "server.stubs", "training"],
+    packages=["ocr_core", "ext", "server", "server.stubs", "training", "training.compress"],
     package_data={"ext": ["ctc.pyi", "py.typed"], "ocr_core": ["py.typed"]},
     ext_modules=cythonize(
         [
