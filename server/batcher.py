@@ -200,7 +200,8 @@ class Batcher:
             self._metrics.images_waiting.set(self._queue.images)
         self._admission.release(request.client, request.job.size)
         self._metrics.images_held.set(self._admission.images)
-        note_image(self._metrics, request.job.size, request.times(time.monotonic()), answer)
+        # The caller, who waits, comes first.
+        self._loop.call_soon(note_image, self._metrics, request.job.size, request.times(time.monotonic()), answer)
 
     def _note_queue(self) -> None:
         """With the lock held, whenever a worker takes work or finds none."""

@@ -81,18 +81,20 @@ class CallFrame:
         # Trailing, as initial metadata would tell the caller's gRPC that the call is not to be retried.
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         call = self._start_call(path, context, metadata)
+        # What is written down about a call does not keep its caller waiting.
+        soon = asyncio.get_running_loop().call_soon
         try:
             yield
         except asyncio.CancelledError:
-            call.end(_code_of_cancelled(context))
+            soon(call.end, _code_of_cancelled(context))
             raise
         except Exception as error:  # noqa: BLE001 - the one place that turns errors into statuses
             fault = fault_of(error)
             log_our_fault(error)
-            call.end(fault.code, fault.reason_name)
+            soon(call.end, fault.code, fault.reason_name)
             await context.abort(fault.code, fault.message, status_details(fault, request_id))
         else:
-            call.end(grpc.StatusCode.OK)
+            soon(call.end, grpc.StatusCode.OK)
 
     def _start_call(self, path: str, context: _Context, metadata: Mapping[str, str | bytes]) -> Call:
         parent = parse_traceparent(metadata[HEADER]) if HEADER in metadata else None
