@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -88,13 +89,14 @@ class HttpClient:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Medians of one server at one concurrency."""
+    """Medians of one server at one concurrency. cpu_ms: of the server per line."""
 
     server: str
     concurrency: int
     lines_per_s: float
     p50_ms: float
     p99_ms: float
+    cpu_ms: float
     rss_mib: float
 
 
@@ -159,19 +161,22 @@ async def _measure(children: Mapping[str, Child], images: Sequence[bytes], round
 def _peer(name: str, at_once: int, reports: Sequence[LoadReport]) -> Peer:
     p50_ms, p99_ms = (median(r.latency_ms[share] for r in reports if r.latency_ms) for share in ("p50", "p99"))
     lines_per_s = median(report.images_per_s for report in reports)
-    return Peer(name, at_once, lines_per_s, p50_ms, p99_ms, max(report.server_rss_mib or 0 for report in reports))
+    cpu_ms = median(report.server_cpu_ms_per_image or math.nan for report in reports)
+    rss_mib = max(report.server_rss_mib or 0 for report in reports)
+    return Peer(name, at_once, lines_per_s, p50_ms, p99_ms, cpu_ms, rss_mib)
 
 
 def _table(peers: Sequence[Peer]) -> str:
     ours = {peer.concurrency: peer.lines_per_s for peer in peers if peer.server == OURS}
-    header = ("server", "calls at once", "lines per second", "of ours", "p50, ms", "p99, ms", "resident, MiB")
+    measured = ("lines per second", "of ours", "p50, ms", "p99, ms", "CPU, ms per line", "resident, MiB")
+    header = ("server", "calls at once", *measured)
     rows = [
         (
             peer.server,
             peer.concurrency,
             f"{peer.lines_per_s:.1f}",
             f"{peer.lines_per_s / ours[peer.concurrency]:.2f} x",
-            *(f"{value:.1f}" for value in (peer.p50_ms, peer.p99_ms)),
+            *(f"{value:.1f}" for value in (peer.p50_ms, peer.p99_ms, peer.cpu_ms)),
             f"{peer.rss_mib:.0f}",
         )
         for peer in sorted(peers, key=lambda peer: (peer.concurrency, -peer.lines_per_s))
