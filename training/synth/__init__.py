@@ -1,0 +1,1 @@
+"""Lines of text made up for training: `python -m training.synth build`, then samples.SynthLines."""
