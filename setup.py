@@ -13,8 +13,12 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 SANITIZE = SANITIZERS if os.environ.get("GLYPHWIRE_SANITIZE") else []
 
 setup(
-    packages=["ocr_core", "ext", "server", "server.stubs", "training", "training.compress"],
-    package_data={"ext": ["ctc.pyi", "py.typed"], "ocr_core": ["py.typed"]},
+    packages=["ocr_core", "ext", "server", "server.stubs", "training", "training.compress", "training.synth"],
+    package_data={
+        "ext": ["ctc.pyi", "py.typed"],
+        "ocr_core": ["py.typed"],
+        "training.synth": ["*.toml", "*.txt", "bundled/*.txt"],
+    },
     ext_modules=cythonize(
         [
             Extension(

@@ -1,0 +1,125 @@
+"""`python -m training.synth build | sheet | coverage | speed`: fetch what lines are made of, look at lines, measure."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ocr_core.bundle import Kind, Registry
+from ocr_core.charset import Charset
+from ocr_core.types import Image
+from training.synth.corpus import build_corpus
+from training.synth.fonts import build_fonts
+from training.synth.packages import fetch_packages
+from training.synth.samples import BUILT, SynthLines, SynthSettings
+from training.synth.scenes import SCENES
+
+_ROW_HEIGHT, _COLUMN_WIDTH = 48, 640
+
+
+def main() -> None:
+    """Run one command."""
+    args = _parser().parse_args()
+    args.run(args)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m training.synth", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    build = commands.add_parser("build", help="fetch packages; write texts and fonts")
+    build.set_defaults(run=_build)
+    build.add_argument("--root", type=Path, default=BUILT)
+    build.add_argument("--only", choices=("packages", "text", "fonts"), help="one step of the three")
+    for name, run, lines, told in (
+        ("sheet", _sheet, 96, "draw lines into one picture"),
+        ("coverage", _coverage, 100_000, "count the classes that come up in so many lines"),
+        ("speed", _speed, 500, "measure lines per second on one core"),
+    ):
+        command = commands.add_parser(name, help=told)
+        command.set_defaults(run=run)
+        command.add_argument("--root", type=Path, default=BUILT)
+        command.add_argument("--bundle", default="ppocrv2-zh-en", help="whose charset to use (default: %(default)s)")
+        command.add_argument("--models", type=Path, default=Path("models"))
+        command.add_argument("--lines", type=int, default=lines)
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--scene", choices=[scene.name for scene in SCENES], help="this scene alone")
+        if name == "sheet":
+            command.add_argument("--columns", type=int, default=3)
+            command.add_argument("--texts", action="store_true", help="also print scene and text of each line")
+            command.add_argument("file", type=Path, help="picture to write, .png or .jpg")
+    return parser
+
+
+def _build(args: Namespace) -> None:
+    packages = args.root / "packages"
+    if args.only in (None, "packages"):
+        fetch_packages(packages)
+    if args.only in (None, "text"):
+        build_corpus(packages, args.root / "text")
+    if args.only in (None, "fonts"):
+        build_fonts(packages, args.root / "fonts")
+
+
+def _charset(args: Namespace) -> Charset:
+    return Registry(args.models).find(args.bundle, Kind.RECOGNIZER).charset
+
+
+def _lines(args: Namespace) -> SynthLines:
+    alone = {scene.name: float(scene.name == args.scene) for scene in SCENES} if args.scene else {}
+    return SynthLines(_charset(args), SynthSettings(root=args.root, shares=alone), args.seed)
+
+
+def _sheet(args: Namespace) -> None:
+    lines = _lines(args)
+    cells = []
+    for index in range(args.lines):
+        cells.append(_cell(lines.sample(index).image))
+        if args.texts:
+            scene, text = lines.plan(index)
+            print(index, scene.name, text, sep="\t")
+    cells += [np.full_like(cells[0], 128)] * (-len(cells) % args.columns)
+    rows = [np.hstack(cells[start : start + args.columns]) for start in range(0, len(cells), args.columns)]
+    cv2.imwrite(str(args.file), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def _cell(image: Image) -> Image:
+    """An image at the height of the sheet on a grey cell, squeezed if it is too long."""
+    height, width = image.shape[:2]
+    width = min(_COLUMN_WIDTH - 8, max(1, round(width * _ROW_HEIGHT / height)))
+    cell = np.full((_ROW_HEIGHT + 6, _COLUMN_WIDTH, 3), 128, np.uint8)
+    cell[3 : 3 + _ROW_HEIGHT, :width] = cv2.resize(image, (width, _ROW_HEIGHT), interpolation=cv2.INTER_AREA)
+    return cell
+
+
+def _coverage(args: Namespace) -> None:
+    lines = _lines(args)
+    wanted = {character for character in _charset(args).characters if not character.isspace()}
+    seen: Counter[str] = Counter()
+    for index in range(args.lines):
+        seen.update(lines.plan(index)[1])
+    drawable = wanted & lines.fonts.characters
+    never = sorted(drawable - seen.keys())
+    counts = sorted(seen[character] for character in drawable)
+    print(f"charset {len(wanted)} characters, {len(drawable)} drawable; no font draws {sorted(wanted - drawable)}")
+    print(f"in {args.lines} lines never seen: {len(never)} {''.join(never)}")
+    percentile, median = (counts[len(counts) // part] for part in (100, 2))
+    print(f"times a class was seen: least {counts[0]}, first percentile {percentile}, median {median}")
+
+
+def _speed(args: Namespace) -> None:
+    lines = _lines(args)
+    for index in range(50):  # fonts are opened
+        lines.sample(index)
+    start = time.process_time()
+    for index in range(50, 50 + args.lines):
+        lines.sample(index)
+    print(f"{args.lines / (time.process_time() - start):.0f} lines per second of one core")
+
+
+if __name__ == "__main__":
+    main()

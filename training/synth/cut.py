@@ -1,0 +1,95 @@
+"""The crop of a line as a detector would cut it: tight or loose, tilted, in perspective, on a curve."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ocr_core.types import Image
+from training.synth.pixels import Array, Field, to_field, to_image
+from training.synth.render import Drawn
+from training.synth.rolls import Rolls
+
+_MIN_SIDE = 6
+
+
+def cut_line(drawn: Drawn, rolls: Rolls) -> Image:
+    """Cut the line out of its canvas. Returns RGB, uint8 [height, width, 3]."""
+    left, top, right, bottom = _edges(drawn, rolls)
+    stretch = float(np.exp(rolls.between(-0.35, 0.3))) if rolls.does("stretch") else 1.0
+    height, width = max(_MIN_SIDE, round(bottom - top)), max(_MIN_SIDE, round((right - left) * stretch))
+    shifts = _corner_shifts(right - left, bottom - top, rolls)
+    bent, wobbly = rolls.does("curve"), rolls.does("wobble")
+    if shifts is None and not bent and not wobbly and stretch == 1.0:
+        return to_image(_slice(drawn.canvas, round(left), round(top), width, height))
+    corners = to_field([[left, top], [right, top], [right, bottom], [left, bottom]])
+    if shifts is not None:
+        corners = corners + shifts
+    target = to_field([[0, 0], [width, 0], [width, height], [0, height]])
+    matrix = cv2.getPerspectiveTransform(target, corners)
+    if not bent and not wobbly:
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return to_image(
+            cv2.warpPerspective(drawn.canvas, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+        )
+    return to_image(_warped(drawn.canvas, matrix, width, height, bent, wobbly, rolls))
+
+
+def _edges(drawn: Drawn, rolls: Rolls) -> tuple[float, float, float, float]:
+    """The box of the ink with margins, each side by itself; a tight cut may shave the ink."""
+    left, top, right, bottom = drawn.box
+    height = max(bottom - top, 8.0)
+    if rolls.does("tight"):
+        low, high = -0.05, 0.05
+    elif rolls.does("loose"):
+        low, high = 0.12, 0.4
+    else:
+        low, high = 0.02, 0.14
+    margins = [rolls.between(low, high) * height for _ in range(4)]
+    # Flat ink, of a dash or a comma, is cut with the room of a letter.
+    room = max(0.0, 0.35 * (right - left) - height) / 2 if right - left < 3 * height else 0.0
+    return left - margins[0], top - margins[1] - room, right + margins[2], bottom + margins[3] + room
+
+
+def _corner_shifts(width: float, height: float, rolls: Rolls) -> Field | None:
+    """How far the four corners are off, float32 [4, 2]; None: not at all."""
+    shifts = np.zeros((4, 2), np.float32)
+    if rolls.does("tilt"):
+        # A long line leaves its crop at small angles: what matters is how far its end has moved.
+        rise = float(np.clip(rolls.between(-0.05, 0.05) * width, -0.3 * height, 0.3 * height))
+        shifts[:, 1] += to_field([-rise, rise, rise, -rise]) / 2
+        shifts[:, 0] += rolls.between(-0.06, 0.06) * height * to_field([1, 1, -1, -1])
+    if rolls.does("perspective"):
+        reach = to_field([min(0.3 * height, 0.06 * width), 0.16 * height])
+        shifts += np.clip(0.5 * rolls.normal(4, 2), -1, 1) * reach
+    return shifts if shifts.any() else None
+
+
+def _warped(canvas: Field, matrix: Array, width: int, height: int, bent: bool, wobbly: bool, rolls: Rolls) -> Array:
+    """A cut along a curve, over waves of paper."""
+    rows, columns = map(to_field, np.mgrid[:height, :width])
+    if bent:
+        along = (columns / max(width, 1) - rolls.between(0.3, 0.7)) * 2
+        reach = min(0.45, 0.06 + 0.05 * width / height)
+        rows = to_field(rows + rolls.between(-reach, reach) * height * (along**2 - 0.4))
+    if wobbly:
+        strength = rolls.between(0.01, 0.035) * height
+        rows = rows + strength * rolls.field(height, width, height * rolls.between(0.5, 1.5))
+        columns = columns + strength * rolls.field(height, width, height * rolls.between(0.5, 1.5))
+    points = cv2.perspectiveTransform(np.stack([columns, rows], -1).reshape(1, -1, 2), matrix).reshape(height, width, 2)
+    return cv2.remap(canvas, points[..., 0], points[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _slice(canvas: Field, left: int, top: int, width: int, height: int) -> Field:
+    """A part of the canvas; columns and rows beyond its edge repeat the edge."""
+    rows = np.clip(np.arange(top, top + height), 0, canvas.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + width), 0, canvas.shape[1] - 1)
+    return (
+        canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        if _inside(rows, columns)
+        else canvas[np.ix_(rows, columns)]
+    )
+
+
+def _inside(rows: Array, columns: Array) -> bool:
+    return bool(rows[-1] - rows[0] + 1 == len(rows) and columns[-1] - columns[0] + 1 == len(columns))
