@@ -1,0 +1,54 @@
+"""Tests of the glyph atlas."""
+
+import dataclasses
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from training.synth.atlas.glyphs import BASELINE, CELL, EM, LEFT, GlyphAtlas, build_atlas
+from training.synth.fonts import load_fonts
+
+
+def pixels(atlas, font, character):
+    """bool [row, column] of a character's cell."""
+    glyph = atlas.glyph_of[font, atlas.characters.index(character)]
+    return np.unpackbits(atlas.bits[glyph], axis=1).T.astype(bool)
+
+
+def test_a_glyph_is_the_font_s_own_drawing(atlas):
+    """The bits of a glyph are the font's picture of the character, black where more than about half is covered."""
+    face = next(face for face in load_fonts(None, "g").faces if face.name == "DejaVuSans")
+    picture = Image.new("L", (CELL, CELL))
+    pen = ImageFont.truetype(face.path, EM, layout_engine=ImageFont.Layout.BASIC)
+    ImageDraw.Draw(picture).text((LEFT, BASELINE), "g", font=pen, fill=255, anchor="ls")
+    assert (pixels(atlas, 0, "g") != (np.asarray(picture) > 127)).mean() < 0.01
+    assert atlas.advances[atlas.glyph_of[0, atlas.characters.index("g")]] == pen.getlength("g")
+
+
+def test_rows_of_ink_enclose_it(atlas):
+    """Tops and bottoms are the first row with ink and the row after the last; a space has none."""
+    for character in "gA.é":
+        glyph = atlas.glyph_of[1, atlas.characters.index(character)]
+        rows = np.flatnonzero(pixels(atlas, 1, character).any(axis=1))
+        assert (atlas.tops[glyph], atlas.bottoms[glyph]) == (rows[0], rows[-1] + 1)
+    space = atlas.glyph_of[0, atlas.characters.index(" ")]
+    assert space > 0
+    assert (atlas.tops[space], atlas.bottoms[space]) == (0, 0)
+    assert atlas.advances[space] > 10
+
+
+def test_what_a_font_lacks_has_no_glyph():
+    """Characters outside a face's coverage get glyph 0, which is empty."""
+    face = load_fonts(None, "AB").faces[0]
+    atlas = build_atlas([dataclasses.replace(face, characters=frozenset("B"))], ("A", "B", "A", "two"))
+    assert atlas.characters == ("A", "B")
+    assert atlas.glyph_of.tolist() == [[0, 1]]
+    assert not atlas.bits[0].any()
+
+
+def test_a_saved_atlas_loads_the_same(atlas, settings):
+    """What is loaded equals what was saved, and is smaller on disk than in memory."""
+    loaded = GlyphAtlas.load(settings.atlas)
+    for field in dataclasses.fields(GlyphAtlas):
+        np.testing.assert_array_equal(getattr(loaded, field.name), getattr(atlas, field.name))
+    assert settings.atlas.stat().st_size < atlas.bits.nbytes / 3

@@ -1,0 +1,66 @@
+"""Random numbers of one batch: of a few choices from NumPy, of everything with pixels from the device's own generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class Dice:
+    """Random numbers for a batch. strength: 0 to 1, scales the chance of everything unusual."""
+
+    rng: np.random.Generator
+    generator: torch.Generator
+    strength: float
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.generator.device
+
+    def uniform(self, count: int, low: float, high: float) -> Tensor:
+        """float32 [count, 1, 1]."""
+        return torch.rand((count, 1, 1), generator=self.generator, device=self.device) * (high - low) + low
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, float32 of that shape."""
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def happens(self, count: int, chance: float) -> Tensor:
+        """1 with that chance, else 0; float32 [count, 1, 1]."""
+        draws = torch.rand((count, 1, 1), generator=self.generator, device=self.device)
+        return (draws < chance * self.strength).float()
+
+    def some(self, count: int, share: float) -> Tensor:
+        """Which of `count` lines something happens to; int64, about that share of them.
+
+        What costs much is done to these alone; that their number is known without asking the device keeps it from waiting.
+        """
+        exact = count * share * self.strength
+        chosen = int(exact) + (self.rng.random() < exact % 1)
+        picked = torch.from_numpy(self.rng.permutation(count)[:chosen])
+        return picked.to(self.device, non_blocking=True)
+
+    def field(self, count: int, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+        """Smooth random relief of unit variance at its cells' centres, float32 [count, 1, height, width]."""
+        coarse = self.normal(count, 1, *(min(cell, pixels) for cell, pixels in zip(cells, size, strict=True)))
+        return functional.interpolate(coarse, size, mode="bilinear", align_corners=False)
+
+
+def alter(images: Tensor, which: Tensor, change: Callable[[Tensor], Tensor]) -> None:
+    """Replace some of the images, in place, by what they are changed to."""
+    if len(which):
+        images[which] = change(images[which])
+
+
+@cache
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers on a device, float32 [value], copied there once: each copy would make the device wait."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
