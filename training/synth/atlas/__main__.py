@@ -24,8 +24,8 @@ from training.batches import LineBatch
 from training.synth.atlas.glyphs import GlyphAtlas, build_atlas
 from training.synth.atlas.lines import AtlasLines, AtlasSettings
 from training.synth.atlas.stream import save_lines
-from training.synth.fonts import Face, load_fonts
-from training.synth.text import LineText
+from training.synth.fonts import Face
+from training.synth.samples import BUILT, SynthLines, SynthSettings
 
 _GLYPH_BYTES = {True: 150, False: 90}
 """A packed glyph's usual size, of Chinese fonts and of others."""
@@ -35,18 +35,20 @@ _GAP = 4
 
 def build(arguments: Namespace) -> None:
     """Draw the atlas and sample the texts."""
-    charset = read_bundle(arguments.bundle).charset
-    book = load_fonts(arguments.fonts, charset.characters)
-    faces = fitting(book.faces, arguments.mib * 2**20)
     started = time.perf_counter()
+    charset = read_bundle(arguments.bundle).charset
+    lines = SynthLines(charset, SynthSettings(root=arguments.root), arguments.seed)
+    faces = fitting(lines.fonts.faces, arguments.mib * 2**20)
     atlas = build_atlas(faces, (" ", *charset.characters))
     atlas.save(_atlas(arguments))
-    drawn = (atlas.glyph_of > 0).any(axis=0)
-    lacking = "".join(np.array(atlas.characters)[~drawn])
-    print(f"{len(faces)} of {len(book.faces)} fonts, {len(atlas.advances) - 1} glyphs, {_mib(_atlas(arguments))}")
-    print(f"{drawn.sum()} of {len(drawn)} characters can be drawn; not {lacking or 'lacking'}".replace("; not lacking", ""))
-    text = LineText(charset, arguments.seed)
-    save_lines(_text(arguments), (text.line(index) for index in range(arguments.lines)))
+    print(
+        f"{len(faces)} of {len(lines.fonts.faces)} fonts, {len(atlas.advances) - 1} glyphs, {_mib(_atlas(arguments))}"
+    )
+    lacking = [
+        character for character, glyphs in zip(atlas.characters, atlas.glyph_of.T, strict=True) if not any(glyphs)
+    ]
+    print(f"{len(lacking)} of {len(atlas.characters)} characters cannot be drawn: {''.join(lacking)}", flush=True)
+    save_lines(_text(arguments), (lines.plan(index)[1] for index in range(arguments.lines)))
     print(f"{arguments.lines} lines, {_mib(_text(arguments))}; {time.perf_counter() - started:.0f} s")
 
 
@@ -102,7 +104,9 @@ def bench(arguments: Namespace) -> None:
     _wait()
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
     count = arguments.batches * arguments.size
-    print(f"{arguments.device}, {arguments.threads} threads, batches of {arguments.size}: {count / seconds:.0f} lines/s,")
+    print(
+        f"{arguments.device}, {arguments.threads} threads, batches of {arguments.size}: {count / seconds:.0f} lines/s,"
+    )
     print(f"{count / processor:.0f} for each second of a processor; {float(torch.stack(padding).mean()):.0%} padding")
 
 
@@ -138,11 +142,11 @@ def _mib(path: Path) -> str:
 def main() -> None:
     """The command line."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("build/training/atlas"), help="of atlas and texts")
+    parser.add_argument("--folder", type=Path, default=BUILT / "atlas", help="of atlas and texts")
     parser.add_argument("--seed", type=int, default=0)
     commands = parser.add_subparsers(required=True)
     builder = commands.add_parser("build", help=build.__doc__)
-    builder.add_argument("--fonts", type=Path, default=Path("build/training/fonts"))
+    builder.add_argument("--root", type=Path, default=BUILT, help="of fonts and texts")
     builder.add_argument("--bundle", type=Path, default=Path("models/ppocrv2-zh-en/1"), help="whose charset is drawn")
     builder.add_argument("--mib", type=float, default=36.0, help="size of the atlas at most, about")
     builder.add_argument("--lines", type=int, default=400_000)

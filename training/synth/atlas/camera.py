@@ -156,8 +156,8 @@ def _scanned(image: Tensor, dice: Dice) -> Tensor:
     """Black and white, as old scans and faxes are: what is darker or lighter than its surroundings."""
     count, _, rows, columns = image.shape
     grey = image.mean(dim=1, keepdim=True)
-    reach = rows // 2
-    around = functional.avg_pool2d(grey, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
+    around = functional.adaptive_avg_pool2d(grey, (2, max(2, 2 * columns // rows)))
+    around = functional.interpolate(around, (rows, columns), mode="bilinear", align_corners=False)
     level = (grey - around) / grey.std(dim=(2, 3), keepdim=True).clamp_min(0.02)
     level = level + dice.uniform(count, 0, 0.4)[:, None] * dice.normal(count, 1, rows, columns)
     sharpness = dice.uniform(count, 2, 10)[:, None]
@@ -181,7 +181,7 @@ def _compressed(image: Tensor, dice: Dice) -> Tensor:
 
 
 def _quantised(planes: Tensor, steps: tuple[int, ...], coarseness: Tensor) -> Tensor:
-    """planes: [line, plane, rows, columns], in whole blocks; coarseness: [line, 1, 1, 1, 1, 1] or what broadcasts to it."""
+    """planes: [line, plane, rows, columns], in whole blocks; coarseness: [line, 1, 1, 1, 1, 1]."""
     count, kinds, rows, columns = planes.shape
     blocks = planes.view(count, kinds, rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).transpose(3, 4)
     cosines = _cosines(planes)

@@ -1,4 +1,4 @@
-"""Random numbers of one batch: of a few choices from NumPy, of everything with pixels from the device's own generator."""
+"""Random numbers of one batch: a few choices from NumPy, all that is in pixels from the device's own generator."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,7 +28,7 @@ class Dice:
 
     def uniform(self, count: int, low: float, high: float) -> Tensor:
         """float32 [count, 1, 1]."""
-        return torch.rand((count, 1, 1), generator=self.generator, device=self.device) * (high - low) + low
+        return torch.empty((count, 1, 1), device=self.device).uniform_(low, high, generator=self.generator)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal, float32 of that shape."""
@@ -35,18 +36,18 @@ class Dice:
 
     def happens(self, count: int, chance: float) -> Tensor:
         """1 with that chance, else 0; float32 [count, 1, 1]."""
-        draws = torch.rand((count, 1, 1), generator=self.generator, device=self.device)
-        return (draws < chance * self.strength).float()
+        return torch.empty((count, 1, 1), device=self.device).bernoulli_(
+            chance * self.strength, generator=self.generator
+        )
 
     def some(self, count: int, share: float) -> Tensor:
         """Which of `count` lines something happens to; int64, about that share of them.
 
-        What costs much is done to these alone; that their number is known without asking the device keeps it from waiting.
+        What costs much is done to these alone. Their number is known without asking the device, which takes long.
         """
         exact = count * share * self.strength
         chosen = int(exact) + (self.rng.random() < exact % 1)
-        picked = torch.from_numpy(self.rng.permutation(count)[:chosen])
-        return picked.to(self.device, non_blocking=True)
+        return to_device(self.rng.permutation(count)[:chosen], self.device)
 
     def field(self, count: int, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
         """Smooth random relief of unit variance at its cells' centres, float32 [count, 1, height, width]."""
@@ -58,6 +59,12 @@ def alter(images: Tensor, which: Tensor, change: Callable[[Tensor], Tensor]) -> 
     """Replace some of the images, in place, by what they are changed to."""
     if len(which):
         images[which] = change(images[which])
+
+
+def to_device(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
+    """An array as a tensor on a device, without waiting for what the device does."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 @cache

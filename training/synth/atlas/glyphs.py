@@ -9,12 +9,14 @@ import lzma
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from training.synth.fonts import Face
+if TYPE_CHECKING:
+    from training.synth.fonts import Face
 
 EM = 64
 CELL = 80
@@ -35,10 +37,10 @@ _MOST_CUT = 4
 class GlyphAtlas:
     """Glyphs of some characters in some fonts.
 
-    bits: uint8 [glyph, CELL, COLUMN_BYTES], one row for each column of the cell from the left, in it the pixels from the
-    top, most significant bit first; advances: float32 [glyph], px; tops, bottoms: uint8 [glyph], first row with ink and
-    the row after the last, both 0 without ink; glyph_of: int32 [font, character], 0 where the font lacks it.
-    Glyph 0 is empty. characters: a code point each; fonts: names; styles and weights: of each font; chinese: bool [font].
+    bits: uint8 [glyph, CELL, COLUMN_BYTES], the cell's columns from the left, in each the pixels from the top, most
+    significant bit first; advances: float32 [glyph], px; tops, bottoms: uint8 [glyph], first row with ink and the row
+    after the last, both 0 without ink; glyph_of: int32 [font, character], 0 where the font lacks it. Glyph 0 is empty.
+    characters: a code point each; fonts: names; styles, weights: of each font; chinese: bool [font].
     """
 
     bits: npt.NDArray[np.uint8]

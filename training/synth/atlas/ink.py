@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.synth.atlas.dice import Dice
+from training.synth.atlas.dice import Dice, to_device
 from training.synth.atlas.glyphs import BASELINE, CELL, COLUMN_BYTES, LEFT
 from training.synth.atlas.layout import Geometry, Layout
 
@@ -24,7 +25,7 @@ class PlacedLines:
     """Layout of some lines on a device, float32 except glyphs; see Layout and Geometry.
 
     glyphs: int64 [line, longest]; pens: [line, longest + 1]; rises: [line, longest]; the other tensors [line, 1, 1].
-    longest_px: of the longest line, atlas pixels; usual_scale: the median scale. Both are known without asking the device.
+    longest_px: of the longest line, atlas pixels; usual_scale: the median scale; both without asking the device.
     """
 
     glyphs: Tensor
@@ -50,11 +51,12 @@ class PlacedLines:
         rows = np.concatenate(
             [np.stack([getattr(layout.geometry, name) for name in names], axis=1), layout.pens, layout.rises], axis=1
         )
-        moved = _to(rows.astype(np.float32), device)
+        moved = to_device(rows.astype(np.float32), device)
         geometry = {name: moved[:, column, None, None] for column, name in enumerate(names)}
-        pens, rises = moved[:, len(names) :].split([layout.pens.shape[1], layout.rises.shape[1]], dim=1)
+        after = len(names) + layout.pens.shape[1]
+        pens, rises = moved[:, len(names) : after], moved[:, after:]
         return cls(
-            glyphs=_to(layout.glyphs, device),
+            glyphs=to_device(layout.glyphs, device),
             pens=pens.contiguous(),
             rises=rises.contiguous(),
             longest_px=float(layout.pens[:, -1].max()),
@@ -67,13 +69,9 @@ class PlacedLines:
 
     def part(self, which: Tensor) -> PlacedLines:
         """Some of the lines, by their numbers."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value[which] for name, value in values.items() if isinstance(value, Tensor)})
-
-
-def _to(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: value[which] for name, value in values.items() if isinstance(value, Tensor)}
+        return PlacedLines(**values)
 
 
 class InkPress:
@@ -82,9 +80,7 @@ class InkPress:
     def __init__(self, bits: npt.NDArray[np.uint8], device: torch.device) -> None:
         self._columns = torch.from_numpy(bits.reshape(-1, COLUMN_BYTES)).to(device)
         pixels = torch.from_numpy(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)).float()
-        self._unpacked = [
-            pixels.view(256, 8 >> level, 1 << level).mean(dim=2).to(device) for level in range(_LEVELS)
-        ]
+        self._unpacked = [pixels.view(256, 8 >> level, 1 << level).mean(dim=2).to(device) for level in range(_LEVELS)]
 
     def strips(self, lines: PlacedLines, level: int) -> Tensor:
         """Straight lines at 1 / 2**level of the atlas's size, lying on their sides.
@@ -101,7 +97,7 @@ class InkPress:
         for neighbour in (-1, 0, 1):
             packed |= self._glyph_columns(lines, pens, columns, (slots + neighbour).clamp(0, last))
         ink = self._unpacked[level][packed.int()].flatten(2)
-        return ink.unflatten(1, (-1, step)).mean(dim=2)[:, None]
+        return ink.view(len(lines), -1, step, CELL >> level).mean(dim=2)[:, None]
 
     def _glyph_columns(self, lines: PlacedLines, pens: Tensor, columns: Tensor, slots: Tensor) -> Tensor:
         inside = (columns - pens.gather(1, slots)).long() + LEFT
@@ -159,9 +155,7 @@ def level_for(lines: PlacedLines, pixels_per_px: float) -> int:
 def take(strips: Tensor, grid: Grid, level: int, *, rows_down: Tensor | float = 0.0) -> Tensor:
     """Ink of strips at a grid, moved down by so many atlas rows; float32 [line, 1, rows, columns]."""
     length, thickness = strips.shape[2] << level, strips.shape[3] << level
-    flow = torch.stack(
-        [(grid.row - rows_down) * (2 / thickness) - 1, (grid.along + LEFT) * (2 / length) - 1], dim=3
-    )
+    flow = torch.stack([(grid.row - rows_down) * (2 / thickness) - 1, (grid.along + LEFT) * (2 / length) - 1], dim=3)
     return functional.grid_sample(strips, flow, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 

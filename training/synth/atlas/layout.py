@@ -33,10 +33,10 @@ class Geometry:
     """How lines lie in their crops; float64 [line] each.
 
     Lengths in px are those of the finished crop; drifts are shares of its height.
-    scale: px for each atlas pixel, downwards; stretch: how much more of that along the line; left: px before the first
-    pen position; content: px with text and margins; middle: atlas row in the middle of the crop; tilt: how far the line's
-    end lies below its beginning; bow: how far its ends lie below its middle; slant: px to the right for each px upwards;
-    narrowing: how much higher the text is at the end than at the beginning; wobble: of hand or paper.
+    scale: px for each atlas pixel, downwards; stretch: how much more of that along the line; left: px before the
+    first pen position; content: px with text and margins; middle: atlas row in the middle of the crop; tilt: how far
+    the line's end lies below its beginning; bow: how far its ends lie below its middle; slant: px to the right for
+    each px upwards; narrowing: how much higher the text is at the end than at the beginning; wobble: of hand or paper.
     """
 
     scale: Floats
@@ -55,9 +55,9 @@ class Geometry:
 class Layout:
     """Lines of a batch.
 
-    characters: int64 [line, longest], positions in the atlas's characters, -1 after the end; glyphs: int64 [line, longest];
-    pens: float64 [line, longest + 1], pen positions in atlas pixels from the line's start, the last one repeated after
-    the end; rises: float64 [line, longest], atlas pixels by which each character stands too low.
+    characters: int64 [line, longest], positions in the atlas's characters, -1 after the end; glyphs: int64 [line,
+    longest]; pens: float64 [line, longest + 1], pen positions in atlas pixels from the line's start, the last one
+    repeated after the end; rises: float64 [line, longest], atlas pixels by which each character stands too low.
     """
 
     characters: Integers
@@ -92,26 +92,29 @@ class FontChances:
 class Typesetter:
     """Lays out lines of a text stream in the fonts of an atlas."""
 
-    def __init__(self, atlas: GlyphAtlas, stream: TextStream, chances: FontChances, *, height: int, strength: float) -> None:
+    def __init__(self, atlas: GlyphAtlas, stream: TextStream, chances: FontChances, *, height: int) -> None:
         self._atlas = atlas
         self._stream = stream
         self._chances = chances
         self._height = height
-        self._strength = strength
         self._is_latin = np.array([ord(character) < 0x2E80 for character in atlas.characters])
         self._space = atlas.characters.index(" ") if " " in atlas.characters else -1
         self._fullest = int((atlas.glyph_of > 0).sum(axis=1).argmax())
 
-    def lay_out(self, rng: np.random.Generator, count: int, width: int) -> Layout:
-        """So many lines that fit crops of this width, most of them nearly filling it."""
-        draw = _Draw(rng, count, self._strength)
+    def lay_out(self, rng: np.random.Generator, count: int, width: int, strength: float) -> Layout:
+        """So many lines that fit crops of this width, most of them nearly filling it. strength: 0 to 1, as in Dice."""
+        draw = _Draw(rng, count, strength)
         height = self._height
         squeeze = draw.sometimes(0.4, np.exp(rng.normal(0, 0.1, count)), 1.0) * draw.sometimes(
             0.1, draw.uniform(0.6, 1.4), 1.0
         )
         tracking = self._tracking(draw)
-        tilt = draw.sometimes(0.35, rng.normal(0, 0.05, count), 0.0) + draw.sometimes(0.08, draw.uniform(-0.3, 0.3), 0.0)
-        bow = draw.sometimes(0.12, rng.normal(0, 0.05, count), 0.0) + draw.sometimes(0.04, draw.uniform(-0.35, 0.35), 0.0)
+        tilt = draw.sometimes(0.35, rng.normal(0, 0.05, count), 0.0) + draw.sometimes(
+            0.08, draw.uniform(-0.3, 0.3), 0.0
+        )
+        bow = draw.sometimes(0.12, rng.normal(0, 0.05, count), 0.0) + draw.sometimes(
+            0.04, draw.uniform(-0.35, 0.35), 0.0
+        )
         slant = draw.sometimes(0.12, draw.uniform(-0.12, 0.3), 0.0)
         above, below = _vertical_margins(draw), _vertical_margins(draw)
         left, right = _side_margin(draw) * height, _side_margin(draw) * height

@@ -16,7 +16,7 @@ from ocr_core.charset import Charset
 from training.batches import Labeller, LineBatch
 from training.synth.atlas.camera import photograph, resized, wear_ink
 from training.synth.atlas.colour import paint
-from training.synth.atlas.dice import Dice, alter, constant
+from training.synth.atlas.dice import Dice, alter, constant, to_device
 from training.synth.atlas.glyphs import GlyphAtlas
 from training.synth.atlas.ink import InkPress, PlacedLines, bend, level_for, rules, take
 from training.synth.atlas.layout import FontChances, Layout, Typesetter
@@ -24,7 +24,7 @@ from training.synth.atlas.stream import TextStream, load_lines
 
 _SOURCE_SIZES = (0.45, 0.6, 0.75, 0.9, 1.0, 1.0, 1.2, 1.4, 1.7, 2.0)
 """Heights of pictures of lines before they are resized, in heights of the finished crops."""
-_LEAST_TOGETHER, _MOST_GROUPS = 24, 6
+_LEAST_TOGETHER, _MOST_GROUPS = 48, 3
 """Lines of a batch are drawn in groups of one source size; the fewer groups the faster."""
 
 
@@ -32,8 +32,9 @@ _LEAST_TOGETHER, _MOST_GROUPS = 24, 6
 class AtlasSettings:
     """What lines are like.
 
-    atlas, text: files of `python -m training.synth.atlas build`; wanted: the network's input; shapes: widths of batches in
-    heights, with the share of batches; styles: how often each style of font; strength: 0 (clean) to 1, of all disturbances.
+    atlas, text: files of `python -m training.synth.atlas build`; wanted: the network's input; shapes: widths of
+    batches in heights, with the share of batches; styles: how often each style of font; strength: of all disturbances,
+    0 (clean) to 1, of which a batch gets a quarter to all.
     """
 
     atlas: Path
@@ -65,9 +66,7 @@ class AtlasLines:
         self._labels = np.array([(labels.labels(character) or [-1])[0] for character in atlas.characters])
         drawable = (self._labels >= 0) & (atlas.glyph_of > 0).any(axis=0)
         stream = TextStream.of(load_lines(settings.text), atlas.characters, drawable)
-        self._typesetter = Typesetter(
-            atlas, stream, _chances(atlas, settings), height=settings.wanted.height, strength=settings.strength
-        )
+        self._typesetter = Typesetter(atlas, stream, _chances(atlas, settings), height=settings.wanted.height)
         self._press = InkPress(atlas.bits, self._device)
         heights, shares = zip(*settings.shapes.items(), strict=True)
         self._widths = [round(share * settings.wanted.height / 8) * 8 for share in heights]
@@ -82,17 +81,17 @@ class AtlasLines:
         width = self.width(index)
         rng = np.random.default_rng((self._seed, index, 1))
         generator = torch.Generator(self._device).manual_seed(int(rng.integers(2**62)))
-        dice = Dice(rng, generator, self._settings.strength)
-        layout = self._typesetter.lay_out(rng, size, width)
+        dice = Dice(rng, generator, self._settings.strength * rng.uniform(0.25, 1.0))
+        layout = self._typesetter.lay_out(rng, size, width, dice.strength)
         together = max(_LEAST_TOGETHER, math.ceil(size / _MOST_GROUPS))
         groups = (slice(first, first + together) for first in range(0, size, together))
         images = torch.cat([self._crops(layout.part(group), dice, width) for group in groups])
-        widths = torch.from_numpy(np.ceil(layout.geometry.content).astype(np.int64))
+        widths = to_device(np.ceil(layout.geometry.content).astype(np.int64), self._device)
         return LineBatch(
-            images=self._scaled(images, widths.to(self._device)),
-            widths=widths.to(self._device),
-            targets=torch.from_numpy(self._targets(layout)).to(self._device),
-            target_lengths=torch.from_numpy(layout.lengths).to(self._device),
+            images=self._scaled(images, widths),
+            widths=widths,
+            targets=to_device(self._targets(layout), self._device),
+            target_lengths=to_device(layout.lengths, self._device),
         )
 
     def _targets(self, layout: Layout) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -102,7 +101,7 @@ class AtlasLines:
         """Finished crops, RGB, float32 [line, 3, height, width], 0 to 1, the text's background up to the right side."""
         height = self._settings.wanted.height
         lines = PlacedLines.of(layout, self._device)
-        finer = float(dice.rng.choice(_SOURCE_SIZES)) ** self._settings.strength
+        finer = float(dice.rng.choice(_SOURCE_SIZES)) ** dice.strength
         size = (round(height * finer), round(width * finer))
         ink = wear_ink(self._ink(lines, dice, size, width), dice)
         return resized(photograph(paint(ink, dice), dice), (height, width)).clamp_(0, 1)
@@ -132,7 +131,7 @@ class AtlasLines:
         padding = constant(tuple(map(float, wanted.padding)), self._device).view(1, 3, 1, 1)
         levels = torch.where(columns < widths[:, None, None, None], levels, padding)
         mean, std = (constant(values, self._device).view(1, 3, 1, 1) for values in (wanted.mean, wanted.std))
-        return (levels / 255 - mean) / std
+        return levels.mul_(1 / (255 * std)).sub_(mean / std)
 
 
 def _chances(atlas: GlyphAtlas, settings: AtlasSettings) -> FontChances:

@@ -47,7 +47,7 @@ class TextStream:
 
     @classmethod
     def of(cls, lines: Sequence[str], characters: Sequence[str], usable: npt.NDArray[np.bool_]) -> TextStream:
-        """The lines that consist of usable characters alone. usable: bool [character]. Raises ValueError when none do."""
+        """Lines of usable characters alone. usable: bool [character]. Raises ValueError when there are none."""
         position_of = np.full(0x110000, -1, np.int64)
         codes = np.array([ord(character) for character in characters])
         position_of[codes[usable]] = np.flatnonzero(usable)
@@ -75,8 +75,8 @@ class TextStream:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """First characters and the ends of random stretches of about the wanted widths, int64 [stretch] each.
 
-        Most begin where a line begins, else where a word does; they mostly end with a line that ends in their last third,
-        or else with a word.
+        Most begin where a line begins, the others where a word does; most end with a line that ends in their last
+        third, or else with a word.
         """
         count = len(wanted_em)
         begin = np.where(

@@ -38,7 +38,9 @@ def test_full_strength_keeps_shape_and_range(pictures):
     assert ((taken - pictures).abs().amax(dim=(1, 2, 3)) > 0.02).float().mean() > 0.7
 
 
-@pytest.mark.parametrize("name", ["_light", "_cast_shadow", "_stamped", "_specked", "_blurred", "_toned", "_noisy", "_scanned"])
+@pytest.mark.parametrize(
+    "name", ["_light", "_cast_shadow", "_stamped", "_specked", "_blurred", "_toned", "_noisy", "_scanned"]
+)
 @pytest.mark.parametrize("count", [1, 5])
 def test_each_step_works_on_any_number(pictures, name, count):
     """Every step gives finite values for one line and for several, which differ from what went in."""
@@ -49,7 +51,9 @@ def test_each_step_works_on_any_number(pictures, name, count):
 
 def test_compression_is_like_jpeg():
     """The loss on a photograph-like picture is near that of a JPEG encoder of the same quality."""
-    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 6, 10, generator=torch.Generator().manual_seed(2)), (48, 80), mode="bicubic")
+    smooth = torch.nn.functional.interpolate(
+        torch.rand(1, 3, 6, 10, generator=torch.Generator().manual_seed(2)), (48, 80), mode="bicubic"
+    )
     smooth = (smooth.clamp(0, 1) * 255).round() / 255
 
     class Fixed(Dice):
@@ -77,4 +81,6 @@ def test_resizing_is_that_of_line_crops(size, method):
     """Crops are resized as OpenCV does it when lines are read: by area down, linearly up."""
     picture = torch.rand(1, 3, 32, 96, generator=torch.Generator().manual_seed(3))
     expected = cv2.resize(picture[0].permute(1, 2, 0).numpy(), size[::-1], interpolation=method)
-    torch.testing.assert_close(resized(picture, size)[0].permute(1, 2, 0), torch.from_numpy(expected), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        resized(picture, size)[0].permute(1, 2, 0), torch.from_numpy(expected), atol=1e-5, rtol=0
+    )

@@ -10,7 +10,7 @@ from training.synth.fonts import load_fonts
 
 
 def pixels(atlas, font, character):
-    """bool [row, column] of a character's cell."""
+    """Pixels, bool [row, column], of a character's cell."""
     glyph = atlas.glyph_of[font, atlas.characters.index(character)]
     return np.unpackbits(atlas.bits[glyph], axis=1).T.astype(bool)
 

@@ -30,7 +30,7 @@ def upright(atlas, texts, scale=0.5, **changes):
 
 
 def cell(atlas, character):
-    """float [row, column] of a character in the first font."""
+    """Pixels, float [row, column], of a character in the first font."""
     return np.unpackbits(atlas.bits[atlas.glyph_of[0, atlas.characters.index(character)]], axis=1).T.astype(np.float32)
 
 
@@ -68,7 +68,7 @@ def test_unbent_crops_show_the_strip(atlas):
 
 
 def test_a_tilted_line_falls(atlas):
-    """The ink's centre lies lower at the end of a tilted line than at its beginning, by the tilt's share of the height."""
+    """A tilted line's ink lies lower at its end than at its beginning, by the tilt's share of the height."""
     lines = upright(atlas, ["HHHHHHHH"], scale=0.4, content=180.0, tilt=0.25)
     grid = bend(lines, dice(), height=40, size=(40, 200), width=200)
     ink = take(InkPress(atlas.bits, CPU).strips(lines, 1), grid, 1)[0, 0]
