@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from ocr_core.bundle import InputFormat
 from ocr_core.charset import Charset
@@ -15,12 +16,26 @@ CHARACTERS = tuple(" 0123456789ABCDEFGHIJabcdefghijnorstuwyz.,:-é")
 LINES = ["Bread 2.50", "the dog ran into a bush", "AB-12: 0034,99", "resta in casa", "J 7", "do it again, ever faster"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Threads that wait for one another on a busy machine take longer than one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
-def atlas():
-    """Two fonts, one of them counted as handwriting."""
-    faces = load_fonts(None, CHARACTERS).faces
-    chosen = [face for face in faces if face.name in {"DejaVuSans", "DejaVuSerif"}]
-    return build_atlas([chosen[0], dataclasses.replace(chosen[1], style="hand")], CHARACTERS)
+def faces():
+    """One upright and one with serifs, which is counted as handwriting."""
+    found = {face.name: face for face in load_fonts(None, CHARACTERS).faces}
+    return found["DejaVuSans"], dataclasses.replace(found["DejaVuSerif"], style="hand")
+
+
+@pytest.fixture(scope="session")
+def atlas(faces):
+    """All characters in both faces."""
+    return build_atlas(faces, CHARACTERS)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from training.synth.atlas.glyphs import BASELINE, CELL, EM, LEFT, GlyphAtlas, build_atlas
-from training.synth.fonts import load_fonts
 
 
 def pixels(atlas, font, character):
@@ -15,11 +14,10 @@ def pixels(atlas, font, character):
     return np.unpackbits(atlas.bits[glyph], axis=1).T.astype(bool)
 
 
-def test_a_glyph_is_the_font_s_own_drawing(atlas):
+def test_a_glyph_is_the_font_s_own_drawing(atlas, faces):
     """The bits of a glyph are the font's picture of the character, black where more than about half is covered."""
-    face = next(face for face in load_fonts(None, "g").faces if face.name == "DejaVuSans")
     picture = Image.new("L", (CELL, CELL))
-    pen = ImageFont.truetype(face.path, EM, layout_engine=ImageFont.Layout.BASIC)
+    pen = ImageFont.truetype(faces[0].path, EM, layout_engine=ImageFont.Layout.BASIC)
     ImageDraw.Draw(picture).text((LEFT, BASELINE), "g", font=pen, fill=255, anchor="ls")
     assert (pixels(atlas, 0, "g") != (np.asarray(picture) > 127)).mean() < 0.01
     assert atlas.advances[atlas.glyph_of[0, atlas.characters.index("g")]] == pen.getlength("g")
@@ -37,10 +35,9 @@ def test_rows_of_ink_enclose_it(atlas):
     assert atlas.advances[space] > 10
 
 
-def test_what_a_font_lacks_has_no_glyph():
+def test_what_a_font_lacks_has_no_glyph(faces):
     """Characters outside a face's coverage get glyph 0, which is empty."""
-    face = load_fonts(None, "AB").faces[0]
-    atlas = build_atlas([dataclasses.replace(face, characters=frozenset("B"))], ("A", "B", "A", "two"))
+    atlas = build_atlas([dataclasses.replace(faces[0], characters=frozenset("B"))], ("A", "B", "A", "two"))
     assert atlas.characters == ("A", "B")
     assert atlas.glyph_of.tolist() == [[0, 1]]
     assert not atlas.bits[0].any()
