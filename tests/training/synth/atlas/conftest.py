@@ -3,7 +3,8 @@
 import dataclasses
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from ocr_core.bundle import InputFormat
 from ocr_core.charset import Charset

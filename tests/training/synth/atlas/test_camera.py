@@ -5,8 +5,9 @@ import io
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+
+torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth.atlas import camera
 from training.synth.atlas.camera import photograph, resized, wear_ink

@@ -3,7 +3,10 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw, ImageFont
+
+pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth.atlas.glyphs import BASELINE, CELL, EM, LEFT, GlyphAtlas, build_atlas
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth.atlas.dice import Dice
 from training.synth.atlas.glyphs import CELL, LEFT

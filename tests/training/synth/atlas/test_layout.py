@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="needs the extra `training`")
+
 from training.synth.atlas.layout import FontChances, Typesetter
 from training.synth.atlas.stream import TextStream
 

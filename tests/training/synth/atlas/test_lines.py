@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth.atlas.lines import AtlasLines
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="needs the extra `training`")
+
 from training.synth.atlas.stream import NARROW_EM, WIDE_EM, TextStream, load_lines, save_lines
 
 CHARACTERS = " abc国中"
