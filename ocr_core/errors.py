@@ -8,6 +8,10 @@ OcrError
 │   ├── ImageTooSmall           a side too short to hold text
 │   ├── RawImageInvalid         pixels do not match their width, height, stride and format
 │   ├── OptionInvalid           option out of range, not a number, or excluding another
+│   ├── DocumentUnreadable      no document of a known format, damaged, or cut short
+│   ├── DocumentEncrypted       a PDF that does not open with the password
+│   ├── DocumentTooLarge        over a limit on bytes or pages
+│   ├── PageUnreadable          a page that cannot be rendered, or not within its time and memory
 │   └── ModelNotFound           no bundle of that name and version
 ├── ModelRejected               a bundle cannot be loaded at run time; what was there before stays
 ├── ModelIsDefault              a model cannot be unloaded, as requests that name none would find nothing
@@ -58,6 +62,22 @@ class RawImageInvalid(InputError):
 
 class OptionInvalid(InputError):
     """An option is out of its range, not a number, or excludes another."""
+
+
+class DocumentUnreadable(InputError):
+    """The bytes are no document of a known format, or are damaged or cut short."""
+
+
+class DocumentEncrypted(InputError):
+    """The PDF does not open with the password, or without one."""
+
+
+class DocumentTooLarge(InputError):
+    """The document is over a limit on bytes or pages."""
+
+
+class PageUnreadable(InputError):
+    """A page cannot be rendered, or not within its time and memory; others of its document may be fine."""
 
 
 class ModelNotFound(InputError):

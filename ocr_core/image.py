@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -16,7 +20,14 @@ from PIL import ImageOps, UnidentifiedImageError
 from ocr_core.errors import ImageEmpty, ImageTooLarge, ImageTooSmall, ImageUndecodable, RawImageInvalid
 from ocr_core.types import Image, RawImage
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"]
+"""Names that Pillow has for what is read; HEIF, which iPhones write, with the extra `heif`."""
+
+if importlib.util.find_spec("pillow_heif"):
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    FORMATS.append("HEIF")
 
 # What Pillow's plugins raise on malformed files; their authors name these in the fuzzing notes.
 _DECODER_ERRORS = (
@@ -71,19 +82,35 @@ def load_image(image: bytes | RawImage, limits: ImageLimits, *, apply_exif_orien
 
 def _from_file(image_bytes: bytes, limits: ImageLimits, apply_exif_orientation: bool) -> Image:
     _check_bytes(len(image_bytes), limits)
+    with pillow_errors(limits), open_image(io.BytesIO(image_bytes)) as opened:
+        return load_frame(opened, limits, apply_exif_orientation=apply_exif_orientation)
+
+
+def open_image(file: BinaryIO) -> PillowImage.Image:
+    """An image file, of which the header is read. To be called and used inside pillow_errors."""
+    return PillowImage.open(file, formats=FORMATS)
+
+
+@contextmanager
+def pillow_errors(limits: ImageLimits) -> Iterator[None]:
+    """What Pillow raises inside, of a file that is no image or a bad one, is raised as what load_image raises."""
     try:
-        with PillowImage.open(io.BytesIO(image_bytes), formats=FORMATS) as opened:
-            _check_size(opened.width, opened.height, limits)
-            opened.load()
-            if apply_exif_orientation:
-                ImageOps.exif_transpose(opened, in_place=True)
-            return _to_rgb(opened)
+        yield
     except UnidentifiedImageError as error:
-        raise ImageUndecodable("the bytes are no JPEG, PNG, WebP, BMP, TIFF or GIF image", "image.encoded") from error
+        raise ImageUndecodable(f"the bytes are none of {', '.join(FORMATS)}", "image.encoded") from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
         raise ImageTooLarge(f"the image has more than {limits.max_pixels} pixels", "image.encoded") from error
     except _DECODER_ERRORS as error:
         raise ImageUndecodable(f"the image is damaged or cut short: {error}", "image.encoded") from error
+
+
+def load_frame(opened: PillowImage.Image, limits: ImageLimits, *, apply_exif_orientation: bool) -> Image:
+    """Decode the frame at which an image file is, inside pillow_errors. Returns and raises what load_image does."""
+    _check_size(opened.width, opened.height, limits)
+    opened.load()
+    if apply_exif_orientation:
+        ImageOps.exif_transpose(opened, in_place=True)
+    return _to_rgb(opened)
 
 
 def _to_rgb(image: PillowImage.Image) -> Image:

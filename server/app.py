@@ -14,7 +14,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # has no stubs
 
 from ocr_core.errors import SetupError
-from ocr_core.image import ImageLimits
 from ocr_core.pipeline import Pipeline, PipelineConfig
 from server.addresses import Address
 from server.admin_servicer import AdminServicer
@@ -55,12 +54,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
             workers=settings.workers,
             max_batch_size=settings.max_batch_size,
             precision=settings.precision,
-            limits=ImageLimits(
-                max_bytes=settings.max_image_bytes,
-                max_pixels=settings.max_image_pixels,
-                max_side=settings.max_image_side,
-                min_side=settings.min_image_side,
-            ),
+            limits=settings.image_limits,
         )
     )
 

@@ -15,12 +15,14 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from ocr_core.errors import ModelNotFound
 from ocr_core.frame_change import FrameSketch
 from ocr_core.model_shelf import ModelShelf
 from ocr_core.stages import Stages
 from ocr_core.types import ModelInfo, ReadLine, Recognition
 from server.admission import Admission, draining
 from server.calls import note_image
+from server.document_room import DocumentRoom
 from server.errors import DeadlineExpired
 from server.metrics import Metrics
 from server.request import Job, Request, Work
@@ -66,6 +68,9 @@ class Batcher:
         self._workers = settings.workers
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
+        # Two for each: one may still be rendering a page that nobody wants when the other closes the document.
+        self._rendering = ThreadPoolExecutor(2 * settings.max_documents, thread_name_prefix="document")
+        self.documents = DocumentRoom(settings)
         self._threads: list[threading.Thread] = []
         self._started = asyncio.Event()
         self._numbers = itertools.count()
@@ -109,6 +114,7 @@ class Batcher:
             self._changed.notify_all()
         self._changer.shutdown()
         self._aside.shutdown()
+        self._rendering.shutdown()
         for thread in self._threads:
             thread.join()
         self._stages.close()
@@ -120,6 +126,12 @@ class Batcher:
             raise draining()
         return self._stages.models()
 
+    async def check_model(self, name: str) -> None:
+        """Raises ModelNotFound when requests cannot name it, and Draining. Empty: the default."""
+        names = {name for model in await self.models() for name in model.names}
+        if name and name not in names:
+            raise ModelNotFound(f"no model {name!r} is loaded", "options.model")
+
     async def sketch(self, job: Job) -> FrameSketch:
         """Load the image of a frame, to compare it with others. Raises what the pipeline raises."""
         return await self.aside(partial(self._stages.sketch, job.image, job.options))
@@ -127,6 +139,10 @@ class Batcher:
     async def aside(self, call: Callable[[], _Result]) -> _Result:
         """Run what is too long for the event loop and too short for the queue, one at a time. Raises what it raises."""
         return await self._loop.run_in_executor(self._aside, call)
+
+    async def in_document_thread(self, call: Callable[[], _Result]) -> _Result:
+        """Run what opens a document or loads a page of it. Raises what it raises."""
+        return await self._loop.run_in_executor(self._rendering, call)
 
     async def change_models(self, change: Callable[[], None]) -> None:
         """Change loaded models in a thread, one change at a time. Raises what the change raises."""

@@ -82,7 +82,7 @@ def stream_config(message: ocr_pb2.StreamConfig) -> StreamConfig:
     """Raises OptionInvalid."""
     return StreamConfig(
         job=Job(b"", options(message.options), priority(message.options)),
-        frame_policy=_chosen(_FRAME_POLICIES, message.frame_policy, "frame_policy", root="config"),
+        frame_policy=chosen(_FRAME_POLICIES, message.frame_policy, "frame_policy", root="config"),
         unchanged=_unchanged_options(message.unchanged) if message.HasField("unchanged") else None,
         voting=_voting_options(message.voting) if message.HasField("voting") else None,
     )
@@ -90,7 +90,7 @@ def stream_config(message: ocr_pb2.StreamConfig) -> StreamConfig:
 
 def priority(message: ocr_pb2.RecognizeOptions) -> Priority:
     """Raises OptionInvalid."""
-    return _chosen(_PRIORITIES, message.priority, "priority")
+    return chosen(_PRIORITIES, message.priority, "priority")
 
 
 def image(message: ocr_pb2.Image) -> bytes | RawImage:
@@ -108,7 +108,7 @@ def options(message: ocr_pb2.RecognizeOptions) -> RecognizeOptions:
     """Fields that are not set get the defaults of ocr_core.types, which are those of the contract."""
     return RecognizeOptions(
         model=message.model,
-        mode=_chosen(_MODES, message.mode, "mode"),
+        mode=chosen(_MODES, message.mode, "mode"),
         decode=_decode_options(message.decode),
         preprocess=_preprocess_options(message.preprocess),
         include_characters=message.include_characters,
@@ -218,7 +218,7 @@ def _raw_image(raw: ocr_pb2.RawImage) -> RawImage:
 
 def _decode_options(message: ocr_pb2.DecodeOptions) -> DecodeOptions:
     return DecodeOptions(
-        decoder=_chosen(_DECODERS, message.decoder, "decode.decoder"),
+        decoder=chosen(_DECODERS, message.decoder, "decode.decoder"),
         beam_width=message.beam_width if message.HasField("beam_width") else _DECODE.beam_width,
         prune_top_k=message.prune_top_k if message.HasField("prune_top_k") else _DECODE.prune_top_k,
         prune_min_prob=message.prune_min_prob if message.HasField("prune_min_prob") else _DECODE.prune_min_prob,
@@ -281,7 +281,8 @@ def _voting_options(message: ocr_pb2.VotingOptions) -> VotingOptions:
     )
 
 
-def _chosen(table: Mapping[_Key, _Value], value: _Key, name: str, *, root: str = "options") -> _Value:
+def chosen(table: Mapping[_Key, _Value], value: _Key, name: str, *, root: str = "options") -> _Value:
+    """What a value of an enum stands for. name: of the field, in the message `root`. Raises OptionInvalid."""
     if value not in table:
         raise OptionInvalid(f"{name} is {value}, must be one of {sorted(table)}", f"{root}.{name}")
     return table[value]

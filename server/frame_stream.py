@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from glyphwire.v1 import ocr_pb2
 
-from ocr_core.errors import ModelNotFound
 from ocr_core.frame_change import FrameSketch, has_changed
 from ocr_core.types import Recognition, UnchangedOptions
 from server import convert
@@ -110,9 +109,7 @@ class FrameStream:
         if message is None or message.WhichOneof("message") != "config":
             raise RequestInvalid("the first message of a stream must be its configuration", "config")
         config = convert.stream_config(message.config)
-        names = [name for model in await self._batcher.models() for name in model.names]
-        if config.job.options.model and config.job.options.model not in names:
-            raise ModelNotFound(f"no model {config.job.options.model!r} is loaded", "options.model")
+        await self._batcher.check_model(config.job.options.model)
         if config.voting:
             self._votes = FrameVotes(self._batcher, config.voting, config.job.options)
             return replace(config, job=replace(config.job, options=self._votes.options))

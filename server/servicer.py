@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from ocr_core.types import Recognition
 from server import convert
 from server.batcher import Batcher
 from server.calls import note_item
+from server.document_stream import DocumentStream
 from server.errors import BatchTooLarge, DeadlineExpired, RequestInvalid
 from server.frame_stream import FrameStream
 from server.identity import sharer_of
@@ -55,6 +57,17 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
     ) -> AsyncGenerator[ocr_pb2.StreamRecognizeResponse, None]:
         """Read frames as they come; a bad frame yields an error in its place."""
         stream = FrameStream(request_iterator, self._batcher, self._settings, sharer_of(context))
+        async with aclosing(stream.responses()) as responses:
+            async for response in responses:
+                yield response
+
+    async def RecognizeDocument(  # noqa: N802 - named by the contract
+        self, request_iterator: AsyncIterator[ocr_pb2.RecognizeDocumentRequest], context: _Context
+    ) -> AsyncGenerator[ocr_pb2.RecognizeDocumentResponse, None]:
+        """Read a document; a bad page yields an error in its place."""
+        left = context.time_remaining()
+        until = math.inf if left is None else time.monotonic() + left
+        stream = DocumentStream(request_iterator, self._batcher, self._settings, sharer_of(context), until)
         async with aclosing(stream.responses()) as responses:
             async for response in responses:
                 yield response

@@ -17,6 +17,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from ocr_core.document import DocumentLimits
+from ocr_core.image import ImageLimits
 from server.addresses import Address, UnixAddress, parse_address
 from server.errors import SettingsInvalid
 
@@ -72,6 +74,12 @@ class Settings(BaseSettings):
     stream_window: int = Field(8, ge=1, le=1024, description="frames of a stream that are read ahead")
     max_streams: int = Field(256, ge=1, description="streams open at once; more get UNAVAILABLE")
     max_client_streams: int = Field(64, ge=1, description="of them, those of one client")
+    max_documents: int = Field(4, ge=1, le=64, description="documents open at once, each with a process; others wait")
+    max_document_bytes: ByteSize = Field(ByteSize(256 * _MIB), ge=1, description="largest document")
+    max_document_pages: int = Field(1000, ge=1, description="pages of a document that are asked for at once")
+    max_spool_bytes: ByteSize = Field(ByteSize(2048 * _MIB), ge=1, description="documents on the disk at once")
+    max_page_cpu_s: float = Field(20.0, gt=0, description="processor time of rendering one page of a PDF")
+    max_render_bytes: ByteSize = Field(ByteSize(768 * _MIB), ge=1, description="memory of a process that renders")
     max_deadline_s: float = Field(60.0, gt=0, description="work that takes longer is dropped, whatever the caller says")
     drain_timeout_s: float = Field(20.0, ge=0, description="how long accepted work may take after a stop signal")
     metrics_listen: str | None = Field(
@@ -91,6 +99,27 @@ class Settings(BaseSettings):
     def addresses(self) -> tuple[Address, ...]:
         """What `listen` names."""
         return tuple(map(parse_address, self.listen))
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """What images may be."""
+        return ImageLimits(
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+            max_side=self.max_image_side,
+            min_side=self.min_image_side,
+        )
+
+    @property
+    def document_limits(self) -> DocumentLimits:
+        """What documents may be."""
+        return DocumentLimits(
+            image=self.image_limits,
+            max_bytes=self.max_document_bytes,
+            max_pages=self.max_document_pages,
+            max_page_cpu_s=self.max_page_cpu_s,
+            max_memory_bytes=self.max_render_bytes,
+        )
 
     @field_validator("listen", mode="before")
     @classmethod
@@ -125,6 +154,7 @@ class Settings(BaseSettings):
             ("max_image_bytes", "max_message_bytes"),
             ("max_message_bytes", "max_queue_bytes"),
             ("max_batch_items", "max_queue"),
+            ("max_document_bytes", "max_spool_bytes"),
             ("min_image_side", "max_image_side"),
         ):
             if getattr(self, small) > getattr(self, large):

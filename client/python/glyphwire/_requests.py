@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import grpc
 
 from glyphwire.errors import ErrorReason, OcrError
 from glyphwire.types import (
     Decoder,
+    DocumentOptions,
     Frame,
     FramePolicy,
     LanguageOptions,
@@ -22,13 +24,17 @@ from glyphwire.types import (
     RawImage,
     RecognizeOptions,
     StreamOptions,
+    TextLayer,
     UnchangedOptions,
     VotingOptions,
 )
 from glyphwire.v1 import ocr_pb2
 
 if TYPE_CHECKING:
-    from glyphwire.types import ImageSource
+    from glyphwire.types import DocumentSource, ImageSource
+
+_CHUNK_BYTES = 2**20
+"""Of a document in one message."""
 
 _MODES = {Mode.LINE: ocr_pb2.MODE_LINE, Mode.PAGE: ocr_pb2.MODE_PAGE}
 _DECODERS = {
@@ -39,6 +45,10 @@ _PRIORITIES = {Priority.INTERACTIVE: ocr_pb2.PRIORITY_INTERACTIVE, Priority.BULK
 _FRAME_POLICIES = {
     FramePolicy.EVERY: ocr_pb2.FRAME_POLICY_EVERY,
     FramePolicy.LATEST: ocr_pb2.FRAME_POLICY_LATEST,
+}
+_TEXT_LAYERS = {
+    TextLayer.AUTO: ocr_pb2.TEXT_LAYER_POLICY_AUTO,
+    TextLayer.IGNORE: ocr_pb2.TEXT_LAYER_POLICY_IGNORE,
 }
 _PIXEL_FORMATS = {
     PixelFormat.GRAY8: ocr_pb2.PIXEL_FORMAT_GRAY8,
@@ -90,6 +100,32 @@ def frame_request(frame: Frame | ImageSource, position: int) -> ocr_pb2.StreamRe
     if frame.capture_time is not None:
         request.frame.capture_time.FromDatetime(frame.capture_time)
     return request
+
+
+def document_config_request(options: RecognizeOptions, document: DocumentOptions) -> ocr_pb2.RecognizeDocumentRequest:
+    """The first message of a document."""
+    with _fitting("config", ErrorReason.OPTION_INVALID):
+        config = ocr_pb2.DocumentConfig(
+            options=options_message(options),
+            pages=document.pages,
+            dpi=document.dpi,
+            text_layer=_TEXT_LAYERS[document.text_layer],
+            password=document.password,
+        )
+    return ocr_pb2.RecognizeDocumentRequest(config=config)
+
+
+def opened(document: DocumentSource) -> BinaryIO:
+    """The file of a document, to be closed. Raises OSError for a path that cannot be read."""
+    if isinstance(document, (str, os.PathLike)):
+        return Path(document).open("rb")
+    return cast("BinaryIO", document) if hasattr(document, "read") else io.BytesIO(document)
+
+
+def chunk_requests(file: BinaryIO) -> Iterator[ocr_pb2.RecognizeDocumentRequest]:
+    """The later messages of a document, read while they are sent."""
+    while chunk := file.read(_CHUNK_BYTES):
+        yield ocr_pb2.RecognizeDocumentRequest(chunk=chunk)
 
 
 def options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:

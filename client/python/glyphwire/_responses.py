@@ -11,12 +11,14 @@ from glyphwire.types import (
     Alternative,
     Character,
     CharacterAlternative,
+    DocumentPage,
     FrameDropped,
     FrameResult,
     Line,
     Model,
     ModelState,
     ModelStatus,
+    PageSource,
     Point,
     Polygon,
     Recognition,
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
     from glyphwire.v1 import admin_pb2
 
+_PAGE_SOURCES = {
+    ocr_pb2.PAGE_SOURCE_TEXT_LAYER: PageSource.TEXT_LAYER,
+    ocr_pb2.PAGE_SOURCE_OCR: PageSource.OCR,
+}
 _UTC = datetime.timezone.utc  # noqa: UP017 - datetime has UTC from Python 3.11 on
 
 
@@ -46,6 +52,19 @@ def frame_result(response: ocr_pb2.StreamRecognizeResponse) -> FrameResult:
         capture_time=response.capture_time.ToDatetime(_UTC) if response.HasField("capture_time") else None,
         unchanged_from=response.unchanged_from if response.HasField("unchanged_from") else None,
         stable_lines=tuple(_stable_line(line) for line in response.stable_lines),
+    )
+
+
+def document_page(response: ocr_pb2.RecognizeDocumentResponse) -> DocumentPage:
+    """What became of one page."""
+    return DocumentPage(
+        page_number=response.page_number,
+        page_count=response.page_count,
+        pages_done=response.pages_done,
+        pages_selected=response.pages_selected,
+        dpi=response.dpi,
+        source=_PAGE_SOURCES.get(response.source),
+        outcome=_outcome(response),
     )
 
 
@@ -92,7 +111,9 @@ def recognition(message: ocr_pb2.Recognition) -> Recognition:
     )
 
 
-def _outcome(result: ocr_pb2.BatchRecognizeResult | ocr_pb2.StreamRecognizeResponse) -> Recognition | OcrError:
+def _outcome(
+    result: ocr_pb2.BatchRecognizeResult | ocr_pb2.StreamRecognizeResponse | ocr_pb2.RecognizeDocumentResponse,
+) -> Recognition | OcrError:
     if result.WhichOneof("result") == "recognition":
         return recognition(result.recognition)
     return _faults.from_message(result.error)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -14,7 +14,16 @@ import grpc.aio
 from glyphwire import _channel, _faults, _requests, _responses
 from glyphwire._resend import AsyncResendBuffer
 from glyphwire.errors import OcrError
-from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions, StreamOptions
+from glyphwire.types import (
+    DocumentOptions,
+    DocumentPage,
+    Frame,
+    FrameResult,
+    Model,
+    Recognition,
+    RecognizeOptions,
+    StreamOptions,
+)
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self  # noqa: UP035 - typing has it from Python 3.11 on
 
-    from glyphwire.types import ImageSource, Tls
+    from glyphwire.types import DocumentSource, ImageSource, Tls
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -97,6 +106,21 @@ class AsyncOcrClient:
             return self._resumed(_each(frames), config, timeout_s)
         return self._streamed(_each(frames), config, timeout_s)
 
+    def recognize_document(
+        self,
+        document: DocumentSource,
+        options: RecognizeOptions | None = None,
+        *,
+        document_options: DocumentOptions | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[DocumentPage]:
+        """Read a PDF, a TIFF of several pages or any image file; yields one result per page, as soon as it is read.
+
+        Closing the iterator cancels the rest. Everything else is as in OcrClient.recognize_document.
+        """
+        config = _requests.document_config_request(options or RecognizeOptions(), document_options or DocumentOptions())
+        return self._pages(document, config, _channel.chosen(timeout_s, self._stream_timeout_s))
+
     async def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
         """The models that RecognizeOptions.model can name, sorted by name."""
         return _responses.models(await self._call(self._stub.ListModels, ocr_pb2.ListModelsRequest(), timeout_s))
@@ -123,12 +147,27 @@ class AsyncOcrClient:
     async def _streamed(
         self, frames: AsyncIterator[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
     ) -> AsyncGenerator[FrameResult, None]:
-        outgoing = _Outgoing(frames, config)
+        outgoing = _Outgoing(config, _frame_requests(frames))
         async with aclosing(self._results(aiter(outgoing), timeout_s)) as results:
             async for result in results:
                 yield result
-        if outgoing.error is not None:
-            raise outgoing.error
+        outgoing.raise_error()
+
+    async def _pages(
+        self, document: DocumentSource, config: ocr_pb2.RecognizeDocumentRequest, timeout_s: float
+    ) -> AsyncGenerator[DocumentPage, None]:
+        with _requests.opened(document) as file:
+            outgoing = _Outgoing(config, _each(_requests.chunk_requests(file)))
+            call = self._stub.RecognizeDocument(aiter(outgoing), timeout=max(timeout_s, 0), metadata=self._metadata)
+            try:
+                async with aclosing(_received(call)) as responses:
+                    async for response in responses:
+                        yield _responses.document_page(response)
+            except OcrError:
+                # A file that could not be read to its end is a bad document to the server.
+                outgoing.raise_error()
+                raise
+            outgoing.raise_error()
 
     async def _resumed(
         self, frames: AsyncIterator[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
@@ -157,14 +196,9 @@ class AsyncOcrClient:
         self, messages: AsyncIterator[ocr_pb2.StreamRecognizeRequest], timeout_s: float
     ) -> AsyncGenerator[FrameResult, None]:
         call = self._stub.StreamRecognize(messages, timeout=max(timeout_s, 0), metadata=self._metadata)
-        end = _StreamEnd(call)
-        try:
-            async for response in call:
+        async with aclosing(_received(call)) as responses:
+            async for response in responses:
                 yield _responses.frame_result(response)
-        except grpc.aio.AioRpcError as error:
-            raise _faults.from_call(await end.told(error)) from error
-        finally:
-            call.cancel()
 
     async def _call(
         self, method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
@@ -217,23 +251,45 @@ def _now(status: Coroutine[Any, Any, _Item]) -> _Item:
     raise RuntimeError("the call has not ended")
 
 
-class _Outgoing:
+async def _received(call: grpc.aio.StreamStreamCall[Any, _Response]) -> AsyncGenerator[_Response, None]:
+    """The responses of a call, which is cancelled when they are left. Raises OcrError."""
+    end = _StreamEnd(call)
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        raise _faults.from_call(await end.told(error)) from error
+    finally:
+        call.cancel()
+
+
+class _Outgoing(Generic[_Request]):
     """The messages of a stream. Keeps what the caller's iterator raises: gRPC would only cancel the call."""
 
-    def __init__(self, frames: AsyncIterator[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest) -> None:
-        self._frames = frames
+    def __init__(self, config: _Request, messages: AsyncIterator[_Request]) -> None:
         self._config = config
-        self.error: Exception | None = None
+        self._messages = messages
+        self._error: Exception | None = None
 
-    async def __aiter__(self) -> AsyncIterator[ocr_pb2.StreamRecognizeRequest]:
+    async def __aiter__(self) -> AsyncIterator[_Request]:
         yield self._config
         try:
-            position = 0
-            async for frame in self._frames:
-                yield _requests.frame_request(frame, position)
-                position += 1
-        except Exception as error:  # noqa: BLE001 - raised again by stream()
-            self.error = error
+            async for message in self._messages:
+                yield message
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's task
+            self._error = error
+
+    def raise_error(self) -> None:
+        """What the caller's iterator has raised, if it has."""
+        if self._error is not None:
+            raise self._error
+
+
+async def _frame_requests(frames: AsyncIterator[Frame | ImageSource]) -> AsyncIterator[ocr_pb2.StreamRecognizeRequest]:
+    position = 0
+    async for frame in frames:
+        yield _requests.frame_request(frame, position)
+        position += 1
 
 
 async def _each(items: AsyncIterable[_Item] | Iterable[_Item]) -> AsyncIterator[_Item]:

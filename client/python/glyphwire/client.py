@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import grpc
 
 from glyphwire import _channel, _faults, _requests, _responses
 from glyphwire._resend import ResendBuffer
 from glyphwire.errors import OcrError
-from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions, StreamOptions
+from glyphwire.types import (
+    DocumentOptions,
+    DocumentPage,
+    Frame,
+    FrameResult,
+    Model,
+    Recognition,
+    RecognizeOptions,
+    StreamOptions,
+)
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
 if TYPE_CHECKING:
@@ -19,7 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self  # noqa: UP035 - typing has it from Python 3.11 on
 
-    from glyphwire.types import ImageSource, Tls
+    from glyphwire.types import DocumentSource, ImageSource, Tls
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -96,6 +106,24 @@ class OcrClient:
         config = _requests.config_request(options or RecognizeOptions(), stream_options or StreamOptions())
         return self._resumed(frames, config, timeout_s) if resume else self._streamed(frames, config, timeout_s)
 
+    def recognize_document(
+        self,
+        document: DocumentSource,
+        options: RecognizeOptions | None = None,
+        *,
+        document_options: DocumentOptions | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[DocumentPage]:
+        """Read a PDF, a TIFF of several pages or any image file; yields one result per page, as soon as it is read.
+
+        document: a path, the bytes of a file, or an open file, which is closed when it has been read. It is sent bit by
+        bit. Leaving the iterator cancels the rest. The deadline is that of streams.
+
+        document_options: which pages, how they are rendered, and what becomes of text that a PDF already has.
+        """
+        config = _requests.document_config_request(options or RecognizeOptions(), document_options or DocumentOptions())
+        return self._pages(document, config, _channel.chosen(timeout_s, self._stream_timeout_s))
+
     def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
         """The models that RecognizeOptions.model can name, sorted by name."""
         return _responses.models(self._call(self._stub.ListModels, ocr_pb2.ListModelsRequest(), timeout_s))
@@ -122,10 +150,26 @@ class OcrClient:
     def _streamed(
         self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
     ) -> Iterator[FrameResult]:
-        outgoing = _Outgoing(frames, config)
-        yield from self._results(iter(outgoing), timeout_s)
-        if outgoing.error is not None:
-            raise outgoing.error
+        outgoing = _Outgoing(itertools.chain([config], _frame_requests(frames)))
+        yield from self._results(outgoing, timeout_s)
+        outgoing.raise_error()
+
+    def _pages(
+        self, document: DocumentSource, config: ocr_pb2.RecognizeDocumentRequest, timeout_s: float
+    ) -> Iterator[DocumentPage]:
+        with _requests.opened(document) as file:
+            outgoing = _Outgoing(itertools.chain([config], _requests.chunk_requests(file)))
+            call = self._stub.RecognizeDocument(outgoing, timeout=max(timeout_s, 0), metadata=self._metadata)
+            try:
+                with _faults.translated():
+                    yield from map(_responses.document_page, call)
+            except OcrError:
+                # A file that could not be read to its end is a bad document to the server.
+                outgoing.raise_error()
+                raise
+            finally:
+                call.cancel()
+            outgoing.raise_error()
 
     def _resumed(
         self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
@@ -173,18 +217,30 @@ class OcrClient:
         return answer == _channel.HEALTH_SERVING
 
 
-class _Outgoing:
+class _Outgoing(Generic[_Request]):
     """The messages of a stream. Keeps what the caller's iterator raises: gRPC would only log it, in another thread."""
 
-    def __init__(self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest) -> None:
-        self._frames = frames
-        self._config = config
-        self.error: Exception | None = None
+    def __init__(self, messages: Iterator[_Request]) -> None:
+        self._messages = messages
+        self._error: Exception | None = None
 
-    def __iter__(self) -> Iterator[ocr_pb2.StreamRecognizeRequest]:
-        yield self._config
+    def __iter__(self) -> Iterator[_Request]:
+        return self
+
+    def __next__(self) -> _Request:
         try:
-            for position, frame in enumerate(self._frames):
-                yield _requests.frame_request(frame, position)
-        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
-            self.error = error
+            return next(self._messages)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self._error = error
+            raise StopIteration from error
+
+    def raise_error(self) -> None:
+        """What the caller's iterator has raised, if it has."""
+        if self._error is not None:
+            raise self._error
+
+
+def _frame_requests(frames: Iterable[Frame | ImageSource]) -> Iterator[ocr_pb2.StreamRecognizeRequest]:
+    return (_requests.frame_request(frame, position) for position, frame in enumerate(frames))

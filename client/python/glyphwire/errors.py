@@ -29,6 +29,10 @@ class ErrorReason(enum.Enum):
     CLIENT_LIMIT = 16
     MODEL_REJECTED = 17
     MODEL_IS_DEFAULT = 18
+    DOCUMENT_UNREADABLE = 19
+    DOCUMENT_ENCRYPTED = 20
+    DOCUMENT_TOO_LARGE = 21
+    PAGE_UNREADABLE = 22
 
 
 class OcrError(Exception):

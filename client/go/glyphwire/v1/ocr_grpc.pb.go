@@ -44,6 +44,21 @@ type OcrServiceClient interface {
 	// delay of RetryInfo; or draining, open the stream again elsewhere and resend the frames without a response.
 	// DEADLINE_EXCEEDED: the stream outlived its deadline; open it again.
 	StreamRecognize(ctx context.Context, opts ...grpc.CallOption) (OcrService_StreamRecognizeClient, error)
+	// Reads a document page by page: a PDF, a TIFF of several pages, or any image file. The first message carries the
+	// configuration, every later one the next part of the file; the caller then ends its side. Each page that is asked for
+	// gets exactly one response, in the order of DocumentConfig.pages; the first comes while later pages are being rendered. A
+	// page that cannot be read yields an error in its place and the others are answered.
+	//
+	// The file comes in parts so that no message has to hold it: its limit is the server's max_document_bytes. Parts of
+	// 64 KiB to 1 MiB are best.
+	//
+	// INVALID_ARGUMENT: bad document, configuration or order of messages (see ErrorReason); do not retry.
+	// NOT_FOUND: no such model; do not retry.
+	// UNAVAILABLE: more streams than the server accepts, or no room for the file (ERROR_REASON_QUEUE_FULL), retry after the
+	// delay of RetryInfo; or draining, ask another server for the pages without a response.
+	// DEADLINE_EXCEEDED: the call outlived its deadline; ask for the pages without a response.
+	// INTERNAL: as for Recognize.
+	RecognizeDocument(ctx context.Context, opts ...grpc.CallOption) (OcrService_RecognizeDocumentClient, error)
 	// Lists the models a request can name.
 	//
 	// UNAVAILABLE: draining; retry.
@@ -107,6 +122,37 @@ func (x *ocrServiceStreamRecognizeClient) Recv() (*StreamRecognizeResponse, erro
 	return m, nil
 }
 
+func (c *ocrServiceClient) RecognizeDocument(ctx context.Context, opts ...grpc.CallOption) (OcrService_RecognizeDocumentClient, error) {
+	stream, err := c.cc.NewStream(ctx, &_OcrService_serviceDesc.Streams[1], "/glyphwire.v1.OcrService/RecognizeDocument", opts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &ocrServiceRecognizeDocumentClient{stream}
+	return x, nil
+}
+
+type OcrService_RecognizeDocumentClient interface {
+	Send(*RecognizeDocumentRequest) error
+	Recv() (*RecognizeDocumentResponse, error)
+	grpc.ClientStream
+}
+
+type ocrServiceRecognizeDocumentClient struct {
+	grpc.ClientStream
+}
+
+func (x *ocrServiceRecognizeDocumentClient) Send(m *RecognizeDocumentRequest) error {
+	return x.ClientStream.SendMsg(m)
+}
+
+func (x *ocrServiceRecognizeDocumentClient) Recv() (*RecognizeDocumentResponse, error) {
+	m := new(RecognizeDocumentResponse)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
 func (c *ocrServiceClient) ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error) {
 	out := new(ListModelsResponse)
 	err := c.cc.Invoke(ctx, "/glyphwire.v1.OcrService/ListModels", in, out, opts...)
@@ -147,6 +193,21 @@ type OcrServiceServer interface {
 	// delay of RetryInfo; or draining, open the stream again elsewhere and resend the frames without a response.
 	// DEADLINE_EXCEEDED: the stream outlived its deadline; open it again.
 	StreamRecognize(OcrService_StreamRecognizeServer) error
+	// Reads a document page by page: a PDF, a TIFF of several pages, or any image file. The first message carries the
+	// configuration, every later one the next part of the file; the caller then ends its side. Each page that is asked for
+	// gets exactly one response, in the order of DocumentConfig.pages; the first comes while later pages are being rendered. A
+	// page that cannot be read yields an error in its place and the others are answered.
+	//
+	// The file comes in parts so that no message has to hold it: its limit is the server's max_document_bytes. Parts of
+	// 64 KiB to 1 MiB are best.
+	//
+	// INVALID_ARGUMENT: bad document, configuration or order of messages (see ErrorReason); do not retry.
+	// NOT_FOUND: no such model; do not retry.
+	// UNAVAILABLE: more streams than the server accepts, or no room for the file (ERROR_REASON_QUEUE_FULL), retry after the
+	// delay of RetryInfo; or draining, ask another server for the pages without a response.
+	// DEADLINE_EXCEEDED: the call outlived its deadline; ask for the pages without a response.
+	// INTERNAL: as for Recognize.
+	RecognizeDocument(OcrService_RecognizeDocumentServer) error
 	// Lists the models a request can name.
 	//
 	// UNAVAILABLE: draining; retry.
@@ -166,6 +227,9 @@ func (UnimplementedOcrServiceServer) BatchRecognize(context.Context, *BatchRecog
 }
 func (UnimplementedOcrServiceServer) StreamRecognize(OcrService_StreamRecognizeServer) error {
 	return status.Errorf(codes.Unimplemented, "method StreamRecognize not implemented")
+}
+func (UnimplementedOcrServiceServer) RecognizeDocument(OcrService_RecognizeDocumentServer) error {
+	return status.Errorf(codes.Unimplemented, "method RecognizeDocument not implemented")
 }
 func (UnimplementedOcrServiceServer) ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ListModels not implemented")
@@ -245,6 +309,32 @@ func (x *ocrServiceStreamRecognizeServer) Recv() (*StreamRecognizeRequest, error
 	return m, nil
 }
 
+func _OcrService_RecognizeDocument_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(OcrServiceServer).RecognizeDocument(&ocrServiceRecognizeDocumentServer{stream})
+}
+
+type OcrService_RecognizeDocumentServer interface {
+	Send(*RecognizeDocumentResponse) error
+	Recv() (*RecognizeDocumentRequest, error)
+	grpc.ServerStream
+}
+
+type ocrServiceRecognizeDocumentServer struct {
+	grpc.ServerStream
+}
+
+func (x *ocrServiceRecognizeDocumentServer) Send(m *RecognizeDocumentResponse) error {
+	return x.ServerStream.SendMsg(m)
+}
+
+func (x *ocrServiceRecognizeDocumentServer) Recv() (*RecognizeDocumentRequest, error) {
+	m := new(RecognizeDocumentRequest)
+	if err := x.ServerStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
 func _OcrService_ListModels_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListModelsRequest)
 	if err := dec(in); err != nil {
@@ -284,6 +374,12 @@ var _OcrService_serviceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "StreamRecognize",
 			Handler:       _OcrService_StreamRecognize_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "RecognizeDocument",
+			Handler:       _OcrService_RecognizeDocument_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

@@ -60,6 +60,11 @@ class OcrServiceStub:
                 request_serializer=glyphwire_dot_v1_dot_ocr__pb2.StreamRecognizeRequest.SerializeToString,
                 response_deserializer=glyphwire_dot_v1_dot_ocr__pb2.StreamRecognizeResponse.FromString,
                 _registered_method=True)
+        self.RecognizeDocument = channel.stream_stream(
+                '/glyphwire.v1.OcrService/RecognizeDocument',
+                request_serializer=glyphwire_dot_v1_dot_ocr__pb2.RecognizeDocumentRequest.SerializeToString,
+                response_deserializer=glyphwire_dot_v1_dot_ocr__pb2.RecognizeDocumentResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/glyphwire.v1.OcrService/ListModels',
                 request_serializer=glyphwire_dot_v1_dot_ocr__pb2.ListModelsRequest.SerializeToString,
@@ -123,6 +128,26 @@ class OcrServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecognizeDocument(self, request_iterator, context):
+        """Reads a document page by page: a PDF, a TIFF of several pages, or any image file. The first message carries the
+        configuration, every later one the next part of the file; the caller then ends its side. Each page that is asked for
+        gets exactly one response, in the order of DocumentConfig.pages; the first comes while later pages are being rendered. A
+        page that cannot be read yields an error in its place and the others are answered.
+
+        The file comes in parts so that no message has to hold it: its limit is the server's max_document_bytes. Parts of
+        64 KiB to 1 MiB are best.
+
+        INVALID_ARGUMENT: bad document, configuration or order of messages (see ErrorReason); do not retry.
+        NOT_FOUND: no such model; do not retry.
+        UNAVAILABLE: more streams than the server accepts, or no room for the file (ERROR_REASON_QUEUE_FULL), retry after the
+        delay of RetryInfo; or draining, ask another server for the pages without a response.
+        DEADLINE_EXCEEDED: the call outlived its deadline; ask for the pages without a response.
+        INTERNAL: as for Recognize.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Lists the models a request can name.
 
@@ -149,6 +174,11 @@ def add_OcrServiceServicer_to_server(servicer, server):
                     servicer.StreamRecognize,
                     request_deserializer=glyphwire_dot_v1_dot_ocr__pb2.StreamRecognizeRequest.FromString,
                     response_serializer=glyphwire_dot_v1_dot_ocr__pb2.StreamRecognizeResponse.SerializeToString,
+            ),
+            'RecognizeDocument': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecognizeDocument,
+                    request_deserializer=glyphwire_dot_v1_dot_ocr__pb2.RecognizeDocumentRequest.FromString,
+                    response_serializer=glyphwire_dot_v1_dot_ocr__pb2.RecognizeDocumentResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -248,6 +278,33 @@ class OcrService:
             '/glyphwire.v1.OcrService/StreamRecognize',
             glyphwire_dot_v1_dot_ocr__pb2.StreamRecognizeRequest.SerializeToString,
             glyphwire_dot_v1_dot_ocr__pb2.StreamRecognizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeDocument(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/glyphwire.v1.OcrService/RecognizeDocument',
+            glyphwire_dot_v1_dot_ocr__pb2.RecognizeDocumentRequest.SerializeToString,
+            glyphwire_dot_v1_dot_ocr__pb2.RecognizeDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,33 @@
+"""A file -> a document, whatever the file is."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+from ocr_core.document import Document, DocumentLimits, DocumentOptions
+from ocr_core.errors import DocumentUnreadable
+from ocr_core.image_document import ImageDocument
+from ocr_core.pdf_document import PdfDocument
+
+_MARK = b"%PDF-"
+_MARK_WITHIN = 1024
+"""Readers of PDF take files with something before the header."""
+
+
+def document_of(file: BinaryIO, options: DocumentOptions, limits: DocumentLimits) -> Document:
+    """The document in a file that is open. What it is is found from its bytes. Its methods raise InputError.
+
+    Raises DocumentUnreadable for an empty file, and DocumentTooLarge.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        raise DocumentUnreadable("the document has no bytes", "document")
+    limits.check_bytes(size)
+    return PdfDocument(file, options, limits) if is_pdf(file) else ImageDocument(file, limits.image)
+
+
+def is_pdf(file: BinaryIO) -> bool:
+    """Whether the file says that it is a PDF."""
+    file.seek(0)
+    return _MARK in file.read(_MARK_WITHIN + len(_MARK))

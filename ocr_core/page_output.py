@@ -1,0 +1,176 @@
+"""Pages as output formats see them: lines, and words with their places.
+
+Formats take results of the pipeline and of the client alike, which have the same fields; hence the protocols.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Place = tuple[float, float]
+"""x, y in pixels."""
+
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class _Vertex(Protocol):
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
+
+
+class _Outline(Protocol):
+    @property
+    def vertices(self) -> Sequence[_Vertex]: ...
+
+
+class _Character(Protocol):
+    @property
+    def text(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def x_start(self) -> float: ...
+    @property
+    def x_end(self) -> float: ...
+
+
+class TextLine(Protocol):
+    """ocr_core.types.Line, or the client's."""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+
+    @property
+    def confidence(self) -> float:
+        """From 0 to 1."""
+
+    @property
+    def polygon(self) -> _Outline:
+        """Clockwise from the corner where reading starts."""
+
+    @property
+    def characters(self) -> Sequence[_Character]:
+        """None when their places are not known."""
+
+
+class TextPage(Protocol):
+    """ocr_core.types.Recognition, or the client's."""
+
+    @property
+    def lines(self) -> Sequence[TextLine]:
+        """In reading order."""
+
+    @property
+    def image_width(self) -> int:
+        """In pixels."""
+
+    @property
+    def image_height(self) -> int:
+        """In pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPage:
+    """A page of a file. number: in the file, from 1. position: in the output, from 1. dpi: 0 when nobody knows."""
+
+    file: str
+    number: int
+    position: int
+    dpi: float
+    text: TextPage
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Upright, in whole pixels, inside the page."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Characters without white space. corners: clockwise from the one where reading starts."""
+
+    text: str
+    confidence: float
+    corners: tuple[Place, Place, Place, Place]
+
+
+def words(line: TextLine) -> list[Word]:
+    """The words of a line: placed by its characters where they are known, else by the usual widths of characters."""
+    vertices = [(vertex.x, vertex.y) for vertex in line.polygon.vertices]
+    middle = len(vertices) // 2
+    head, feet = vertices[:middle], vertices[: middle - 1 : -1]
+    length = math.dist(*head[:2]) if middle >= 2 else 0.0
+    pieces = list(_pieces(line, length))
+    return [
+        _word(list(run), length or 1.0, head, feet)
+        for is_space, run in itertools.groupby(pieces, key=lambda piece: piece[0].isspace())
+        if not is_space
+    ]
+
+
+def box(corners: Sequence[Place], page: TextPage) -> Box:
+    """Around the corners."""
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    width, height = page.image_width, page.image_height
+    left, top = (min(max(math.floor(min(values)), 0), most) for values, most in ((xs, width), (ys, height)))
+    return Box(left, top, min(max(math.ceil(max(xs)), left), width), min(max(math.ceil(max(ys)), top), height))
+
+
+def line_box(line: TextLine, page: TextPage) -> Box:
+    """Around the line's polygon."""
+    return box([(vertex.x, vertex.y) for vertex in line.polygon.vertices], page)
+
+
+def is_wide(character: str) -> bool:
+    """Whether it takes the room of two letters, as Chinese characters do."""
+    return unicodedata.east_asian_width(character[0]) in "WF"
+
+
+def xml_text(text: str) -> str:
+    """Without characters that no XML file may have."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_Piece = tuple[str, float, float, float]
+"""Text, confidence, start and end along the line."""
+
+
+def _pieces(line: TextLine, length: float) -> Iterator[_Piece]:
+    if line.characters:
+        for each in line.characters:
+            yield each.text, each.confidence, each.x_start, each.x_end
+        return
+    widths = [2 if is_wide(character) else 1 for character in line.text]
+    starts = [0, *itertools.accumulate(widths)]
+    for character, start, width in zip(line.text, starts, widths, strict=False):
+        scale = length / starts[-1]
+        yield character, line.confidence, start * scale, (start + width) * scale
+
+
+def _word(run: list[_Piece], length: float, head: list[Place], feet: list[Place]) -> Word:
+    first, last = (min(max(end / length, 0.0), 1.0) for end in (run[0][2], run[-1][3]))
+    corners = _along(head, first), _along(head, last), _along(feet, last), _along(feet, first)
+    confidence = sum(piece[1] for piece in run) / len(run)
+    return Word("".join(piece[0] for piece in run), confidence, corners)
+
+
+def _along(path: list[Place], share: float) -> Place:
+    """The place at a share of a path's steps, which are taken to be equally long."""
+    step = min(int(share * (len(path) - 1)), len(path) - 2)
+    part = share * (len(path) - 1) - step
+    (x0, y0), (x1, y1) = path[step], path[step + 1]
+    return x0 + part * (x1 - x0), y0 + part * (y1 - y0)

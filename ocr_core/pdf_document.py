@@ -1,0 +1,193 @@
+"""PDFs as documents: a process renders the pages (pdf_renderer.py), this is the end that takes them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, cast
+
+from ocr_core.document import MIN_DPI, DocumentLimits, DocumentOptions, FailedPage, Page, TextLayer
+from ocr_core.errors import DocumentEncrypted, DocumentUnreadable, ImageTooLarge, InputError, PageUnreadable
+from ocr_core.types import Character, Line, PixelFormat, Point, Polygon, RawImage
+
+_PROGRAM = "ocr_core.pdf_renderer"
+_MAX_CRASHES = 3
+
+
+class PdfDocument:
+    """Implements Document. Each document has a process, which is one page ahead of whoever takes the pages."""
+
+    def __init__(self, file: BinaryIO, options: DocumentOptions, limits: DocumentLimits) -> None:
+        self._file = file
+        self._options = options
+        self._limits = limits
+        self._is_stopped = False
+        self._renderer: _Renderer | None = None
+
+    def open(self) -> int:
+        """As Document."""
+        if not importlib.util.find_spec("pypdfium2"):
+            raise DocumentUnreadable("PDFs are not read here: install glyphwire-server[documents]", "document")
+        return self._start()[1]
+
+    def pages(self, numbers: Sequence[int]) -> Iterator[Page | FailedPage]:
+        """As Document. A page that ends the process is a FailedPage; the third of them is raised: PageUnreadable."""
+        waiting = list(numbers)
+        crashes = 0
+        renderer = self._renderer or self._start()[0]
+        renderer.ask(waiting)
+        while waiting:
+            number = waiting.pop(0)
+            page = renderer.next_page()
+            if self._is_stopped:
+                return
+            if page is None:
+                page = FailedPage(number, renderer.crash(number))
+                crashes += 1
+                if crashes == _MAX_CRASHES:
+                    raise page.error
+                renderer, _ = self._start()
+                renderer.ask(waiting)
+            yield page
+
+    def stop(self) -> None:
+        """As Document."""
+        self._is_stopped = True
+        if self._renderer:
+            self._renderer.kill()
+
+    def close(self) -> None:
+        """As Document."""
+        self.stop()
+        if self._renderer:
+            self._renderer.wait()
+
+    def _start(self) -> tuple[_Renderer, int]:
+        """A new process that has opened the file, and the number of pages. Raises as open() does."""
+        self._renderer = renderer = _Renderer(self._file, self._options, self._limits)
+        if self._is_stopped:
+            renderer.kill()
+        return renderer, renderer.open()
+
+
+class _Renderer:
+    """The process, and what goes to it and comes from it."""
+
+    def __init__(self, file: BinaryIO, options: DocumentOptions, limits: DocumentLimits) -> None:
+        self._file = file
+        self._options = options
+        self._limits = limits
+        self._process = subprocess.Popen(  # noqa: S603 - a program of ours
+            [sys.executable, "-m", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[file.fileno()],
+        )
+        # Pipes were asked for, which the type checker does not see.
+        self._commands = cast(BinaryIO, self._process.stdin)
+        self._answers = cast(BinaryIO, self._process.stdout)
+
+    def open(self) -> int:
+        """Returns the number of pages. Raises DocumentUnreadable or DocumentEncrypted."""
+        self._tell(
+            {
+                "file": self._file.fileno(),
+                "password": self._options.password,
+                "dpi": self._options.dpi,
+                "min_dpi": MIN_DPI,
+                "text_layer": self._options.text_layer is TextLayer.AUTO,
+                "max_pixels": self._limits.image.max_pixels,
+                "max_side": self._limits.image.max_side,
+                "max_cpu_s": self._limits.max_page_cpu_s,
+                "max_memory_bytes": self._limits.max_memory_bytes,
+            }
+        )
+        answer = self._hear()
+        if answer is None or "error" in answer:
+            raise _opening_error(answer, self._options)
+        return int(answer["page_count"])
+
+    def ask(self, numbers: Sequence[int]) -> None:
+        """Ask for pages, once."""
+        self._tell({"pages": list(numbers)})
+
+    def next_page(self) -> Page | FailedPage | None:
+        """The next of the pages that were asked for; None when the process has ended in its place."""
+        started = time.perf_counter()
+        header = self._hear()
+        if header is None:
+            return None
+        number = header["number"]
+        if "error" in header:
+            kind = ImageTooLarge if header["error"] == "too large" else PageUnreadable
+            return FailedPage(number, kind(f"page {number}: {header['message']}", "document"))
+        width, height, dpi = header["width"], header["height"], header["dpi"]
+        if "lines" in header:
+            lines = tuple(map(_line, header["lines"]))
+            return Page(number, dpi, None, _since(started), width, height, lines)
+        size = header["stride"] * height
+        pixels = self._answers.read(size)
+        if len(pixels) < size:
+            return None
+        raw = RawImage(pixels, width, height, PixelFormat.RGB24, header["stride"])
+        return Page(number, dpi, raw, _since(started))
+
+    def crash(self, number: int) -> PageUnreadable:
+        """Why the process has ended while it was at a page."""
+        if self.wait() == -signal.SIGPROF:
+            why = f"rendering it takes more than {self._limits.max_page_cpu_s:g} s of processor time"
+        else:
+            mebibytes = self._limits.max_memory_bytes // 2**20
+            why = f"it is damaged, or rendering it takes more than {mebibytes} MiB"
+        return PageUnreadable(f"page {number}: {why}", "document")
+
+    def kill(self) -> None:
+        """From any thread: end the process, which ends whatever waits for it."""
+        self._process.kill()
+
+    def wait(self) -> int:
+        """Until the process, which has ended or is about to, is gone. Returns its status."""
+        with self._process as process:
+            return process.wait()
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self._commands.write(json.dumps(message).encode() + b"\n")
+            self._commands.flush()
+        except BrokenPipeError:
+            pass  # it has ended, as its answer, or the lack of one, will tell
+
+    def _hear(self) -> dict[str, Any] | None:
+        """The next line, which is not believed to be more than JSON; None when the process has ended."""
+        row = self._answers.readline()
+        return json.loads(row) if row.endswith(b"\n") else None
+
+
+def _opening_error(answer: dict[str, Any] | None, options: DocumentOptions) -> InputError:
+    if answer is None:
+        return DocumentUnreadable("the PDF is damaged, or opening it takes too much time or memory", "document")
+    if answer["error"] == "encrypted":
+        why = "it does not open with this password" if options.password else "it needs a password"
+        return DocumentEncrypted(f"the PDF is encrypted: {why}", "config.password")
+    return DocumentUnreadable(f"the PDF is damaged or cut short: {answer['message']}", "document")
+
+
+def _line(read: dict[str, Any]) -> Line:
+    """A line of the text layer. The text is certain, there are no timesteps."""
+    ends = zip(read["text"], read["ends"], strict=True)
+    return Line(
+        text=read["text"],
+        confidence=1.0,
+        polygon=Polygon(tuple(Point(x, y) for x, y in read["polygon"])),
+        characters=tuple(Character(text, 1.0, 0, start, end, 0, 0) for text, (start, end) in ends),
+    )
+
+
+def _since(started: float) -> float:
+    return 1e3 * (time.perf_counter() - started)

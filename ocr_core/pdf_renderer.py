@@ -1,0 +1,148 @@
+"""Program that takes the pages out of one PDF: python -m ocr_core.pdf_renderer, started by pdf_document.py.
+
+A process of its own, as PDFium may not be called by two threads, and a hostile file may make it crash, loop or fill the
+memory: the worst that can happen here is that the process ends. Nothing is imported but PDFium, to be quick.
+
+In and out go lines of JSON. In: the `Opening`. Out: {"page_count": 3}, or {"error": "encrypted", "message": "..."}.
+In: {"pages": [1, 3]}. Out for each of them, as soon as the reader has taken what came before: a `PageHeader`, and the
+pixels after it, unless it has an error or lines.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import mmap
+import resource
+import signal
+import sys
+from typing import BinaryIO, NotRequired, TypedDict
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from ocr_core.text_layer import TextLine, real_lines
+
+_POINTS_PER_INCH = 72
+
+
+class Opening(TypedDict):
+    """What to open and how. file: descriptor. Limits are those of DocumentLimits, min_dpi that of DocumentOptions."""
+
+    file: int
+    password: str
+    dpi: int
+    min_dpi: int
+    text_layer: bool
+    max_pixels: int
+    max_side: int
+    max_cpu_s: float
+    max_memory_bytes: int
+
+
+class PageHeader(TypedDict):
+    """What became of a page. stride: bytes per row of RGB. lines: in place of pixels. error: of two kinds."""
+
+    number: int
+    width: NotRequired[int]
+    height: NotRequired[int]
+    stride: NotRequired[int]
+    dpi: NotRequired[float]
+    lines: NotRequired[list[TextLine]]
+    error: NotRequired[str]
+    message: NotRequired[str]
+
+
+def main() -> None:
+    """Serve one document until the other end is closed."""
+    commands, answers = sys.stdin.buffer, sys.stdout.buffer
+    opening: Opening = json.loads(commands.readline())
+    try:
+        pdf = _open(opening)
+    except pdfium.PdfiumError as error:
+        is_locked = pdfium_c.FPDF_GetLastError() in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}
+        _write(answers, {"error": "encrypted" if is_locked else "damaged", "message": str(error)})
+        return
+    _write(answers, {"page_count": len(pdf)})
+    if row := commands.readline():
+        for number in json.loads(row)["pages"]:
+            _answer(pdf, number, opening, answers)
+
+
+def _open(opening: Opening) -> pdfium.PdfDocument:
+    # Only pages that are looked at get into memory. Python gives no pointer into a mapping that is read-only.
+    content = mmap.mmap(opening["file"], 0, access=mmap.ACCESS_COPY)
+    limit = opening["max_memory_bytes"] + len(content)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, opening["max_cpu_s"])
+    pdf = pdfium.PdfDocument((ctypes.c_char * len(content)).from_buffer(content), opening["password"] or None)
+    pdf.init_forms()
+    return pdf
+
+
+def _answer(pdf: pdfium.PdfDocument, number: int, opening: Opening, answers: BinaryIO) -> None:
+    """One page. Its time begins; when it is up, the process ends by SIGPROF."""
+    signal.setitimer(signal.ITIMER_PROF, opening["max_cpu_s"])
+    try:
+        page = _load(pdf, number - 1)
+        header, pixels = _header_and_pixels(page, number, opening)
+    except pdfium.PdfiumError as error:
+        _write(answers, PageHeader(number=number, error="damaged", message=str(error)))
+        return
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    _write(answers, header)
+    if pixels:
+        answers.write(pixels.buffer)
+        answers.flush()
+        pixels.close()
+    page.close()
+
+
+def _load(pdf: pdfium.PdfDocument, index: int) -> pdfium.PdfPage:
+    """The page, with what was filled into its forms as part of its content."""
+    page = pdf[index]
+    if not pdf.formenv or not pdfium_c.FPDFPage_GetAnnotCount(page):
+        return page
+    page.flatten()
+    page.close()
+    return pdf[index]
+
+
+def _header_and_pixels(
+    page: pdfium.PdfPage, number: int, opening: Opening
+) -> tuple[PageHeader, pdfium.PdfBitmap | None]:
+    inches = [side / _POINTS_PER_INCH for side in page.get_size()]
+    dpi = min(opening["dpi"], opening["max_side"] / max(inches), math.sqrt(opening["max_pixels"] / math.prod(inches)))
+    if dpi < opening["min_dpi"]:
+        size = (
+            f"the page has {inches[0]:.4g} x {inches[1]:.4g} inches, too many pixels even at {opening['min_dpi']} dpi"
+        )
+        return PageHeader(number=number, error="too large", message=size), None
+    width, height = (max(1, int(side * dpi)) for side in inches)
+    header = PageHeader(number=number, width=width, height=height, dpi=dpi)
+    if opening["text_layer"] and (lines := real_lines(page, width, height)) is not None:
+        header["lines"] = lines
+        return header, None
+    pixels = _render(page, width, height)
+    header["stride"] = pixels.stride
+    return header, pixels
+
+
+def _render(page: pdfium.PdfPage, width: int, height: int) -> pdfium.PdfBitmap:
+    """The page on white, RGB."""
+    bitmap = pdfium.PdfBitmap.new_native(width, height, pdfium_c.FPDFBitmap_BGR, rev_byteorder=True)
+    bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
+    flags = pdfium_c.FPDF_ANNOT | pdfium_c.FPDF_REVERSE_BYTE_ORDER
+    pdfium_c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+    return bitmap
+
+
+def _write(answers: BinaryIO, message: object) -> None:
+    answers.write(json.dumps(message).encode() + b"\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

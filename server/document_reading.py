@@ -1,0 +1,170 @@
+"""A document -> its pages, read through the queue of all images, one page being rendered while others are read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import BinaryIO
+
+from ocr_core.document import Document, DocumentLimits, DocumentOptions, FailedPage, Page, PageSource
+from ocr_core.document_file import document_of
+from ocr_core.page_ranges import page_numbers
+from ocr_core.types import Recognition, Timings
+from server.admission import draining
+from server.batcher import Answer, Batcher
+from server.errors import Draining
+from server.request import Job
+
+READ_AHEAD = 2
+"""Pages that are rendered and not yet answered; the process that renders holds one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentJob:
+    """How to read a document. job: of each page; lacks its image."""
+
+    job: Job
+    options: DocumentOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """What came of a page. Fields are those of the contract, RecognizeDocumentResponse; source: None with an error."""
+
+    page_number: int
+    page_count: int
+    pages_done: int
+    pages_selected: int
+    dpi: float
+    source: PageSource | None
+    outcome: Recognition | Exception
+
+
+Source = AbstractAsyncContextManager[tuple[BinaryIO, DocumentJob]]
+"""Where a document comes from: entered, it waits for the file to be there."""
+
+_Pending = tuple[Page | FailedPage, Answer | Recognition | Exception]
+
+
+class DocumentReading:
+    """One document and what becomes of its pages.
+
+    deadline: of the whole, in time.monotonic(); page_timeout_s: of a page, from when it is rendered.
+    """
+
+    def __init__(
+        self, batcher: Batcher, limits: DocumentLimits, client: Hashable, *, deadline: float, page_timeout_s: float
+    ) -> None:
+        self._batcher = batcher
+        self._limits = limits
+        self._client = client
+        self._deadline = deadline
+        self._page_timeout_s = page_timeout_s
+        self._room = asyncio.Semaphore(READ_AHEAD)
+        self._pending: asyncio.Queue[_Pending | None] = asyncio.Queue()
+        self._page_count = 0
+        self._selected = 0
+
+    async def pages(self, source: Source) -> AsyncGenerator[ReadPage, None]:
+        """The pages that are asked for, in their order, each as soon as it is read.
+
+        Raises InputError for what is wrong with the document as a whole, QueueFull, and Draining once the pages that
+        had been rendered are read. Closing the generator gives everything up at once.
+        """
+        renderer = asyncio.create_task(self._render_ahead(source))
+
+        def stop_rendering(_: asyncio.Future[None]) -> None:
+            renderer.cancel()
+
+        self._batcher.draining.add_done_callback(stop_rendering)
+        done = 0
+        try:
+            while pending := await self._pending.get():
+                done += 1
+                yield await self._completed(*pending, done)
+                self._room.release()
+            await renderer
+        finally:
+            self._batcher.draining.remove_done_callback(stop_rendering)
+            renderer.cancel()
+            while not self._pending.empty():
+                if (pending := self._pending.get_nowait()) and isinstance(pending[1], asyncio.Future):
+                    pending[1].cancel()
+            await asyncio.gather(renderer, return_exceptions=True)
+
+    async def _render_ahead(self, source: Source) -> None:
+        """Render each page as soon as there is room for it."""
+        try:
+            async with source as (file, wanted), self._batcher.documents.document(self._client):
+                document = document_of(file, wanted.options, self._limits)
+                try:
+                    await self._take_pages(document, wanted)
+                finally:
+                    document.stop()
+                    await self._batcher.in_document_thread(document.close)
+        except asyncio.CancelledError:
+            if self._batcher.draining.done():
+                raise draining() from None
+            raise
+        finally:
+            self._pending.put_nowait(None)
+
+    async def _take_pages(self, document: Document, wanted: DocumentJob) -> None:
+        self._page_count = await self._batcher.in_document_thread(document.open)
+        numbers = page_numbers(wanted.options.pages, self._page_count)
+        self._selected = len(numbers)
+        self._limits.check_pages(self._selected)
+        pages = document.pages(numbers)
+        while True:
+            await self._room.acquire()
+            page = await self._batcher.in_document_thread(partial(next, pages, None))
+            if page is None:
+                return
+            self._pending.put_nowait((page, await self._start(page, wanted.job)))
+
+    async def _start(self, page: Page | FailedPage, job: Job) -> Answer | Recognition | Exception:
+        """Put the page into the queue, unless there is nothing to read."""
+        if isinstance(page, FailedPage):
+            return page.error
+        if page.image is None:
+            return _text_layer(page, job)
+        try:
+            deadline = min(self._deadline, time.monotonic() + self._page_timeout_s)
+            return await self._batcher.submit_in_turn(replace(job, image=page.image), deadline, self._client)
+        except Draining:
+            raise
+        except Exception as error:  # noqa: BLE001 - sent as the page's outcome; the others are read
+            return error
+
+    async def _completed(
+        self, page: Page | FailedPage, source: Answer | Recognition | Exception, done: int
+    ) -> ReadPage:
+        outcome: Recognition | Exception
+        try:
+            outcome = await source if isinstance(source, asyncio.Future) else source
+        except Exception as error:  # noqa: BLE001 - sent as the page's outcome; the others are read
+            outcome = error
+        found = None if isinstance(outcome, Exception) or isinstance(page, FailedPage) else page
+        if found and found.image is not None and isinstance(outcome, Recognition):
+            spent = Timings(load_image_ms=found.load_ms, total_ms=found.load_ms)
+            outcome = replace(outcome, timings=outcome.timings + spent)
+        return ReadPage(
+            page_number=page.number,
+            page_count=self._page_count,
+            pages_done=done,
+            pages_selected=self._selected,
+            dpi=found.dpi if found else 0.0,
+            source=found.source if found else None,
+            outcome=outcome,
+        )
+
+
+def _text_layer(page: Page, job: Job) -> Recognition:
+    """What was there to be taken."""
+    lines = page.lines if job.options.include_characters else tuple(replace(line, characters=()) for line in page.lines)
+    timings = Timings(load_image_ms=page.load_ms, total_ms=page.load_ms)
+    return Recognition(lines, page.width, page.height, "", "", timings)
