@@ -57,6 +57,7 @@ def _bbox(around: Box) -> str:
 
 def _angle(line: TextLine) -> str:
     """By how much the line is turned against the horizontal, anticlockwise; nothing for level lines."""
-    first, second = line.polygon.vertices[:2]
-    degrees = -math.degrees(math.atan2(second.y - first.y, second.x - first.x))
+    vertices = line.polygon.vertices
+    first, last = vertices[0], vertices[len(vertices) // 2 - 1]
+    degrees = -math.degrees(math.atan2(last.y - first.y, last.x - first.x))
     return f"; textangle {degrees:.1f}" if abs(degrees) > _LEVEL_WITHIN else ""

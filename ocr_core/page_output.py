@@ -113,11 +113,10 @@ def words(line: TextLine) -> list[Word]:
     vertices = [(vertex.x, vertex.y) for vertex in line.polygon.vertices]
     middle = len(vertices) // 2
     head, feet = vertices[:middle], vertices[: middle - 1 : -1]
-    length = math.dist(*head[:2]) if middle >= 2 else 0.0
-    pieces = list(_pieces(line, length))
+    length = sum(itertools.starmap(math.dist, itertools.pairwise(head))) or 1.0
     return [
-        _word(list(run), length or 1.0, head, feet)
-        for is_space, run in itertools.groupby(pieces, key=lambda piece: piece[0].isspace())
+        _word(list(run), length, head, feet)
+        for is_space, run in itertools.groupby(_pieces(line, length), key=lambda piece: piece[0].isspace())
         if not is_space
     ]
 
@@ -168,9 +167,13 @@ def _word(run: list[_Piece], length: float, head: list[Place], feet: list[Place]
     return Word("".join(piece[0] for piece in run), confidence, corners)
 
 
-def _along(path: list[Place], share: float) -> Place:
-    """The place at a share of a path's steps, which are taken to be equally long."""
-    step = min(int(share * (len(path) - 1)), len(path) - 2)
-    part = share * (len(path) - 1) - step
-    (x0, y0), (x1, y1) = path[step], path[step + 1]
-    return x0 + part * (x1 - x0), y0 + part * (y1 - y0)
+def _along(path: Sequence[Place], share: float) -> Place:
+    """The place on a path at a share of its length."""
+    lengths = list(itertools.starmap(math.dist, itertools.pairwise(path)))
+    left = share * sum(lengths)
+    for (start, end), length in zip(itertools.pairwise(path), lengths, strict=True):
+        if left <= length and length:
+            part = left / length
+            return start[0] + part * (end[0] - start[0]), start[1] + part * (end[1] - start[1])
+        left -= length
+    return path[-1]

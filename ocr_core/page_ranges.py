@@ -7,7 +7,7 @@ import re
 from ocr_core.errors import OptionInvalid
 
 _MAX_LENGTH = 1000
-_RANGE = re.compile(r"\s*(?P<first>-?\d{1,9})\s*(?:(?P<dash>-)\s*(?P<last>-?\d{1,9})?\s*)?")
+_RANGE = re.compile(r"\s*(?P<first>-?[0-9]{1,9})\s*(?:(?P<dash>-)\s*(?P<last>-?[0-9]{1,9})?\s*)?")
 
 
 def page_numbers(ranges: str, page_count: int) -> tuple[int, ...]:

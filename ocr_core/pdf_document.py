@@ -111,6 +111,8 @@ class _Renderer:
         answer = self._hear()
         if answer is None or "error" in answer:
             raise _opening_error(answer, self._options)
+        if answer["page_count"] < 1:
+            raise DocumentUnreadable("the PDF has no pages", "document")
         return int(answer["page_count"])
 
     def ask(self, numbers: Sequence[int]) -> None:

@@ -65,14 +65,15 @@ def text_pdf(*texts: str, size: tuple[int, int] = A4, rotate: int = 0) -> bytes:
 
 
 def scanned_pdf(*images: bytes, size: tuple[int, int] = A4, text: str = "") -> bytes:
-    """One page per JPEG, which fills it. text: a row that each page has as text besides."""
+    """One page per JPEG, which fills it. text: rows that each page has as text besides."""
     extra, pages = {}, []
     for number, image in enumerate(images):
         with PillowImage.open(io.BytesIO(image)) as opened:
             width, height, space = *opened.size, "DeviceGray" if opened.mode == "L" else "DeviceRGB"
         entries = f"/Type /XObject /Subtype /Image /Width {width} /Height {height} /ColorSpace /{space}"
         extra[f"image{number}"] = stream(image, f"{entries} /BitsPerComponent 8 /Filter /DCTDecode".encode())
-        row = f"BT /F1 12 Tf 20 20 Td ({text}) Tj ET" if text else ""
+        rows = "".join(f"({row}) Tj 0 14 Td " for row in text.split("\n"))
+        row = f"BT /F1 12 Tf 20 20 Td {rows}ET"
         extra[f"draw{number}"] = stream(f"q {size[0]} 0 0 {size[1]} 0 0 cm /I Do Q {row}".encode())
         pages.append(_page(size, f"@draw{number}@", f"/XObject << /I @image{number}@ >>", 0))
     return pdf_file(*pages, extra=extra)

@@ -35,11 +35,15 @@ class SyncFace:
         """All results of a stream."""
         return await asyncio.to_thread(lambda: list(self.client.stream(frames, *arguments, **options)))
 
-    async def take(self, count: int, frames, **options) -> list[glyphwire.FrameResult]:
-        """The first results of a stream, which is then left."""
+    async def document(self, *arguments, **options) -> list[glyphwire.DocumentPage]:
+        """All pages of a document."""
+        return await asyncio.to_thread(lambda: list(self.client.recognize_document(*arguments, **options)))
 
-        def take() -> list[glyphwire.FrameResult]:
-            results = self.client.stream(frames, **options)
+    async def take(self, count: int, *arguments, method: str = "stream", **options) -> list:
+        """The first results of a stream or a document, which is then left."""
+
+        def take() -> list:
+            results = getattr(self.client, method)(*arguments, **options)
             taken = [next(results) for _ in range(count)]
             results.close()
             return taken
@@ -68,9 +72,13 @@ class AsyncFace:
         """All results of a stream."""
         return [result async for result in self.client.stream(frames, *arguments, **options)]
 
-    async def take(self, count: int, frames, **options) -> list[glyphwire.FrameResult]:
-        """The first results of a stream, which is then left."""
-        results = self.client.stream(frames, **options)
+    async def document(self, *arguments, **options) -> list[glyphwire.DocumentPage]:
+        """All pages of a document."""
+        return [page async for page in self.client.recognize_document(*arguments, **options)]
+
+    async def take(self, count: int, *arguments, method: str = "stream", **options) -> list:
+        """The first results of a stream or a document, which is then left."""
+        results = getattr(self.client, method)(*arguments, **options)
         taken = [await anext(results) for _ in range(count)]
         await results.aclose()
         return taken

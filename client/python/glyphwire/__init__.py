@@ -3,14 +3,13 @@
 from glyphwire.admin import AdminClient
 from glyphwire.aio import AsyncOcrClient
 from glyphwire.client import OcrClient
+from glyphwire.documents import DocumentOptions, DocumentPage, PageSource, TextLayer
 from glyphwire.errors import ErrorReason, OcrError
 from glyphwire.types import (
     Alternative,
     Character,
     CharacterAlternative,
     Decoder,
-    DocumentOptions,
-    DocumentPage,
     Frame,
     FrameDropped,
     FramePolicy,
@@ -21,7 +20,6 @@ from glyphwire.types import (
     Model,
     ModelState,
     ModelStatus,
-    PageSource,
     PixelFormat,
     Point,
     Polygon,
@@ -31,7 +29,6 @@ from glyphwire.types import (
     RecognizeOptions,
     StableLine,
     StreamOptions,
-    TextLayer,
     Timings,
     Tls,
     UnchangedOptions,

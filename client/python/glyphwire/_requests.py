@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import grpc
 
+from glyphwire.documents import DocumentOptions, TextLayer
 from glyphwire.errors import ErrorReason, OcrError
 from glyphwire.types import (
     Decoder,
-    DocumentOptions,
     Frame,
     FramePolicy,
     LanguageOptions,
@@ -24,14 +24,14 @@ from glyphwire.types import (
     RawImage,
     RecognizeOptions,
     StreamOptions,
-    TextLayer,
     UnchangedOptions,
     VotingOptions,
 )
 from glyphwire.v1 import ocr_pb2
 
 if TYPE_CHECKING:
-    from glyphwire.types import DocumentSource, ImageSource
+    from glyphwire.documents import DocumentSource
+    from glyphwire.types import ImageSource
 
 _CHUNK_BYTES = 2**20
 """Of a document in one message."""

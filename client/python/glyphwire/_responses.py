@@ -6,19 +6,18 @@ import datetime
 from typing import TYPE_CHECKING
 
 from glyphwire import _faults
+from glyphwire.documents import DocumentPage, PageSource
 from glyphwire.errors import OcrError
 from glyphwire.types import (
     Alternative,
     Character,
     CharacterAlternative,
-    DocumentPage,
     FrameDropped,
     FrameResult,
     Line,
     Model,
     ModelState,
     ModelStatus,
-    PageSource,
     Point,
     Polygon,
     Recognition,

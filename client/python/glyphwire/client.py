@@ -11,17 +11,9 @@ import grpc
 
 from glyphwire import _channel, _faults, _requests, _responses
 from glyphwire._resend import ResendBuffer
+from glyphwire.documents import DocumentOptions, DocumentPage
 from glyphwire.errors import OcrError
-from glyphwire.types import (
-    DocumentOptions,
-    DocumentPage,
-    Frame,
-    FrameResult,
-    Model,
-    Recognition,
-    RecognizeOptions,
-    StreamOptions,
-)
+from glyphwire.types import Frame, FrameResult, Model, Recognition, RecognizeOptions, StreamOptions
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
 if TYPE_CHECKING:
@@ -29,7 +21,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self  # noqa: UP035 - typing has it from Python 3.11 on
 
-    from glyphwire.types import DocumentSource, ImageSource, Tls
+    from glyphwire.documents import DocumentSource
+    from glyphwire.types import ImageSource, Tls
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")

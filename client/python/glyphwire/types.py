@@ -12,7 +12,7 @@ from glyphwire.errors import OcrError
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from typing import BinaryIO, TypeAlias
+    from typing import TypeAlias
 
     from typing_extensions import Buffer
 
@@ -100,8 +100,6 @@ class Tls:
 if TYPE_CHECKING:
     # A path is a str or os.PathLike; bytes and one-dimensional buffers are the bytes of a file, others are pixels.
     ImageSource: TypeAlias = str | os.PathLike[str] | RawImage | Buffer
-    # A path, the bytes of a file, or an open file, which is read to its end.
-    DocumentSource: TypeAlias = str | os.PathLike[str] | Buffer | BinaryIO
 
 
 @dataclass(frozen=True)
@@ -198,34 +196,6 @@ class StreamOptions:
     voting: VotingOptions | None = None
 
 
-class TextLayer(enum.Enum):
-    """What becomes of the text that a page of a PDF already has: taken where it is real, or not looked at."""
-
-    AUTO = "auto"
-    IGNORE = "ignore"
-
-
-class PageSource(enum.Enum):
-    """Where the lines of a page come from: the text that the PDF has, or its image."""
-
-    TEXT_LAYER = "text_layer"
-    OCR = "ocr"
-
-
-@dataclass(frozen=True)
-class DocumentOptions:
-    """How to take a document apart. None leaves the choice to the server; ocr.proto gives ranges and defaults.
-
-    pages: "1-3,7,-2", where numbers below 0 count from the end; empty for all. dpi: at which pages of a PDF are
-    rendered. password: opens an encrypted PDF.
-    """
-
-    pages: str = ""
-    dpi: int | None = None
-    text_layer: TextLayer = TextLayer.AUTO
-    password: str = field(default="", repr=False)
-
-
 @dataclass(frozen=True)
 class Point:
     """A place in the source image, in pixels: origin at the top left corner, x to the right, y down."""
@@ -318,24 +288,6 @@ class Recognition:
     def text(self) -> str:
         """The lines' texts, one per row."""
         return "\n".join(line.text for line in self.lines)
-
-
-@dataclass(frozen=True)
-class DocumentPage:
-    """What became of one page of a document: what was read, or why it could not be.
-
-    page_number: from 1. page_count: of the document. pages_done, pages_selected: how far it has got, this page
-    included.
-    dpi: of the pixels of the outcome; 0 when an image file does not say. source: None with an error.
-    """
-
-    page_number: int
-    page_count: int
-    pages_done: int
-    pages_selected: int
-    dpi: float
-    source: PageSource | None
-    outcome: Recognition | OcrError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,331 @@
+"""PDFs as documents, with the process that renders them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ocr_core import pdf_document
+from ocr_core.document import DocumentLimits, DocumentOptions, FailedPage, Page, PageSource, TextLayer
+from ocr_core.document_file import document_of
+from ocr_core.errors import DocumentEncrypted, DocumentUnreadable, ImageTooLarge, PageUnreadable
+from ocr_core.image import ImageLimits, load_image
+from tests.pdf_files import assembled, image_file, pdf_file, scanned_pdf, stream, text_pdf
+
+LIMITS = DocumentLimits(image=ImageLimits(max_pixels=4_000_000, max_side=4000))
+LONG = "A line that is long enough"
+
+
+@contextmanager
+def opened(content: bytes, limits: DocumentLimits = LIMITS, **options):
+    """The document and the number of its pages."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        document = document_of(file, DocumentOptions(**options), limits)
+        try:
+            yield document, document.open()
+        finally:
+            document.close()
+
+
+def pages(content: bytes, *numbers: int, limits: DocumentLimits = LIMITS, **options) -> list[Page | FailedPage]:
+    """These pages of a document."""
+    with opened(content, limits, **options) as (document, _):
+        return list(document.pages(numbers))
+
+
+def inked(page: Page) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is not white."""
+    image = load_image(page.image, LIMITS.image)
+    ys, xs = np.nonzero(image.min(axis=2) < 128)
+    return int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())
+
+
+def test_a_text_layer_is_taken():
+    """A page with text is not rendered: its lines have their text and their places in pixels at the resolution."""
+    (page,) = pages(text_pdf(f"{LONG}\nsecond"), 1, dpi=144)
+    assert (page.source, page.width, page.height, page.dpi) == (PageSource.TEXT_LAYER, 1190, 1684, 144)
+    assert [line.text for line in page.lines] == [LONG, "second"]
+    first = page.lines[0].polygon.vertices
+    assert first[0].x == pytest.approx(144, abs=3)
+    assert first[0].y < 2 * 100 < first[2].y
+    assert page.lines[0].confidence == 1.0
+    starts = [character.x_start for character in page.lines[0].characters]
+    assert "".join(character.text for character in page.lines[0].characters) == LONG
+    assert starts == sorted(starts)
+
+
+def test_a_text_layer_lies_where_the_page_shows_it():
+    """The polygon of a line is where its ink is on the rendered page, however the page is turned."""
+    for turn in (0, 90, 180, 270):
+        content = text_pdf(LONG, rotate=turn)
+        (taken,) = pages(content, 1, dpi=100)
+        (shown,) = pages(content, 1, dpi=100, text_layer=TextLayer.IGNORE)
+        xs, ys = zip(*((vertex.x, vertex.y) for vertex in taken.lines[0].polygon.vertices), strict=True)
+        left, top, right, bottom = inked(shown)
+        assert min(xs) - 2 <= left < right <= max(xs) + 2
+        assert min(ys) - 2 <= top < bottom <= max(ys) + 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        text_pdf("few"),
+        scanned_pdf(image_file("a scan"), text="Page 3 of 17, printed on Tuesday"),
+        pdf_file(b"/MediaBox [0 0 200 200]"),
+        text_pdf("Beside the page, where nobody sees it", size=(50, 200)),
+        pdf_file(
+            b"/MediaBox [0 0 400 200] /Contents @c@ /Resources << /Font << /F1 @f@ >> >>",
+            extra={
+                "c": stream(b"BT /F1 12 Tf 20 100 Td (" + bytes(range(1, 8)) + bytes(range(14, 28)) + b") Tj ET"),
+                "f": b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+            },
+        ),
+    ],
+    ids=["few characters", "page number on a scan", "blank", "outside", "no Unicode"],
+)
+def test_text_that_is_not_real_is_not_believed(content):
+    """A page whose text is little, beside it or no Unicode is rendered."""
+    (page,) = pages(content, 1, dpi=72)
+    assert page.source is PageSource.OCR
+
+
+def test_much_text_on_a_scan_is_believed():
+    """A scan with a whole page of text has been read before."""
+    (page,) = pages(scanned_pdf(image_file("a scan"), text="\n".join(["many words on a row"] * 20)), 1)
+    assert page.source is PageSource.TEXT_LAYER
+
+
+def test_words_far_apart_are_lines_of_their_own():
+    """Cells of a table row do not become one line."""
+    row = stream(b"BT /F1 12 Tf 20 100 Td (First cell) Tj 150 0 Td (Second cell) Tj ET")
+    content = pdf_file(
+        b"/MediaBox [0 0 400 200] /Contents @row@ /Resources << /Font << /F1 3 0 R >> >>", extra={"row": row}
+    )
+    (page,) = pages(content, 1)
+    assert [line.text for line in page.lines] == ["First cell", "Second cell"]
+
+
+def test_pages_are_rendered_at_the_chosen_resolution():
+    """A page of an image comes as RGB pixels; twice the resolution is twice the size."""
+    content = scanned_pdf(image_file("HELLO"), size=(300, 400))
+    sizes = {dpi: load_image(pages(content, 1, dpi=dpi)[0].image, LIMITS.image).shape for dpi in (72, 144)}
+    assert sizes == {72: (400, 300, 3), 144: (800, 600, 3)}
+
+
+def test_colours_are_not_swapped():
+    """What is red on the page is red in the image."""
+    content = pdf_file(b"/MediaBox [0 0 100 100] /Contents @c@", extra={"c": stream(b"1 0 0 rg 0 0 100 100 re f")})
+    (page,) = pages(content, 1, dpi=72)
+    assert load_image(page.image, LIMITS.image)[50, 50].tolist() == [255, 0, 0]
+
+
+def test_a_large_page_is_rendered_with_fewer_pixels():
+    """A poster gets the resolution that its limits allow, and says so."""
+    (page,) = pages(pdf_file(b"/MediaBox [0 0 2880 1440]"), 1, dpi=200)
+    assert 50 <= page.dpi < 200
+    height, width = load_image(page.image, LIMITS.image).shape[:2]
+    assert width == pytest.approx(2 * height, abs=2)
+    assert width * height <= LIMITS.image.max_pixels
+
+
+def test_what_was_filled_into_a_form_is_on_the_page():
+    """Values of form fields are part of the text."""
+    field = (
+        b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (name) /V (Ada Lovelace, London) /Rect [20 20 300 60] /F 4"
+        b" /AP << /N @look@ >> >>"
+    )
+    look = stream(
+        b"BT /F1 18 Tf 2 10 Td (Ada Lovelace, London) Tj ET",
+        b"/Type /XObject /Subtype /Form /BBox [0 0 280 40] /Resources << /Font << /F1 3 0 R >> >>",
+    )
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [5 0 R] >> >>",
+        b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 200] /Annots [5 0 R] >>",
+        field.replace(b"@look@", b"6 0 R"),
+        look,
+    ]
+    (page,) = pages(assembled(objects), 1)
+    assert [line.text for line in page.lines] == ["Ada Lovelace, London"]
+
+
+def test_pages_come_in_the_order_asked_for():
+    """Pages are given as their numbers are, and none but these are loaded."""
+    texts = [f"{LONG} {number}" for number in range(1, 6)]
+    taken = pages(text_pdf(*texts), 4, 2)
+    assert [(page.number, page.lines[0].text) for page in taken] == [(4, texts[3]), (2, texts[1])]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"%PDF-1.7\nnonsense", text_pdf(LONG)[:300], b"%PDF-1.7\n" + bytes(100_000), assembled([b"<< /Type /Catalog >>"])],
+    ids=["nonsense", "cut short", "zeros", "no pages"],
+)
+def test_a_damaged_file_says_so(content):
+    """A PDF that cannot be opened, or has no pages, is an unreadable document."""
+    with pytest.raises(DocumentUnreadable, match=r"the PDF (is damaged|has no pages)"), opened(content):
+        pass
+
+
+def test_an_encrypted_file_needs_its_password():
+    """Without the password and with another one it is told apart from a damaged file; with it the pages are there."""
+    content = encrypted(text_pdf(LONG), "secret")
+    for password, message in (("", "needs a password"), ("wrong", "not open with this password")):
+        with pytest.raises(DocumentEncrypted, match=message), opened(content, password=password):
+            pass
+    (page,) = pages(content, 1, password="secret")
+    assert page.lines[0].text == LONG
+
+
+def encrypted(content: bytes, password: str) -> bytes:
+    """The same text behind a password, with the standard security handler, revision 2 (RC4, 40 bits)."""
+    pad = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
+    padded = (password.encode() + pad)[:32]
+    owner = rc4(hashlib.md5(padded).digest()[:5], padded)  # noqa: S324 - the format's own
+    identity = bytes(16)
+    permissions = (-4).to_bytes(4, "little", signed=True)
+    key = hashlib.md5(padded + owner + permissions + identity).digest()[:5]  # noqa: S324
+    user = rc4(key, pad)
+    body = f"BT /F1 24 Tf 72 700 Td ({LONG}) Tj ET".encode()
+    secret = rc4(hashlib.md5(key + (5).to_bytes(3, "little") + bytes(2)).digest()[:10], body)  # noqa: S324
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources << /Font << /F1 3 0 R >> >>"
+        b" >>",
+        stream(secret),
+    ]
+    entries = b"<" + owner.hex().encode() + b"> /U <" + user.hex().encode() + b">"
+    handler = b"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O " + entries + b" >>"
+    return assembled(objects, handler + b" /ID [<" + identity.hex().encode() + b"> <" + identity.hex().encode() + b">]")
+
+
+def rc4(key: bytes, data: bytes) -> bytes:
+    """The cipher of old PDFs."""
+    state = list(range(256))
+    j = 0
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    out, i, j = bytearray(), 0, 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
+    return bytes(out)
+
+
+def test_a_page_of_miles_is_refused():
+    """A page that is too large even at the least resolution is a failed page; the next one is loaded."""
+    huge = b"/MediaBox [0 0 7200000 7200000]"
+    first, second = pages(pdf_file(huge, b"/MediaBox [0 0 100 100]"), 1, 2)
+    assert isinstance(first.error, ImageTooLarge)
+    assert "1e+05 x 1e+05 inches" in first.error.message
+    assert isinstance(second, Page)
+
+
+def test_a_page_that_takes_too_long_is_given_up():
+    """A page that is drawn for ever ends the process when its time is up; the next page is rendered by a new one."""
+    rings = b"0 0 m 600 600 l 600 0 l 0 600 l h f* " * 40
+    bomb = stream(b"/P Do " * 50)
+    levels = {
+        f"x{level}": stream(
+            (b"/X Do " * 50) if level else rings,
+            b"/Type /XObject /Subtype /Form /BBox [0 0 600 600] "
+            + (f"/Resources << /XObject << /X @x{level - 1}@ >> >>".encode() if level else b""),
+        )
+        for level in range(5)
+    }
+    page = b"/MediaBox [0 0 600 600] /Contents @bomb@ /Resources << /XObject << /P @x4@ >> >>"
+    content = pdf_file(page, b"/MediaBox [0 0 100 100]", extra={"bomb": bomb, **levels})
+    first, second = pages(
+        content, 1, 2, limits=replace(LIMITS, max_page_cpu_s=0.5), dpi=72, text_layer=TextLayer.IGNORE
+    )
+    assert isinstance(first.error, PageUnreadable)
+    assert "0.5 s of processor time" in first.error.message
+    assert isinstance(second, Page)
+
+
+def test_a_page_that_fills_the_memory_is_given_up():
+    """A page beyond the memory of the process is a failed page; the next one is rendered by a new process."""
+    squeezed = zlib.compressobj(1)
+    spaces = b"".join([*(squeezed.compress(b" " * 2**20) for _ in range(200)), squeezed.flush()])
+    bomb = stream(spaces, b"/Filter /FlateDecode")
+    content = pdf_file(b"/MediaBox [0 0 600 600] /Contents @bomb@", b"/MediaBox [0 0 100 100]", extra={"bomb": bomb})
+    first, second = pages(content, 1, 2, limits=replace(LIMITS, max_memory_bytes=100 * 2**20), dpi=72)
+    assert isinstance(first, FailedPage)
+    assert isinstance(first.error, PageUnreadable)
+    assert "100 MiB" in first.error.message
+    assert isinstance(second, Page)
+
+
+@contextmanager
+def fatal_pages(monkeypatch, *numbers: int) -> Iterator[None]:
+    """The process is killed when one of these pages is waited for, as if PDFium had crashed."""
+    hear = pdf_document._Renderer.next_page
+
+    def next_page(renderer):
+        page = hear(renderer)
+        if page is not None and page.number in numbers:
+            renderer.kill()
+            renderer.wait()
+            return None
+        return page
+
+    monkeypatch.setattr(pdf_document._Renderer, "next_page", next_page)
+    yield
+
+
+def test_a_crash_costs_its_page_alone(monkeypatch):
+    """When the process dies, the page it was at has failed and those after it are rendered by another process."""
+    with fatal_pages(monkeypatch, 2):
+        first, second, third = pages(text_pdf(*[LONG] * 3), 1, 2, 3)
+    assert isinstance(second.error, PageUnreadable)
+    assert "damaged" in second.error.message
+    assert [page.lines[0].text for page in (first, third)] == [LONG, LONG]
+
+
+def test_a_document_of_crashes_is_given_up(monkeypatch):
+    """The third page that ends the process ends the document."""
+    with fatal_pages(monkeypatch, 1, 2, 3, 4), opened(text_pdf(*[LONG] * 4)) as (document, _):
+        taken = document.pages([1, 2, 3, 4])
+        assert [isinstance(next(iter(taken)), FailedPage) for _ in range(2)] == [True, True]
+        with pytest.raises(PageUnreadable, match="page 3"):
+            next(iter(taken))
+
+
+def test_stopping_ends_what_waits_for_a_page():
+    """A thread that waits for a page gets no more pages as soon as the document is stopped, and the process is gone."""
+    with opened(scanned_pdf(*[image_file("x")] * 3)) as (document, _):
+        process = document._renderer._process
+        os.kill(process.pid, signal.SIGSTOP)
+        taken: list[object] = []
+        thread = threading.Thread(target=lambda: taken.extend(document.pages([1, 2, 3])))
+        thread.start()
+        document.stop()
+        thread.join(30)
+        assert (thread.is_alive(), taken) == (False, [])
+        document.close()
+        assert process.returncode == -signal.SIGKILL
+
+
+def test_without_pdfium_it_is_said_what_is_missing(monkeypatch):
+    """Where pypdfium2 is not installed, a PDF is refused with the name of the extra."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DocumentUnreadable, match=r"glyphwire-server\[documents\]"), opened(text_pdf(LONG)):
+        pass
