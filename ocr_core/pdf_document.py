@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from ocr_core.document import MIN_DPI, DocumentLimits, DocumentOptions, FailedPage, Page, TextLayer
@@ -155,15 +156,15 @@ class _Renderer:
 
     def wait(self) -> int:
         """Until the process, which has ended or is about to, is gone. Returns its status."""
+        with suppress(BrokenPipeError):  # of what it has not read
+            self._commands.close()
         with self._process as process:
             return process.wait()
 
     def _tell(self, message: dict[str, Any]) -> None:
-        try:
+        with suppress(BrokenPipeError):  # it has ended, as its answer, or the lack of one, will tell
             self._commands.write(json.dumps(message).encode() + b"\n")
             self._commands.flush()
-        except BrokenPipeError:
-            pass  # it has ended, as its answer, or the lack of one, will tell
 
     def _hear(self) -> dict[str, Any] | None:
         """The next line, which is not believed to be more than JSON; None when the process has ended."""
