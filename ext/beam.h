@@ -28,26 +28,34 @@ typedef struct {
  * indices even when a prefix leaves the beam and comes back, so merging needs no comparison of labels.
  * - parent < own index; depth = depth of parent + 1; the label of the root is blank.
  * - first_child and next_sibling chain all children; 0 ends the chain, as the root is nobody's child.
- * - slot is where the prefix stood in the last beam that held it: live if that slot still names it. */
+ * - slot is where the prefix stands in the beam, NONE while it is not alive. */
 typedef struct {
     int32_t parent, label, depth, first_child, next_sibling, slot;
 } Node;
 
-/* The prefixes alive, best first; masses carry the common factor 2 ** -exponent. */
+/* Masses of prefixes, with the common factor 2 ** -exponent. The totals stand behind the blanks in one array, [-1] of
+ * which is 0, so that one index says which of them to take. */
 typedef struct {
-    double *total; /* [width] alignments up to here: all, */
-    double *blank; /* those that end in blank, */
-    double *last;  /* those that end in the last label */
+    double *blank; /* [-1 to width] alignments up to here: those that end in blank, */
+    double *total; /* [candidate_room] all, */
+    double *last;  /* [width] those that end in the last label */
+} Masses;
+
+/* The prefixes alive, [width] each. Their order means nothing: a prefix keeps its slot for as long as it stays, so that
+ * a timestep touches no more than what it changes. */
+typedef struct {
+    Masses masses;
     int32_t *node;
     int32_t *label; /* its last, blank for the root */
     int32_t *above; /* slot of the prefix without its last label, or NONE */
+    ptrdiff_t
+        *gain; /* from where in masses.blank the last label comes, on top of what ends in it already: NONE for 0 */
 } Beam;
 
-/* What may stand in the next beam: a slot's prefix as it is (extension NONE) or with one more label. */
+/* A node's prefix with one more label; with label NONE, as it is. */
 typedef struct {
-    double total;
-    int32_t slot, extension;
-} Candidate;
+    int32_t node, label;
+} Extension;
 
 typedef struct {
     const Layout *layout;
@@ -60,20 +68,27 @@ typedef struct {
     double *node_weights; /* [node] what the automata said to its last label */
     size_t node_capacity;
     int32_t node_count;
-    Beam beam, next;
+    Beam beam;
     int32_t size;
-    double *kept_total, *kept_blank, *kept_last; /* [width] the prefixes of the beam after the timestep */
-    Candidate *pool;                             /* [width] best first */
-    int32_t ranked;
-    double threshold;                   /* totals below cannot enter the pool */
-    int32_t *live_child, *live_sibling; /* [width] chains of slots that extend a slot's prefix by one label */
-    LikelyLabel *likely;                /* [likely_room] */
-    uint32_t *maxima;                   /* [maxima_room] */
-    float *row, *columns;               /* [classes], [columns] scratch */
+    /* What may be in the next beam: the prefixes of this one, in their slots, and behind them extensions. */
+    Masses next;
+    int32_t *nodes_of, *labels_of; /* [candidate_room] what is extended by which label */
+    int32_t candidates;
+    double threshold;     /* extensions with less cannot enter */
+    double greatest;      /* total of the beam */
+    double *extended;     /* [-1 to width] each prefix with one more label; the first is nobody's */
+    int32_t *leaving;     /* [width] slots of prefixes that leave the beam */
+    int32_t *ties;        /* [candidate_room] scratch */
+    LikelyLabel *likely;  /* [likely_room] */
+    uint32_t *maxima;     /* [block_count] */
+    float *row, *columns; /* [classes], [columns] scratch */
     int32_t exponent;
     int bad; /* a row was no distribution */
     int in_place;
 } Search;
+
+/* Where this is too little for the extensions by one more label, those that cannot enter any more are dropped. */
+static inline size_t candidate_room(const Search *s) { return 4 * (size_t)s->options->width; }
 
 static void *take(char **memory, size_t count, size_t size) {
     char *place = *memory;
@@ -87,9 +102,12 @@ static int32_t likely_room(const Search *s) {
     return most < s->layout->columns ? most : (int32_t)s->layout->columns;
 }
 
+/* Loops over vectors take whole ones: arrays that they read or write have room for what stands behind their end. */
+static inline int32_t whole_vectors(int32_t count) { return (count + 7) & ~7; }
+
 /* Hands out the arrays of known length; with memory NULL only counts. Returns the bytes needed. */
 static size_t place_arrays(Search *s, char *memory) {
-    size_t width = (size_t)s->options->width, needed = 0;
+    size_t width = (size_t)s->options->width + 7, room = candidate_room(s) + 7, needed = 0;
     char *at = memory;
 #define PLACE(array, count)                                                                                            \
     do {                                                                                                               \
@@ -97,22 +115,21 @@ static size_t place_arrays(Search *s, char *memory) {
         needed += ((count) * sizeof *(array) + 15) & ~(size_t)15;                                                      \
     } while (0)
     for (int i = 0; i < 2; i++) {
-        Beam *beam = i ? &s->next : &s->beam;
-        PLACE(beam->total, width);
-        PLACE(beam->blank, width);
-        PLACE(beam->last, width);
-        PLACE(beam->node, width);
-        PLACE(beam->label, width);
-        PLACE(beam->above, width);
+        Masses *masses = i ? &s->next : &s->beam.masses;
+        PLACE(masses->blank, 1 + width + room);
+        PLACE(masses->last, width);
     }
-    PLACE(s->kept_total, width);
-    PLACE(s->kept_blank, width);
-    PLACE(s->kept_last, width);
-    PLACE(s->pool, width);
-    PLACE(s->live_child, width);
-    PLACE(s->live_sibling, width);
+    PLACE(s->beam.node, width);
+    PLACE(s->beam.label, width);
+    PLACE(s->beam.above, width);
+    PLACE(s->beam.gain, width);
+    PLACE(s->nodes_of, room);
+    PLACE(s->labels_of, room);
+    PLACE(s->extended, 1 + width);
+    PLACE(s->leaving, width);
+    PLACE(s->ties, room);
     PLACE(s->likely, (size_t)likely_room(s));
-    PLACE(s->maxima, (size_t)maxima_room(s->layout->columns));
+    PLACE(s->maxima, (size_t)block_count(s->layout->columns));
     PLACE(s->row, (size_t)(s->in_place ? 0 : s->layout->classes));
     PLACE(s->columns, (size_t)(s->in_place ? 0 : s->layout->columns));
 #undef PLACE
@@ -132,7 +149,12 @@ static int allocate(Search *s, const Layout *layout, const SearchOptions *option
     s->fixed = malloc(place_arrays(s, NULL));
     if (!s->fixed) return 0;
     place_arrays(s, s->fixed);
-    memset(s->maxima, 0, (size_t)maxima_room(layout->columns) * sizeof *s->maxima);
+    s->extended++;
+    for (int i = 0; i < 2; i++) {
+        Masses *masses = i ? &s->next : &s->beam.masses;
+        *masses->blank++ = 0.0;
+        masses->total = masses->blank + options->width;
+    }
     return 1;
 }
 
@@ -171,12 +193,13 @@ static void begin(Search *s) {
     s->nodes[0] = (Node){0, s->layout->blank, 0, 0, 0, 0};
     for (int i = 0; i < s->options->automata_count; i++) s->states[i] = 0;
     s->node_count = 1;
-    s->beam.total[0] = s->beam.blank[0] = 1.0;
-    s->beam.last[0] = 0.0;
+    s->beam.masses.total[0] = s->beam.masses.blank[0] = 1.0;
+    s->beam.masses.last[0] = 0.0;
     s->beam.node[0] = 0;
     s->beam.label[0] = s->layout->blank;
-    s->beam.above[0] = s->live_child[0] = NONE;
+    s->beam.above[0] = s->beam.gain[0] = NONE;
     s->size = 1;
+    s->greatest = 1.0;
     s->exponent = 0;
     s->bad = 0;
 }

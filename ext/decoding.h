@@ -157,6 +157,7 @@ static int32_t find_others(Search *s, const Line *line, ptrdiff_t t, int32_t lab
     found = collect_likely(
         layout, values, s->maxima, layout->kind == PROBS ? 1 : score_key(bits_of(-INFINITY)) + 1, top, s->likely
     );
+    sort_likely(s->likely, found);
     for (int32_t i = 0; i < found && count < wanted; i++) {
         int32_t other = class_of(layout, column_of(s->likely + i));
         if (other != label) others[count++] = other;
@@ -212,12 +213,13 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         return 1;
     }
     conclude(s);
-    for (int32_t i = 0; i < wanted.n_best && i < s->ranked; i++) {
-        int32_t slot = s->pool[i].slot, node = s->beam.node[slot];
+    for (int32_t i = 0, slot; i < wanted.n_best && (slot = best_slot(s, s->next.total)) != NONE; i++) {
+        int32_t node = s->beam.node[slot];
         size_t length = (size_t)s->nodes[node].depth, place = store->characters, states = 2 * length + 1;
-        double score = log(s->pool[i].total) + s->exponent * LN2;
+        double score = log(s->next.total[slot]) + s->exponent * LN2;
         /* The search does without z, which is common to all prefixes. */
         for (ptrdiff_t t = 0; line->layout->kind == LOGITS && t < times; t++) score -= log(line->z[t]);
+        s->next.total[slot] = 0.0;
         Mass found = mass_of(s->options->automata_count ? -INFINITY : score);
         char *scratch = calloc(1, (states + 2) * 2 * sizeof(double) + states * (size_t)times);
         if (!scratch || !make_room(store, length)) {

@@ -37,7 +37,11 @@ cdef extern from "decoding.h" nogil:
     ctypedef struct Node:
         int32_t depth
 
+    ctypedef struct Masses:
+        double* total
+
     ctypedef struct Beam:
+        Masses masses
         int32_t* node
 
     ctypedef struct Search:
@@ -81,6 +85,7 @@ cdef extern from "decoding.h" nogil:
     int search_rows(Search* s, const Matrix* matrix, double* most, double* z)
     int decode_beam(Search* s, const Matrix* matrix, double* most, double* z, Wanted wanted, Store* store)
     int describe(Search* s, const Line* line, Wanted wanted, Store* store)
+    int32_t best_slot(const Search* s, const double* masses)
     int32_t common_depth(const Search* s)
     void read_labels(const Search* s, int32_t node, int32_t* labels)
     int allocate_path(Path* path, const Layout* layout, int wants_confidences)

@@ -23,7 +23,12 @@ static uint32_t lowest_key(Kind kind, double most, double least_prob) {
     return score_key(bits_of((float)(least - 1e-6 * (1.0 + fabs(least)))));
 }
 
-/* Puts a label in its place among the likely ones. Returns how many there are then. */
+static inline uint64_t likely_key(uint32_t key, int32_t column) { return (uint64_t)key << 32 | (uint32_t)~column; }
+
+static inline int32_t column_of(const LikelyLabel *label) { return (int32_t)~(uint32_t)label->key; }
+
+/* Puts a label in its place among sorted ones, the last of which it replaces when there are top_k. Returns how many
+ * there are then. */
 static int32_t insert_likely(LikelyLabel *likely, int32_t count, int32_t top_k, uint64_t key) {
     int32_t at = count < top_k ? count : top_k - 1;
     while (at && likely[at - 1].key < key) {
@@ -34,11 +39,12 @@ static int32_t insert_likely(LikelyLabel *likely, int32_t count, int32_t top_k, 
     return count < top_k ? count + 1 : top_k;
 }
 
-static inline uint64_t likely_key(uint32_t key, int32_t column) { return (uint64_t)key << 32 | (uint32_t)~column; }
+/* Likeliest first. */
+static void sort_likely(LikelyLabel *likely, int32_t count) {
+    for (int32_t i = 1; i < count; i++) insert_likely(likely, i, count, likely[i].key);
+}
 
-static inline int32_t column_of(const LikelyLabel *label) { return (int32_t)~(uint32_t)label->key; }
-
-/* Labels that have been found at a timestep, the likeliest first. */
+/* Labels that have been found at a timestep: in no order while there are less than top_k, then the likeliest first. */
 typedef struct {
     const Layout *layout;
     const float *values;
@@ -49,28 +55,60 @@ typedef struct {
 
 static inline void collect(Collection *found, int32_t column) {
     uint32_t key = key_of(found->layout->kind, found->values[column]);
-    if (column == found->layout->blank || key < found->lowest) return;
-    found->count = insert_likely(found->labels, found->count, found->top_k, likely_key(key, column));
+    int enters = column != found->layout->blank && key >= found->lowest;
+    if (found->count < found->top_k) {
+        found->labels[found->count].key = likely_key(key, column);
+        found->count += enters;
+        if (!enters || found->count < found->top_k) return;
+        sort_likely(found->labels, found->count);
+    } else if (enters) insert_likely(found->labels, found->count, found->top_k, likely_key(key, column));
+    else return;
     /* Among equals the lower column is in already: only a greater one may still enter. */
-    if (found->count == found->top_k) found->lowest = (uint32_t)(found->labels[found->count - 1].key >> 32) + 1;
+    found->lowest = (uint32_t)(found->labels[found->count - 1].key >> 32) + 1;
 }
 
+enum { WORD = 64 };
+
+/* Bit i is set if column at + i, which must be before `end`, has a key of at least `lowest`. */
+static inline __attribute__((always_inline)) uint64_t
+hits_from(Kind kind, const float_bits *bits, int32_t at, int32_t end, uint32_t lowest, HitsOf hits_of) {
+    uint64_t hits = 0;
+    for (int32_t i = 0, from = at; i < WORD && from < end; i += CHUNK, from += CHUNK) {
+        int32_t beyond = from + CHUNK - end;
+        if (beyond <= 0) hits |= (uint64_t)hits_of(kind, bits + from, lowest) << i;
+        else if (beyond <= from) hits |= (uint64_t)(hits_of(kind, bits + from - beyond, lowest) >> beyond) << i;
+        else
+            for (; from < end; from++, i++)
+                hits |= (uint64_t)((kind == PROBS ? bits[from] : score_key(bits[from])) >= lowest) << i;
+    }
+    return hits;
+}
+
+/* Most blocks that are looked at have one hit, nobody can foretell where. */
 static inline __attribute__((always_inline)) void collect_from_block(Collection *found, int32_t block, HitsOf hits_of) {
+    Kind kind = found->layout->kind;
+    const float_bits *bits = (const float_bits *)found->values;
     int32_t at = block * BLOCK, left = (int32_t)found->layout->columns - at,
             end = left < BLOCK ? at + left : at + BLOCK;
-    for (; at + CHUNK <= end; at += CHUNK) {
-        uint32_t hits = hits_of(found->layout->kind, (const float_bits *)found->values + at, found->lowest);
-        for (; hits; hits &= hits - 1) collect(found, at + __builtin_ctz(hits));
+    uint64_t low = hits_from(kind, bits, at, end, found->lowest, hits_of),
+             high = hits_from(kind, bits, at + WORD, end, found->lowest, hits_of);
+    while (low | high) {
+        collect(found, low ? at + __builtin_ctzll(low) : at + WORD + __builtin_ctzll(high));
+        high = low ? high : high & (high - 1);
+        low &= low - 1;
     }
-    for (; at < end; at++) collect(found, at);
 }
 
 static inline __attribute__((always_inline)) void
 collect_all(Collection *found, const uint32_t *maxima, HitsOf hits_of) {
-    for (int32_t block = 0; block < block_count(found->layout->columns); block += CHUNK)
-        /* Maxima are keys already, and ordered as those of probabilities are. */
-        for (uint32_t hits = hits_of(PROBS, maxima + block, found->lowest); hits; hits &= hits - 1)
-            collect_from_block(found, block + __builtin_ctz(hits), hits_of);
+    int32_t blocks = (int32_t)block_count(found->layout->columns);
+    if (blocks == 1) collect_from_block(found, 0, hits_of);
+    else
+        for (int32_t block = 0; block < blocks; block += WORD)
+            /* Maxima are keys already, and ordered as those of probabilities are. */
+            for (uint64_t hits = hits_from(PROBS, maxima, block, blocks, found->lowest, hits_of); hits;
+                 hits &= hits - 1)
+                collect_from_block(found, block + __builtin_ctzll(hits), hits_of);
 }
 
 #ifdef HAS_AVX2
@@ -79,7 +117,7 @@ AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
 }
 #endif
 
-/* The top_k likeliest columns but blank with keys of at least `lowest`, likeliest first. */
+/* The top_k likeliest columns but blank with keys of at least `lowest`, in no order. */
 static int32_t collect_likely(
     const Layout *layout, const float *values, const uint32_t *maxima, uint32_t lowest, int32_t top_k,
     LikelyLabel *likely

@@ -154,9 +154,6 @@ static int32_t find_peak(const Layout *layout, const float *row, uint32_t *maxim
 
 enum { CHUNK = 32 };
 
-/* Maxima are looked through by chunks: those behind the last block must be 0. */
-static inline ptrdiff_t maxima_room(ptrdiff_t columns) { return (block_count(columns) + CHUNK - 1) / CHUNK * CHUNK; }
-
 /* Bit i is set if column i of a chunk has a key of at least `lowest`. */
 typedef uint32_t HitsOf(Kind kind, const float_bits *bits, uint32_t lowest);
 

@@ -31,20 +31,21 @@ static double row_share(const Layout *layout, const Row *row, double z) {
     return sum;
 }
 
-/* Fills s->likely with the labels that extend prefixes at this timestep. Returns how many there are. */
+/* Fills s->likely with the labels that extend prefixes at this timestep, in no order. Returns how many there are. */
 static int32_t find_likely(Search *s, const Row *row, int32_t peak, double z) {
     const SearchOptions *options = s->options;
     double share = row_share(s->layout, row, z), least = options->min_prob * share;
     uint32_t lowest = row->kind == PROBS && share == 1.0 ? s->lowest : lowest_key(row->kind, row->most, least);
     LikelyLabel *likely = s->likely;
     int32_t most = options->top_k < s->layout->columns ? options->top_k : (int32_t)s->layout->columns;
-    int32_t found = collect_likely(s->layout, row->values, s->maxima, lowest, most, likely);
+    int32_t found = collect_likely(s->layout, row->values, s->maxima, lowest, most, likely), count = 0;
+    if (options->cum_prob < 1.0) sort_likely(likely, found);
     double taken = options->cum_prob < 1.0 ? prob_of(row, s->layout->blank) : -INFINITY;
-    int32_t count = 0;
-    for (; count < found && taken < options->cum_prob * share; count++) {
-        likely[count].prob = prob_of(row, column_of(likely + count));
-        if (likely[count].prob < least || likely[count].prob == 0.0) break;
+    for (int32_t i = 0; i < found && taken < options->cum_prob * share; i++) {
+        likely[count].key = likely[i].key;
+        likely[count].prob = prob_of(row, column_of(likely + i));
         taken += likely[count].prob;
+        count += likely[count].prob >= least && likely[count].prob > 0.0;
     }
     if (!count && peak != s->layout->blank) {
         likely[0].key = likely_key(key_of(row->kind, row->values[peak]), peak);
@@ -55,9 +56,9 @@ static int32_t find_likely(Search *s, const Row *row, int32_t peak, double z) {
 }
 
 /* Whether the labels of a come before those of b in lexicographic order, a prefix before what extends it. */
-static int precedes(const Search *s, const Candidate *a, const Candidate *b) {
+static int precedes(const Search *s, Extension a, Extension b) {
     const Node *nodes = s->nodes;
-    int32_t x = s->beam.node[a->slot], y = s->beam.node[b->slot], after_x = a->extension, after_y = b->extension;
+    int32_t x = a.node, y = b.node, after_x = a.label, after_y = b.label;
     int32_t length_x = nodes[x].depth + (after_x != NONE), length_y = nodes[y].depth + (after_y != NONE);
     int32_t depth = nodes[x].depth < nodes[y].depth ? nodes[x].depth : nodes[y].depth;
     for (; nodes[x].depth > depth; x = nodes[x].parent) after_x = nodes[x].label;
@@ -69,73 +70,70 @@ static int precedes(const Search *s, const Candidate *a, const Candidate *b) {
     return after_x < after_y || (after_x == after_y && length_x < length_y);
 }
 
-static inline int better(const Search *s, const Candidate *a, const Candidate *b) {
-    return a->total > b->total || (a->total == b->total && precedes(s, a, b));
+/* Masses are no less than 0 and so order as their bits do. Compilers find extremes of integers with vectors. */
+typedef int64_t __attribute__((__may_alias__)) mass_bits;
+
+static inline int64_t bits_of_mass(double mass) {
+    int64_t bits;
+    memcpy(&bits, &mass, sizeof bits);
+    return bits;
 }
 
-/* How many candidates of the pool have at least this total. Counted, not searched: nobody can foretell where a
- * candidate belongs, and a branch that was taken wrongly costs as much as a dozen comparisons. */
-static inline int32_t count_at_least(const Search *s, double total) {
-    enum { STRIDE = 16 };
-    int32_t from = 0, count = 0;
-    while (from + STRIDE <= s->ranked && s->pool[from + STRIDE - 1].total >= total) from += STRIDE;
-    int32_t end = from + STRIDE < s->ranked ? from + STRIDE : s->ranked;
-    for (int32_t i = from; i < end; i++) count += s->pool[i].total >= total;
-    return from + count;
+static inline double mass_of_bits(int64_t bits) {
+    double mass;
+    memcpy(&mass, &bits, sizeof mass);
+    return mass;
 }
 
-/* Inserts a candidate into the pool if it is among the best; of equals the smaller prefix is better. */
-static void insert_candidate(Search *s, Candidate candidate) {
-    int32_t width = s->options->width, at = count_at_least(s, candidate.total);
-    while (at && s->pool[at - 1].total == candidate.total && precedes(s, &candidate, s->pool + at - 1)) at--;
-    if (at == width) return;
-    if (s->ranked < width) s->ranked++;
-    memmove(s->pool + at + 1, s->pool + at, (size_t)(s->ranked - 1 - at) * sizeof *s->pool);
-    s->pool[at] = candidate;
-    if (s->ranked == width && s->pool[width - 1].total > s->threshold) s->threshold = s->pool[width - 1].total;
+static inline __attribute__((always_inline)) double greatest_mass(const double *masses, int32_t count) {
+    const mass_bits *bits = (const mass_bits *)masses;
+    int64_t greatest = 0;
+    for (int32_t i = 0; i < whole_vectors(count); i++) greatest = bits[i] > greatest ? bits[i] : greatest;
+    return mass_of_bits(greatest);
 }
 
-static inline void rank(Search *s, Candidate candidate) {
-    if (!(candidate.total >= s->threshold)) return;
-    /* Prefixes come nearly in order. */
-    if (s->ranked + 1 < s->options->width && (!s->ranked || candidate.total < s->pool[s->ranked - 1].total))
-        s->pool[s->ranked++] = candidate;
-    else insert_candidate(s, candidate);
+static inline __attribute__((always_inline)) int64_t
+count_at_least(const double *masses, int32_t count, int64_t least) {
+    const mass_bits *bits = (const mass_bits *)masses;
+    int64_t found = 0;
+    for (int32_t i = 0; i < whole_vectors(count); i++) found += bits[i] >= least;
+    return found;
 }
 
-/* Every prefix of the beam as it stands after this timestep, what the prefix above adds to it included. */
-static void keep_prefixes(Search *s, const Row *row, int32_t likely_count) {
+static void clear_behind(double *masses, int32_t count) {
+    for (int32_t i = count; i < whole_vectors(count); i++) masses[i] = 0.0;
+}
+
+typedef struct {
+    double greatest, least;
+} Range;
+
+/* Every prefix of the beam as it stands after this timestep, what the prefix above adds to it included. Returns the
+ * range of their totals. Without branches, as nobody can foretell which labels are likely. */
+static inline __attribute__((always_inline)) Range
+keep_prefixes(Search *s, Row row, int32_t likely_count, int has_automata) {
     const Beam *beam = &s->beam;
-    double blank = prob_of(row, s->layout->blank), prob = 0.0;
-    uint64_t least = likely_count ? s->likely[likely_count - 1].key : UINT64_MAX;
+    const Masses *now = &beam->masses, *next = &s->next;
+    double blank = prob_of(&row, s->layout->blank), prob = 0.0;
+    Range range = {0.0, INFINITY};
+    uint64_t least = UINT64_MAX;
     int32_t known = NONE;
+    for (int32_t i = 0; i < likely_count; i++) least = s->likely[i].key < least ? s->likely[i].key : least;
     for (int32_t slot = 0; slot < s->size; slot++) {
-        int32_t label = beam->label[slot], above = beam->above[slot];
-        if (label != known) prob = prob_of(row, label); /* neighbours in the beam often end alike */
+        int32_t label = beam->label[slot];
+        int is_likely = likely_key(key_of(row.kind, row.values[label]), label) >= least;
+        if (row.kind == PROBS || label != known) prob = prob_of(&row, label); /* neighbours often end alike */
         known = label;
-        double last = beam->last[slot] * prob, mass;
-        if (above != NONE && likely_key(key_of(row->kind, row->values[label]), label) >= least) {
-            mass = (beam->label[above] == label ? beam->blank[above] : beam->total[above]) * prob;
-            last += s->options->automata_count ? mass * s->node_weights[beam->node[slot]] : mass;
-        }
-        s->kept_blank[slot] = beam->total[slot] * blank;
-        s->kept_last[slot] = last;
-        s->kept_total[slot] = s->kept_blank[slot] + last;
+        double gain = now->blank[is_likely ? beam->gain[slot] : NONE] * prob;
+        if (has_automata && gain > 0.0) gain *= s->node_weights[beam->node[slot]];
+        double last = now->last[slot] * prob + gain, ends_blank = now->total[slot] * blank, total = ends_blank + last;
+        next->blank[slot] = ends_blank;
+        next->last[slot] = last;
+        next->total[slot] = total;
+        range.greatest = greater(total, range.greatest);
+        range.least = total < range.least ? total : range.least;
     }
-}
-
-/* Whether the prefixes kept, without extensions, are the next beam as they stand. */
-static int is_in_order(const Search *s) {
-    for (int32_t slot = 1; slot < s->size; slot++)
-        if (!(s->kept_total[slot] < s->kept_total[slot - 1])) return 0;
-    return s->size && s->kept_total[s->size - 1] >= lowest_total(s->kept_total[0]);
-}
-
-/* Whether the prefix in `slot`, extended by `label`, is in the beam: keep_prefixes has ranked it then. */
-static inline int is_live(const Search *s, int32_t slot, int32_t label) {
-    int32_t child = s->live_child[slot];
-    while (child != NONE && s->beam.label[child] != label) child = s->live_sibling[child];
-    return child != NONE;
+    return range;
 }
 
 /* What the automata say to a label after a node; 0 forbids it. `next`, if given, takes their states. */
@@ -151,19 +149,101 @@ static double weigh(const Search *s, int32_t node, int32_t label, int32_t *next)
     return weight;
 }
 
-/* The prefixes of the beam extended by one likely label. Both loops go down, so the first miss ends them. */
-static void extend_prefixes(Search *s, int32_t likely_count) {
-    const Beam *beam = &s->beam;
+/* Masses of all prefixes of the beam with one more label. */
+WIDE_CLONES static void
+extend_all(const Beam *beam, int32_t size, int32_t label, double prob, double *restrict extended) {
+    const double *restrict blank = beam->masses.blank, *restrict total = beam->masses.total;
+    const int32_t *restrict labels = beam->label;
+    for (int32_t slot = 0; slot < whole_vectors(size); slot++) {
+        double after_blank = blank[slot], all = total[slot];
+        extended[slot] = (labels[slot] == label ? after_blank : all) * prob;
+    }
+}
+
+/* Leaves only candidates with at least this total, of those from `from` on. */
+static void drop_extensions(Search *s, int32_t from, double least) {
+    int32_t left = from;
+    for (int32_t i = from; i < s->candidates; i++) {
+        double total = s->next.total[i];
+        s->next.total[left] = total;
+        s->nodes_of[left] = s->nodes_of[i];
+        s->labels_of[left] = s->labels_of[i];
+        left += total >= least;
+    }
+    s->candidates = left;
+}
+
+/* Adds the prefixes of the beam with this label that may enter it. */
+static void extend_by(Search *s, int32_t label, double prob) {
+    const int32_t *last = s->beam.label, *above = s->beam.above, *nodes = s->beam.node;
+    double *restrict totals = s->next.total, *restrict extended = s->extended;
+    int32_t *restrict nodes_of = s->nodes_of, *restrict labels_of = s->labels_of, from = s->candidates, end = from;
+    extend_all(&s->beam, s->size, label, prob, extended);
+    /* What is in the beam already has been added by keep_prefixes. */
+    for (int32_t slot = 0; slot < s->size; slot++) extended[last[slot] == label ? above[slot] : NONE] = 0.0;
     for (int32_t slot = 0; slot < s->size; slot++) {
-        if (beam->total[slot] * s->likely[0].prob * s->most_weight < s->threshold) return;
-        for (int32_t i = 0; i < likely_count; i++) {
-            double prob = s->likely[i].prob;
-            if (beam->total[slot] * prob * s->most_weight < s->threshold) break;
-            int32_t label = column_of(s->likely + i);
-            double mass = (beam->label[slot] == label ? beam->blank[slot] : beam->total[slot]) * prob;
-            if (s->options->automata_count) mass *= weigh(s, beam->node[slot], label, NULL);
-            if (mass >= s->threshold && !is_live(s, slot, label)) rank(s, (Candidate){mass, slot, label});
+        totals[end] = extended[slot];
+        nodes_of[end] = nodes[slot];
+        labels_of[end] = label;
+        end += extended[slot] * s->most_weight >= s->threshold;
+    }
+    s->candidates = end;
+    if (!s->options->automata_count) return;
+    for (int32_t i = from; i < end; i++) totals[i] *= weigh(s, nodes_of[i], label, NULL);
+    drop_extensions(s, from, s->threshold);
+}
+
+static inline Extension candidate_at(const Search *s, int32_t i) {
+    return i < s->size ? (Extension){s->beam.node[i], NONE} : (Extension){s->nodes_of[i], s->labels_of[i]};
+}
+
+/* Takes their mass from the last in lexicographic order of the candidates that have this total. */
+static void reject_ties(Search *s, double total, int64_t excess) {
+    int32_t count = 0;
+    for (int32_t i = 0; i < s->candidates; i++) {
+        int32_t low = 0, high = count;
+        if (s->next.total[i] != total) continue;
+        while (low < high) {
+            int32_t middle = (low + high) >> 1;
+            if (precedes(s, candidate_at(s, s->ties[middle]), candidate_at(s, i))) low = middle + 1;
+            else high = middle;
         }
+        memmove(s->ties + low + 1, s->ties + low, (size_t)(count++ - low) * sizeof *s->ties);
+        s->ties[low] = i;
+    }
+    while (excess--) s->next.total[s->ties[--count]] = 0.0;
+}
+
+/* The total that candidates must have to be in the next beam. Found by halves, which takes less than to sort what is
+ * only to be parted. */
+WIDE_CLONES static double find_cut(Search *s) {
+    double *totals = s->next.total;
+    clear_behind(totals, s->candidates);
+    double greatest = greatest_mass(totals, s->candidates);
+    int64_t low = bits_of_mass(greater(s->threshold, lowest_total(greatest))), high = bits_of_mass(greatest) + 1;
+    int64_t width = s->options->width, count = count_at_least(totals, s->candidates, low), excess = count - width;
+    s->greatest = greatest;
+    if (excess <= 0) return mass_of_bits(low);
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2, more = count_at_least(totals, s->candidates, middle) - width;
+        if (!more) return mass_of_bits(middle);
+        low = more > 0 ? middle : low;
+        high = more > 0 ? high : middle;
+        excess = more > 0 ? more : excess;
+    }
+    reject_ties(s, mass_of_bits(low), excess);
+    return mass_of_bits(low);
+}
+
+/* Finds the extensions that may enter the beam. */
+static void extend_prefixes(Search *s, int32_t likely_count) {
+    double greatest = s->greatest; /* before the timestep */
+    for (int32_t i = 0; i < likely_count; i++) {
+        if (greatest * s->likely[i].prob * s->most_weight < s->threshold) continue;
+        extend_by(s, column_of(s->likely + i), s->likely[i].prob);
+        if ((size_t)s->candidates + (size_t)s->size <= candidate_room(s)) continue;
+        s->threshold = find_cut(s);
+        drop_extensions(s, s->size, s->threshold);
     }
 }
 
@@ -179,73 +259,83 @@ static int32_t find_child(Search *s, int32_t parent, int32_t label) {
     return child;
 }
 
-/* Who extends whom among the prefixes of the beam. */
-static void link_beam(Search *s) {
+static void swap_masses(Search *s) {
+    Masses before = s->beam.masses;
+    s->beam.masses = s->next;
+    s->next = before;
+}
+
+/* Prefixes below the cut leave the beam, extensions that are not come in their place. */
+static void change_beam(Search *s, double cut) {
     Beam *beam = &s->beam;
-    for (int32_t slot = 0; slot < s->size; slot++) s->live_child[slot] = NONE;
+    Masses *masses = &beam->masses;
+    Node *nodes = s->nodes;
+    int32_t first = s->size, leaving = 0, replaced = 0;
+    drop_extensions(s, first, cut);
     for (int32_t slot = 0; slot < s->size; slot++) {
-        int32_t node = beam->node[slot], parent = s->nodes[node].parent, above = s->nodes[parent].slot;
-        beam->above[slot] = NONE;
-        if (!node || above < 0 || above >= s->size || beam->node[above] != parent) continue;
+        s->leaving[leaving] = slot;
+        leaving += s->next.total[slot] < cut;
+    }
+    swap_masses(s);
+    for (int32_t i = first; i < s->candidates; i++) {
+        int32_t node = find_child(s, s->nodes_of[i], s->labels_of[i]), slot = s->size;
+        if (replaced < leaving) {
+            slot = s->leaving[replaced++];
+            nodes[beam->node[slot]].slot = NONE;
+        } else s->size++;
+        masses->total[slot] = masses->last[slot] = masses->total[i];
+        masses->blank[slot] = 0.0;
+        beam->label[slot] = s->labels_of[i];
+        beam->node[slot] = node;
+        nodes[node].slot = slot;
+    }
+    while (leaving > replaced) {
+        int32_t slot = s->leaving[--leaving], last = --s->size;
+        nodes[beam->node[last]].slot = slot;
+        nodes[beam->node[slot]].slot = NONE;
+        masses->total[slot] = masses->total[last];
+        masses->blank[slot] = masses->blank[last];
+        masses->last[slot] = masses->last[last];
+        beam->label[slot] = beam->label[last];
+        beam->node[slot] = beam->node[last];
+    }
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        int32_t node = beam->node[slot], above = node ? nodes[nodes[node].parent].slot : NONE;
+        int repeats = beam->label[above == NONE ? slot : above] == beam->label[slot];
         beam->above[slot] = above;
-        s->live_sibling[slot] = s->live_child[above];
-        s->live_child[above] = slot;
+        beam->gain[slot] = above == NONE || repeats ? above : above + (masses->total - masses->blank);
     }
-}
-
-/* Between two characters nothing but masses changes. */
-static void commit_masses(Search *s) {
-    double *total = s->beam.total, *blank = s->beam.blank, *last = s->beam.last;
-    s->beam.total = s->kept_total;
-    s->beam.blank = s->kept_blank;
-    s->beam.last = s->kept_last;
-    s->kept_total = total;
-    s->kept_blank = blank;
-    s->kept_last = last;
-}
-
-/* The pool becomes the beam. */
-static void commit_prefixes(Search *s) {
-    Beam old = s->beam, *next = &s->next;
-    for (int32_t slot = 0; slot < s->ranked; slot++) {
-        const Candidate *candidate = s->pool + slot;
-        int32_t from = candidate->slot, label = candidate->extension, kept = label == NONE;
-        next->total[slot] = candidate->total;
-        next->blank[slot] = kept ? s->kept_blank[from] : 0.0;
-        next->last[slot] = kept ? s->kept_last[from] : candidate->total;
-        next->label[slot] = kept ? old.label[from] : label;
-        next->node[slot] = kept ? old.node[from] : find_child(s, old.node[from], label);
-        s->nodes[next->node[slot]].slot = slot;
-    }
-    s->size = s->ranked;
-    s->beam = *next;
-    s->next = old;
-    link_beam(s);
 }
 
 static void rescale(Search *s, double factor, int32_t bits) {
+    const Masses *masses = &s->beam.masses;
     s->exponent += bits;
+    s->greatest *= factor;
     for (int32_t slot = 0; slot < s->size; slot++) {
-        s->beam.total[slot] *= factor;
-        s->beam.blank[slot] *= factor;
-        s->beam.last[slot] *= factor;
+        masses->total[slot] *= factor;
+        masses->blank[slot] *= factor;
+        masses->last[slot] *= factor;
     }
 }
 
-/* The next beam, of the prefixes that were kept and their extensions. */
-static void choose_prefixes(Search *s, int32_t likely_count) {
-    s->ranked = 0;
-    s->threshold = MASS_FLOOR;
-    for (int32_t slot = 0; slot < s->size; slot++) rank(s, (Candidate){s->kept_total[slot], slot, NONE});
-    if (s->ranked) s->threshold = greater(s->threshold, lowest_total(s->pool[0].total));
-    if (likely_count) extend_prefixes(s, likely_count);
-    while (s->ranked && s->pool[s->ranked - 1].total < lowest_total(s->pool[0].total)) s->ranked--;
-    commit_prefixes(s);
+static void keep_masses_in_range(Search *s) {
+    while (s->size && s->greatest < RESCALE_BELOW) rescale(s, RESCALE_UP, -RESCALE_BITS);
+    while (s->size && s->greatest > RESCALE_UP) rescale(s, RESCALE_BELOW, RESCALE_BITS);
 }
 
-static void keep_masses_in_range(Search *s) {
-    while (s->size && s->beam.total[0] < RESCALE_BELOW) rescale(s, RESCALE_UP, -RESCALE_BITS);
-    while (s->size && s->beam.total[0] > RESCALE_UP) rescale(s, RESCALE_BELOW, RESCALE_BITS);
+/* The next beam, of the prefixes that were kept and their extensions. */
+static void choose_prefixes(Search *s, Range kept, int32_t likely_count) {
+    double lowest = lowest_total(kept.greatest);
+    s->candidates = s->size;
+    s->threshold = s->size == s->options->width ? greater(kept.least, lowest) : lowest;
+    extend_prefixes(s, likely_count);
+    if (s->candidates > s->size || kept.least < lowest) {
+        change_beam(s, find_cut(s));
+        return;
+    }
+    /* Between two characters nothing but masses changes. */
+    swap_masses(s);
+    s->greatest = kept.greatest;
 }
 
 /* One timestep. `most` and `z` take what turns logits into probabilities: p = exp(x - most) / z. */
@@ -265,23 +355,38 @@ static void advance(Search *s, const Matrix *matrix, ptrdiff_t t, double *most, 
         sum = *z = sum_of_row(layout, whole_row(layout, matrix, t, s->row), greatest);
     }
     int32_t likely_count = find_likely(s, &row, peak, sum);
-    keep_prefixes(s, &row, likely_count);
-    if (!likely_count && is_in_order(s)) commit_masses(s);
-    else choose_prefixes(s, likely_count);
+    int has_automata = s->options->automata_count > 0;
+    Range kept = row.kind == PROBS && !has_automata ? keep_prefixes(s, row, likely_count, 0)
+                                                    : keep_prefixes(s, row, likely_count, has_automata);
+    choose_prefixes(s, kept, likely_count);
     keep_masses_in_range(s);
 }
 
-/* Ranks the prefixes of the beam in the pool as the line's hypotheses, by their masses and what the automata say to
- * their end. */
+/* The slot of the greatest of some masses of the beam, of equals that of the lexicographically smaller prefix, or NONE
+ * when all are 0. */
+static int32_t best_slot(const Search *s, const double *masses) {
+    int32_t best = NONE;
+    double most = 0.0;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        if (masses[slot] == 0.0 || masses[slot] < most) continue;
+        if (masses[slot] == most &&
+            precedes(s, (Extension){s->beam.node[best], NONE}, (Extension){s->beam.node[slot], NONE}))
+            continue;
+        best = slot;
+        most = masses[slot];
+    }
+    return best;
+}
+
+/* Leaves in s->next.total by what the prefixes of the beam are ranked as the line's hypotheses: their masses and what
+ * the automata say to their end. */
 static void conclude(Search *s) {
     const SearchOptions *options = s->options;
-    s->ranked = 0;
-    s->threshold = 0.0;
     for (int32_t slot = 0; slot < s->size; slot++) {
-        double total = s->beam.total[slot];
+        double total = s->beam.masses.total[slot];
         for (int i = 0; i < options->automata_count; i++)
             total *= options->automata[i].final_weights[s->states[s->beam.node[slot] * options->automata_count + i]];
-        if (total > 0.0) rank(s, (Candidate){total, slot, NONE});
+        s->next.total[slot] = total;
     }
 }
 

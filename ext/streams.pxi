@@ -114,11 +114,13 @@ cdef class BeamStream:
     def partial(self):
         """See ctc_reference.BeamStream.partial."""
         cdef cnp.ndarray labels
+        cdef int32_t node
         refuse_finished(self.finished)
         if self.columns is None or not self.search.size:
             return NO_INTS, 0
-        labels = np.empty(self.search.nodes[self.search.beam.node[0]].depth, np.int32)
-        read_labels(&self.search, self.search.beam.node[0], <int32_t*> cnp.PyArray_DATA(labels))
+        node = self.search.beam.node[best_slot(&self.search, self.search.beam.masses.total)]
+        labels = np.empty(self.search.nodes[node].depth, np.int32)
+        read_labels(&self.search, node, <int32_t*> cnp.PyArray_DATA(labels))
         return labels, common_depth(&self.search)
 
     def finish(self):
