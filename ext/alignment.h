@@ -11,13 +11,20 @@ typedef struct {
     const double *most, *z; /* [time] of logits: p = exp(x - most) / z */
 } Line;
 
-static inline double line_prob(const Line *line, ptrdiff_t t, int32_t class) {
-    double value = value_at(line->matrix, t, class);
+static inline double prob_of_value(const Line *line, ptrdiff_t t, double value) {
     if (line->layout->kind == PROBS) return value;
     return line->layout->kind == LOG_PROBS ? exp(value) : exp(value - line->most[t]) / line->z[t];
 }
 
+static inline double line_prob(const Line *line, ptrdiff_t t, int32_t class) {
+    return prob_of_value(line, t, value_at(line->matrix, t, class));
+}
+
 static inline int32_t blank_class(const Line *line) { return class_of(line->layout, line->layout->blank); }
+
+static inline int may_skip(const int32_t *labels, ptrdiff_t state) {
+    return state >= 3 && state & 1 && labels[state >> 1] != labels[(state >> 1) - 1];
+}
 
 /* mantissa * 2 ** exponent */
 typedef struct {
@@ -30,94 +37,198 @@ static Mass mass_of(double log_mass) {
     return log_mass > -INFINITY ? (Mass){exp2(bits - whole), (int32_t)whole} : (Mass){0.0, 0};
 }
 
-/* The states of a labelling are blank, label, blank, ..., label, blank. Masses carry the factors 2 ** -exponent, the
- * best alignments' one of their own, as each may be a vanishing part of all. A state with a mass below `least` is left
- * out: what it could still add is less. */
+enum { PAIRS = 4 };
+
+/* Where vectors are shorter, gcc would align these like them in memory, but not in the clones for longer ones. */
+enum { VECTOR = PAIRS * sizeof(double) };
+
+typedef double Doubles __attribute__((vector_size(VECTOR), aligned(VECTOR)));
+typedef int64_t Longs __attribute__((vector_size(VECTOR), aligned(VECTOR)));
+typedef int32_t Steps __attribute__((vector_size(PAIRS * sizeof(int32_t))));
+
+static inline __attribute__((always_inline)) Doubles choose_doubles(Longs which, Doubles yes, Doubles no) {
+    return (Doubles)((which & (Longs)yes) | (~which & (Longs)no));
+}
+
+static inline __attribute__((always_inline)) Doubles greater_doubles(Doubles a, Doubles b) {
+    return choose_doubles(a > b, a, b);
+}
+
+static inline __attribute__((always_inline)) double greatest_lane(Doubles lanes) {
+    return greater(greater(lanes[0], lanes[1]), greater(lanes[2], lanes[3]));
+}
+
+/* The states of a labelling are blank, label, blank, ..., label, blank: pairs of a blank and the label after it, four
+ * of which make a block. The last blank has no label, nor have the pairs that fill up the last block. */
 typedef struct {
-    const int32_t *labels;
-    ptrdiff_t states;
-    double *forward; /* [-2 to states] mass of all alignments that are in the state, 0 before the first */
-    double *viterbi; /* [-2 to states] mass of the best of them; below 0: the state cannot be reached */
-    int8_t *
-        steps; /* [time, states] how many states that one moved to get there, on ties the fewest; NULL: not asked for */
+    Doubles blanks, labels;           /* mass of all alignments that are in the state */
+    Doubles best_blanks, best_labels; /* mass of the best of them; below 0: the state cannot be reached */
+    Longs exist, may_skip;            /* labels, and those that may follow the label before without a blank */
+    int32_t classes[PAIRS];
+} Block;
+
+/* Masses carry the factors 2 ** -exponent, the best alignments' one of their own, as each may be a vanishing part of
+ * all. A block in which all masses are below `least` is left out: what it could still add is less. */
+typedef struct {
+    const int32_t *labels; /* [length] */
+    ptrdiff_t length;
+    ptrdiff_t count; /* of blocks */
+    Block *blocks;   /* [-1 to count] nothing is in the first */
+    Steps *steps; /* [time, count] how many states the best alignments moved to get there, on ties the fewest: in bit 0
+                     to a blank, in bits 1 and 2 to its label; NULL: not asked for */
     Mass least;
-    int32_t exponent, viterbi_exponent;
+    int32_t exponent, best_exponent;
 } Lattice;
 
-static inline int may_skip(const int32_t *labels, ptrdiff_t state) {
-    return state >= 3 && state & 1 && labels[state >> 1] != labels[(state >> 1) - 1];
+static inline void leave_out(Block *block) {
+    block->blanks = block->labels = (Doubles){0};
+    block->best_blanks = block->best_labels = (Doubles){0} - 1.0;
 }
 
-/* Without branches, as nobody can foretell which of the states before is best. */
-static inline double enter_state(Lattice *lattice, ptrdiff_t t, ptrdiff_t state, double prob) {
-    double *forward = lattice->forward + state, *viterbi = lattice->viterbi + state;
-    int skips = may_skip(lattice->labels, state);
-    double two_back = skips ? viterbi[-2] : -1.0, best = viterbi[0];
-    int8_t step = viterbi[-1] > best;
-    best = greater(viterbi[-1], best);
-    step = two_back > best ? 2 : step;
-    best = greater(two_back, best);
-    forward[0] = (forward[0] + forward[-1] + (skips ? forward[-2] : 0.0)) * prob;
-    viterbi[0] = best < 0.0 ? best : best * prob;
-    if (lattice->steps) lattice->steps[t * lattice->states + state] = step;
-    return forward[0];
+static inline void leave_out_state(Lattice *lattice, ptrdiff_t state) {
+    Block *block = lattice->blocks + state / (2 * PAIRS);
+    ptrdiff_t pair = state / 2 % PAIRS;
+    if (state & 1) block->labels[pair] = 0.0, block->best_labels[pair] = -1.0;
+    else block->blanks[pair] = 0.0, block->best_blanks[pair] = -1.0;
 }
 
-static inline void leave_out(Lattice *lattice, ptrdiff_t state) {
-    lattice->forward[state] = 0.0;
-    lattice->viterbi[state] = -1.0;
+static void lay_out(Lattice *lattice, int32_t blank) {
+    for (ptrdiff_t i = 0; i < lattice->count * PAIRS; i++) {
+        Block *block = lattice->blocks + i / PAIRS;
+        int exists = i < lattice->length;
+        block->classes[i % PAIRS] = exists ? lattice->labels[i] : blank;
+        block->exist[i % PAIRS] = -(int64_t)exists;
+        block->may_skip[i % PAIRS] = -(int64_t)(exists && i && lattice->labels[i] != lattice->labels[i - 1]);
+    }
 }
 
-/* How far the greatest of some masses is below 2 ** -256, in steps of as much; lifts them by that. */
-static int32_t lift(double *masses, ptrdiff_t low, ptrdiff_t high) {
-    double most = 0.0;
+/* The labels before those of a block. */
+static inline __attribute__((always_inline)) Doubles shifted(Doubles before, Doubles labels) {
+    return (Doubles){before[3], labels[0], labels[1], labels[2]};
+}
+
+static inline __attribute__((always_inline)) Doubles moved(Doubles best, Doubles probs) {
+    return choose_doubles(best < 0.0, best, best * probs);
+}
+
+/* Probabilities of a block's labels. Those that are values as they stand do not go through memory, which would hold up
+ * all that comes after. */
+static inline __attribute__((always_inline)) Doubles label_probs(const Line *line, ptrdiff_t t, const Block *block) {
+    const Matrix *matrix = line->matrix;
+    const int32_t *classes = block->classes;
+    Doubles probs = {
+        value_at(matrix, t, classes[0]),
+        value_at(matrix, t, classes[1]),
+        value_at(matrix, t, classes[2]),
+        value_at(matrix, t, classes[3]),
+    };
+    for (int pair = 0; line->layout->kind != PROBS && pair < PAIRS; pair++)
+        probs[pair] = prob_of_value(line, t, probs[pair]);
+    return (Doubles)((Longs)probs & block->exist);
+}
+
+/* One timestep. Nothing is branched on: nobody can foretell which of the states before is best. */
+static inline __attribute__((always_inline)) void
+enter_block(Block *block, Doubles blank_probs, Doubles label_probs, Steps *steps) {
+    const Block *before = block - 1;
+    Doubles blanks = block->blanks;
+    Doubles labels = shifted(before->labels, block->labels), skipping = (Doubles)((Longs)labels & block->may_skip);
+    block->blanks = (blanks + labels) * blank_probs;
+    block->labels = (block->labels + blanks + skipping) * label_probs;
+    if (!steps) return;
+    Doubles nowhere = (Doubles){0} - 1.0;
+    blanks = block->best_blanks;
+    labels = shifted(before->best_labels, block->best_labels);
+    skipping = choose_doubles(block->may_skip, labels, nowhere);
+    Doubles own = block->best_labels, best = greater_doubles(blanks, own);
+    Longs one = blanks > own, two = skipping > best, to_blank = labels > blanks;
+    block->best_labels = moved(greater_doubles(skipping, best), label_probs);
+    block->best_blanks = moved(greater_doubles(labels, blanks), blank_probs);
+    *steps = __builtin_convertvector((to_blank & 1) | (two & 4) | (~two & one & 2), Steps);
+}
+
+/* How far the greatest of the masses is below 2 ** -256, in steps of as much; lifts them by that. best: those of the
+ * best alignments. */
+static int32_t lift(Block *blocks, ptrdiff_t low, ptrdiff_t high, int best) {
+    Doubles most = {0};
     int32_t steps = 0;
-    for (ptrdiff_t state = low; state <= high; state++) most = greater(masses[state], most);
-    for (; most > 0.0 && most < RESCALE_BELOW; most *= RESCALE_UP, steps++)
-        for (ptrdiff_t state = low; state <= high; state++)
-            if (masses[state] > 0.0) masses[state] *= RESCALE_UP;
+    for (ptrdiff_t i = low; i <= high; i++)
+        most = greater_doubles(
+            best ? greater_doubles(blocks[i].best_blanks, blocks[i].best_labels)
+                 : greater_doubles(blocks[i].blanks, blocks[i].labels),
+            most
+        );
+    for (double mass = greatest_lane(most); mass > 0.0 && mass < RESCALE_BELOW; mass *= RESCALE_UP, steps++)
+        for (ptrdiff_t i = low; i <= high; i++) {
+            Doubles *blanks = best ? &blocks[i].best_blanks : &blocks[i].blanks;
+            Doubles *labels = best ? &blocks[i].best_labels : &blocks[i].labels;
+            *blanks = choose_doubles(*blanks > 0.0, *blanks * RESCALE_UP, *blanks);
+            *labels = choose_doubles(*labels > 0.0, *labels * RESCALE_UP, *labels);
+        }
     return steps;
+}
+
+static inline int is_below(const Block *block, double least) {
+    return greatest_lane(greater_doubles(block->blanks, block->labels)) < least;
 }
 
 /* Timesteps in which the best of a state's alignments, at worst a third of them at each, cannot get out of range. */
 enum { PATIENCE = 64 };
 
-/* CTC forward (Graves et al. 2006, equations 5 to 8) and Viterbi in one pass over the states that matter. */
-static void run_lattice(const Line *line, Lattice *lattice) {
-    ptrdiff_t times = line->matrix->times, states = lattice->states, low = 0, high = 0;
+/* CTC forward (Graves et al. 2006, equations 5 to 8) and Viterbi in one pass over the blocks that matter. */
+static inline __attribute__((always_inline)) void sweep(const Line *line, Lattice *lattice, Steps *steps) {
+    Block *blocks = lattice->blocks;
+    ptrdiff_t times = line->matrix->times, states = 2 * lattice->length + 1, low = 0, high = 0, dead = 0;
     int32_t blank = blank_class(line);
     double least = ldexp(lattice->least.mantissa, lattice->least.exponent);
-    for (ptrdiff_t state = -2; state < states; state++) leave_out(lattice, state);
-    lattice->forward[0] = lattice->viterbi[0] = 1.0;
-    lattice->exponent = lattice->viterbi_exponent = 0;
+    for (ptrdiff_t i = -1; i < lattice->count; i++) leave_out(blocks + i);
+    blocks[0].blanks[0] = blocks[0].best_blanks[0] = 1.0;
+    lattice->exponent = lattice->best_exponent = 0;
     for (ptrdiff_t t = 0; t < times; t++) {
-        double blank_prob = line_prob(line, t, blank), most = 0.0;
-        ptrdiff_t reachable = t ? high + 2 : 1, needed = states - 2 * (times - t);
-        high = reachable < states ? reachable : states - 1;
-        for (ptrdiff_t state = high; state >= (low > needed ? low : needed); state--) {
-            double prob = state & 1 ? line_prob(line, t, lattice->labels[state >> 1]) : blank_prob;
-            most = greater(enter_state(lattice, t, state, prob), most);
+        Doubles most = {0}, blank_probs = most + line_prob(line, t, blank);
+        high += high + 1 < lattice->count && blocks[high].labels[PAIRS - 1] >= least;
+        for (ptrdiff_t i = high; i >= low; i--) {
+            Steps *moves = steps ? steps + t * lattice->count + i : NULL;
+            enter_block(blocks + i, blank_probs, label_probs(line, t, blocks + i), moves);
+            most = greater_doubles(greater_doubles(blocks[i].blanks, blocks[i].labels), most);
         }
-        while (low < needed) leave_out(lattice, low++);
-        while (low < high && lattice->forward[low] < least) leave_out(lattice, low++);
-        while (low < high && lattice->forward[high] < least) leave_out(lattice, high--);
-        if (most >= RESCALE_BELOW && t % PATIENCE) continue;
-        lattice->exponent -= RESCALE_BITS * lift(lattice->forward, low, high);
-        lattice->viterbi_exponent -= RESCALE_BITS * lift(lattice->viterbi, low, high);
+        /* What cannot get to the end any more. */
+        for (; dead < states - 2 * (times - t); dead++) leave_out_state(lattice, dead);
+        while (low < high && is_below(blocks + low, least)) leave_out(blocks + low++);
+        while (low < high && is_below(blocks + high, least)) leave_out(blocks + high--);
+        if (t % PATIENCE && greatest_lane(most) >= RESCALE_BELOW) continue;
+        lattice->exponent -= RESCALE_BITS * lift(blocks, low, high, 0);
+        lattice->best_exponent -= RESCALE_BITS * lift(blocks, low, high, 1);
         least = ldexp(lattice->least.mantissa, lattice->least.exponent - lattice->exponent);
     }
+}
+
+WIDE_CLONES static void run_lattice(const Line *line, Lattice *lattice) {
+    if (lattice->steps) sweep(line, lattice, lattice->steps);
+    else sweep(line, lattice, NULL);
+}
+
+/* Mass of the alignments that end in the last blank or label. best: of the best of them. */
+static double last_mass(const Lattice *lattice, int label, int best) {
+    ptrdiff_t pair = lattice->length - label;
+    if (pair < 0) return best ? -1.0 : 0.0;
+    const Block *block = lattice->blocks + pair / PAIRS;
+    const Doubles *masses =
+        label ? (best ? &block->best_labels : &block->labels) : (best ? &block->best_blanks : &block->blanks);
+    return (*masses)[pair % PAIRS];
 }
 
 /* Peaks and spans of the labels in the best alignment. */
 static void trace(
     const Line *line, const Lattice *lattice, int32_t *timesteps, int32_t *starts, int32_t *ends, float *confidences
 ) {
-    ptrdiff_t last = lattice->states - 1, state = last;
+    const int32_t *steps = (const int32_t *)lattice->steps;
+    ptrdiff_t state = 2 * lattice->length - (last_mass(lattice, 1, 1) > last_mass(lattice, 0, 1));
     double best = 0.0;
-    if (last && lattice->viterbi[last - 1] > lattice->viterbi[last]) state = last - 1;
-    for (ptrdiff_t i = 0; i < lattice->states >> 1; i++) ends[i] = NONE;
+    for (ptrdiff_t i = 0; i < lattice->length; i++) ends[i] = NONE;
     for (ptrdiff_t t = line->matrix->times - 1; t >= 0; t--) {
         ptrdiff_t i = state >> 1;
+        int32_t moves = steps[t * lattice->count * PAIRS + i];
         if (state & 1) {
             double prob = line_prob(line, t, lattice->labels[i]);
             if (ends[i] == NONE) {
@@ -131,7 +242,7 @@ static void trace(
             }
             starts[i] = (int32_t)t;
         }
-        state -= lattice->steps[t * lattice->states + state];
+        state -= state & 1 ? moves >> 1 : moves & 1;
     }
 }
 
@@ -141,23 +252,23 @@ static double align(
     const Line *line, Lattice *lattice, Mass found, int32_t *timesteps, int32_t *starts, int32_t *ends,
     float *confidences
 ) {
-    ptrdiff_t times = line->matrix->times, last = lattice->states - 1;
-    double mass = 0.0, log_prob;
+    ptrdiff_t times = line->matrix->times, states = 2 * lattice->length + 1;
+    double mass = 0.0;
     /* All states left out together cannot add a 2 ** -20th part to the mass found, 1e-6 to its logarithm. */
     lattice->least = found;
-    lattice->least.mantissa *= 0x1p-20 / (double)(times * lattice->states + 1);
+    lattice->least.mantissa *= 0x1p-20 / (double)(times * states + 1);
+    lay_out(lattice, blank_class(line));
     for (int attempt = 0; attempt < 2; attempt++) {
         if (attempt) lattice->least.mantissa = 0.0;
         run_lattice(line, lattice);
-        mass = lattice->forward[last] + (last ? lattice->forward[last - 1] : 0.0);
-        double viterbi = greater(lattice->viterbi[last], last ? lattice->viterbi[last - 1] : -1.0);
-        int32_t exponent = lattice->steps ? lattice->viterbi_exponent : lattice->exponent;
+        mass = last_mass(lattice, 0, 0) + last_mass(lattice, 1, 0);
+        double best = greater(last_mass(lattice, 0, 1), last_mass(lattice, 1, 1));
+        int32_t exponent = lattice->steps ? lattice->best_exponent : lattice->exponent;
         /* What was left out had less than `least`, so no better alignment can be among it. */
-        if (ldexp(lattice->steps ? viterbi : mass, exponent - lattice->least.exponent) > lattice->least.mantissa) break;
+        if (ldexp(lattice->steps ? best : mass, exponent - lattice->least.exponent) > lattice->least.mantissa) break;
     }
-    log_prob = log(mass) + lattice->exponent * LN2;
     if (lattice->steps) trace(line, lattice, timesteps, starts, ends, confidences);
-    return log_prob;
+    return log(mass) + lattice->exponent * LN2;
 }
 
 static inline double part(const Line *line, ptrdiff_t t, int32_t class, const double *greatest) {

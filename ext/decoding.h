@@ -215,24 +215,26 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
     conclude(s);
     for (int32_t i = 0, slot; i < wanted.n_best && (slot = best_slot(s, s->next.total)) != NONE; i++) {
         int32_t node = s->beam.node[slot];
-        size_t length = (size_t)s->nodes[node].depth, place = store->characters, states = 2 * length + 1;
+        size_t length = (size_t)s->nodes[node].depth, place = store->characters;
         double score = log(s->next.total[slot]) + s->exponent * LN2;
         /* The search does without z, which is common to all prefixes. */
         for (ptrdiff_t t = 0; line->layout->kind == LOGITS && t < times; t++) score -= log(line->z[t]);
         s->next.total[slot] = 0.0;
         Mass found = mass_of(s->options->automata_count ? -INFINITY : score);
-        char *scratch = calloc(1, (states + 2) * 2 * sizeof(double) + states * (size_t)times);
+        ptrdiff_t blocks = (ptrdiff_t)length / PAIRS + 1;
+        size_t steps = wanted.align ? (size_t)(blocks * times) * sizeof(Steps) : 0;
+        char *scratch =
+            aligned_alloc(VECTOR, (size_t)(blocks + 1) * sizeof(Block) + (steps + VECTOR - 1) / VECTOR * VECTOR);
         if (!scratch || !make_room(store, length)) {
             free(scratch);
             return 0;
         }
-        double *masses = (double *)scratch;
         Lattice lattice = {
             .labels = store->labels + place,
-            .states = (ptrdiff_t)states,
-            .forward = masses + 2,
-            .viterbi = masses + states + 4,
-            .steps = wanted.align ? (int8_t *)(masses + 2 * states + 4) : NULL,
+            .length = (ptrdiff_t)length,
+            .count = blocks,
+            .blocks = (Block *)scratch + 1,
+            .steps = wanted.align ? (Steps *)((Block *)scratch + blocks + 1) : NULL,
         };
         read_labels(s, node, store->labels + place);
         double log_prob = align(
