@@ -16,6 +16,7 @@ from ocr_core.types import Image
 from training.synth.corpus import build_corpus
 from training.synth.fonts import build_fonts
 from training.synth.packages import fetch_packages
+from training.synth.pen import STROKES, build_strokes
 from training.synth.samples import BUILT, SynthLines, SynthSettings
 from training.synth.scenes import SCENES
 
@@ -63,6 +64,7 @@ def _build(args: Namespace) -> None:
         build_corpus(packages, args.root / "text")
     if args.only in (None, "fonts"):
         build_fonts(packages, args.root / "fonts")
+        build_strokes(packages, args.root / STROKES)
 
 
 def _charset(args: Namespace) -> Charset:

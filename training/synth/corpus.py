@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 BUNDLED = Path(__file__).with_name("bundled")
-MAX_WORDS = 120_000
+MAX_WORDS = 60_000
 WORDS_PER_CHARACTER = 8  # words kept beyond the frequent ones so that rare characters too have words
 _LIBREOFFICE = "usr/share/libreoffice/help"
 
@@ -82,8 +82,8 @@ def build_corpus(packages: Path, folder: Path) -> None:
     """Write folder/SOURCE.txt for every source from the unpacked packages."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in _PROSE.items():
-        unique = dict.fromkeys(filter(None, map(_tidy, lines(packages))))
-        _write(folder / f"{name}.txt", unique)
+        tidy = filter(None, map(_tidy, lines(packages)))
+        _write(folder / f"{name}.txt", dict.fromkeys(tidy if name == "english" else filter(_is_chinese, tidy)))
     for name, words in _WORDS.items():
         _write(folder / f"words_{name}.txt", (f"{word}\t{count}" for word, count in _trimmed(words(packages, folder))))
 
@@ -96,6 +96,11 @@ def _write(file: Path, lines: Iterable[str]) -> None:
 
 def _tidy(line: str) -> str:
     return re.sub(r"\s+", " ", line).strip()
+
+
+def _is_chinese(line: str) -> bool:
+    """Whether a good part of a line is Han: manuals also hold commands and what nobody translated."""
+    return sum("\u4e00" <= character <= "\u9fff" for character in line) > 0.3 * len(line)
 
 
 def _trimmed(counts: dict[str, int]) -> Iterator[tuple[str, int]]:
@@ -182,7 +187,8 @@ def _english_words(packages: Path, folder: Path) -> dict[str, int]:
     """Counts in our English texts, and every word of the dictionary once."""
     text = (folder / "english.txt").read_text(encoding="utf-8")
     counts = Counter(re.findall(r"\b[A-Za-z][a-z]+(?:['’-][a-z]+)?\b", text))
-    return counts + Counter(_read(packages / "debian/wamerican/usr/share/dict/american-english").split())
+    dictionary = _read(packages / "debian/wamerican/usr/share/dict/american-english").split()
+    return counts + Counter(word for word in dictionary if not word.endswith("'s"))
 
 
 def _simplified_words(packages: Path, _folder: Path) -> dict[str, int]:

@@ -11,7 +11,7 @@ from ocr_core.types import Image
 from training.synth.pixels import Array, Field, to_field, to_image
 from training.synth.rolls import Rolls
 
-_MIN_HEIGHT = 9
+_MIN_BILEVEL = 20  # height below which black and white leaves nothing to read
 
 
 def degrade(image: Image, rolls: Rolls) -> Image:
@@ -85,7 +85,7 @@ def _low_contrast(image: Image, rolls: Rolls) -> Array:
 def _low_resolution(image: Image, rolls: Rolls) -> Array:
     """Text of few pixels, sometimes enlarged again by whoever kept it."""
     height, width = image.shape[:2]
-    target = max(_MIN_HEIGHT, round(rolls.between(10, 24)))
+    target = round(rolls.between(12, 26))
     if target >= height:
         return image
     small_width = max(4, round(width * target / height))
@@ -140,12 +140,16 @@ def _grey(image: Image, rolls: Rolls) -> Array:  # noqa: ARG001, effects share o
 
 def _bilevel(image: Image, rolls: Rolls) -> Array:
     """A scan in black and white, with ragged edges and specks, maybe softened when it was shown again."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
-    grey = to_image(grey + rolls.between(0, 16) * rolls.field(height, width, rolls.between(1, 2.5)))
-    level = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[0]
-    shift = rolls.between(-0.35, 0.35) * (255 - level if rolls.happens(0.5) else level) / 2
-    two = to_image(255 * (grey > level + shift))
+    height, width = image.shape[:2]
+    if height < _MIN_BILEVEL:
+        return image
+    light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    # Scanners level the light first, or a shadow would swallow the text.
+    level = light - cv2.blur(light, (4 * height, 2 * height))
+    level = 128 + 50 * level / max(float(level.std()), 1.0) + rolls.between(0, 12) * rolls.field(height, width, 1.5)
+    even = to_image(level)
+    threshold = cv2.threshold(even, 0, 255, cv2.THRESH_OTSU)[0] + rolls.between(-18, 18)
+    two = to_image(255 * (even > threshold))
     if rolls.happens(0.4):
         two = np.where(rolls.noise.random((height, width)) > 0.997, 255 - two, two)
     if rolls.happens(0.6):

@@ -107,9 +107,9 @@ def _photo_picture(height: int, width: int, rolls: Rolls) -> Field:
     """Smooth colours, shapes with soft and hard edges, and grain: like a frame of a film out of focus."""
     rows, columns = 24, max(24, round(24 * width / height))
     small = _flat(rows, columns, _colour(rolls, 10, 220))
-    small += rolls.between(15, 50) * rolls.field(rows, columns, rolls.between(6, 20), 3)
+    small += rolls.between(8, 35) * rolls.field(rows, columns, rolls.between(6, 20), 3)
     for _ in range(rolls.dice.randint(0, 6)):
-        colour = _colour(rolls, 0, 255).tolist()
+        colour = _colour(rolls, 0, 230).tolist()
         center = rolls.dice.randrange(columns), rolls.dice.randrange(rows)
         axes = rolls.dice.randint(2, 20), rolls.dice.randint(1, 16)
         cv2.ellipse(small, center, axes, rolls.between(0, 180), 0, 360, colour, -1, cv2.LINE_AA)

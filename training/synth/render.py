@@ -15,6 +15,7 @@ from PIL import ImageDraw, ImageFont
 from ocr_core.types import Image
 from training.synth.fonts import Face, Run
 from training.synth.paper import Colour, luminance, make_paper
+from training.synth.pen import BASELINE, Hand, Strokes, any_hand, write
 from training.synth.pixels import Field, to_field, to_image
 from training.synth.rolls import Rolls
 from training.synth.scenes import Scene
@@ -35,6 +36,14 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
+class _Writer:
+    """A hand that writes the characters of which it knows the strokes."""
+
+    strokes: Strokes
+    hand: Hand
+
+
+@dataclass(frozen=True, slots=True)
 class _Piece:
     """Text drawn at once. advance: width up to the next piece."""
 
@@ -43,12 +52,16 @@ class _Piece:
     advance: float
 
 
-def render_line(runs: Sequence[Run], scene: Scene, rolls: Rolls) -> Drawn | None:
-    """Draw runs of one line as the scene has it; None when the faces leave no ink."""
+def render_line(runs: Sequence[Run], scene: Scene, rolls: Rolls, strokes: Strokes | None = None) -> Drawn | None:
+    """Draw runs of one line as the scene has it; None when the faces leave no ink.
+
+    Where a pen writes, characters of which strokes has the course are written, the others drawn in their faces.
+    """
     low, high = np.log(scene.size_px)
     size = round(float(np.exp(rolls.between(low, high))))
-    by_hand = rolls.does("jitter")
-    mask, baseline = _draw_pieces(list(_pieces(runs, size, by_hand, rolls)), size, by_hand, rolls)
+    writer = _Writer(strokes, any_hand(rolls)) if strokes and rolls.does("pen") else None
+    by_hand = writer is not None or rolls.does("jitter")
+    mask, baseline = _draw_pieces(list(_pieces(runs, size, by_hand, rolls)), size, by_hand, writer, rolls)
     box = cv2.boundingRect(mask)
     if not box[2]:
         return None
@@ -98,7 +111,9 @@ def _gap(runs: Sequence[Run], rolls: Rolls) -> int | None:
     return rolls.dice.choice(spaces) if spaces else None
 
 
-def _draw_pieces(pieces: Sequence[_Piece], size: int, by_hand: bool, rolls: Rolls) -> tuple[Image, float]:
+def _draw_pieces(
+    pieces: Sequence[_Piece], size: int, by_hand: bool, writer: _Writer | None, rolls: Rolls
+) -> tuple[Image, float]:
     """Ink of the pieces, uint8 [height, width], and the baseline's row."""
     margin = round(_MARGIN * size)
     width = round(sum(piece.advance for piece in pieces)) + 2 * margin
@@ -110,13 +125,17 @@ def _draw_pieces(pieces: Sequence[_Piece], size: int, by_hand: bool, rolls: Roll
     for piece in pieces:
         if ink is None:
             pen.text((x, baseline), piece.text, font=piece.font, fill=255, anchor="ls")
+        elif writer and piece.text in writer.strokes.characters:
+            glyph = write(writer.strokes.of(piece.text), writer.hand, size, rolls)
+            left, top = x + (piece.advance - glyph.shape[1]) / 2, baseline - BASELINE * size
+            _overlay(ink, glyph, round(left), round(top + rolls.between(-0.05, 0.05) * size))
         elif piece.text.strip():
-            _write_by_hand(ink, piece, x, baseline, rolls)
+            _draw_by_hand(ink, piece, x, baseline, rolls)
         x += piece.advance
     return (np.asarray(sheet) if ink is None else ink), float(baseline)
 
 
-def _write_by_hand(ink: Image, piece: _Piece, x: float, baseline: float, rolls: Rolls) -> None:
+def _draw_by_hand(ink: Image, piece: _Piece, x: float, baseline: float, rolls: Rolls) -> None:
     """A character a little turned, slanted, sized and shifted, as no two are alike."""
     left, top, right, bottom = map(round, piece.font.getbbox(piece.text, anchor="ls"))
     if right <= left or bottom <= top:
@@ -131,13 +150,16 @@ def _write_by_hand(ink: Image, piece: _Piece, x: float, baseline: float, rolls: 
     moved = np.column_stack([linear, center - linear @ center])
     glyph_ink = cv2.warpAffine(np.asarray(glyph), moved, glyph.size)
     row = round(baseline + top - pad + rolls.between(-0.05, 0.05) * piece.font.size)
-    column = round(x + left - pad)
-    rows = slice(max(row, 0), min(row + glyph.height, ink.shape[0]))
-    columns = slice(max(column, 0), min(column + glyph.width, ink.shape[1]))
+    _overlay(ink, to_image(glyph_ink), round(x + left - pad), row)
+
+
+def _overlay(ink: Image, glyph: Image, column: int, row: int) -> None:
+    """Add the ink of a glyph whose corner is at a column and row, which may be outside."""
+    rows = slice(max(row, 0), min(row + glyph.shape[0], ink.shape[0]))
+    columns = slice(max(column, 0), min(column + glyph.shape[1], ink.shape[1]))
     part = ink[rows, columns]
-    np.maximum(
-        part, glyph_ink[rows.start - row : rows.stop - row, columns.start - column : columns.stop - column], out=part
-    )
+    shown = glyph[rows.start - row : rows.stop - row, columns.start - column : columns.stop - column]
+    np.maximum(part, shown, out=part)
 
 
 def _worn(mask: Image, size: int, rolls: Rolls) -> Image:

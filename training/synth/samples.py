@@ -17,6 +17,7 @@ from training.synth.corpus import load_corpus
 from training.synth.cut import cut_line
 from training.synth.degrade import degrade
 from training.synth.fonts import load_fonts
+from training.synth.pen import STROKES, load_strokes
 from training.synth.render import render_line
 from training.synth.rolls import Rolls
 from training.synth.scenes import SCENES, Scene
@@ -58,6 +59,7 @@ class SynthLines:
         root = settings.root
         self.fonts = load_fonts(root and root / "fonts", frozenset(charset.characters))
         self.text = LineText(charset, load_corpus(root and root / "text"), self.fonts.characters, settings.longest_em)
+        self._strokes = load_strokes(root / STROKES) if root else None
         self._shares = tuple(accumulate(settings.shares.get(scene.name, scene.share) for scene in SCENES))
 
     def sample(self, index: int) -> LabelledLine:
@@ -81,7 +83,7 @@ class SynthLines:
         return scene, self.text.sample(rolls.dice, scene.kinds), rolls.with_odds(scene.odds, severity)
 
     def _picture(self, scene: Scene, text: str, rolls: Rolls) -> Image | None:
-        drawn = render_line(self.fonts.choose(text, scene.styles, rolls.dice), scene, rolls)
+        drawn = render_line(self.fonts.choose(text, scene.styles, rolls.dice), scene, rolls, self._strokes)
         return None if drawn is None else degrade(cut_line(drawn, rolls), rolls)
 
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 # All that can happen to a line, in the order in which it does. Drawing:
-DRAWING = ("spacing", "wide_gap", "small_caps", "jitter", "oblique", "bold", "thin", "dots", "fading", "neighbours")
+DRAWING = (
+    "spacing",
+    "wide_gap",
+    "small_caps",
+    "jitter",
+    "oblique",
+    "bold",
+    "thin",
+    "dots",
+    "fading",
+    "neighbours",
+    "pen",
+)
 INKING = ("gradient", "outline", "cast_shadow", "underline", "rules", "box", "stamp", "strike")
 CUTTING = ("tight", "loose", "tilt", "perspective", "curve", "wobble", "stretch")
 LIGHT = ("uneven", "shadow", "glare", "texture", "low_contrast")
@@ -249,7 +261,7 @@ SCENES = (
         {
             "spacing": 0.12,
             "bold": 0.3,
-            "outline": 0.75,
+            "outline": 0.9,
             "cast_shadow": 0.3,
             "gradient": 0.05,
             "tight": 0.35,

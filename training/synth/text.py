@@ -46,6 +46,8 @@ KINDS: Mapping[str, float] = {
     "symbols": 2,
 }
 _PROSE = ("news", "reviews", "speech", "manual", "verse", "english", "traditional", "streets")
+# Texts of any length, of which a line shows a part; all other kinds are as long as a line.
+_RUNNING = frozenset((*_PROSE, "capitals", "item"))
 _ATTEMPTS = 20
 # What other kinds of text are made of; kinds that are in neither need no corpus.
 _SOURCES: Mapping[str, str] = {
@@ -86,7 +88,8 @@ class LineText:
         present = [(name, weight) for name, weight in kinds.items() if name in self._samplers]
         for _ in range(_ATTEMPTS if present else 0):
             name = dice.choices([name for name, _ in present], [weight for _, weight in present])[0]
-            text = self._cut(self.fit(self._samplers[name](dice)), dice)
+            longest = _line_length(dice) if name in _RUNNING else self.longest_em
+            text = self._cut(self.fit(self._samplers[name](dice)), min(longest, self.longest_em), dice)
             # A comma alone says nothing once it is cut out.
             if any(map(str.isalnum, text)):
                 return text
@@ -97,15 +100,14 @@ class LineText:
         parts = re.sub(r"\s+", " ", text.translate(self._fitting)).split("\0")
         return max(parts, key=len).strip()
 
-    def _cut(self, text: str, dice: Random) -> str:
-        """A window of a length that lines have: many short, some long; words of Latin letters stay whole."""
-        wanted = min(self.longest_em, dice.choice((dice.uniform(1, 6), dice.uniform(4, 14), dice.uniform(8, 24), 60.0)))
-        if width_em(text) <= wanted:
+    def _cut(self, text: str, longest_em: float, dice: Random) -> str:
+        """A window of a text, from its start or anywhere; words of Latin letters stay whole."""
+        if width_em(text) <= longest_em:
             return text
-        count = max(1, int(len(text) * wanted / width_em(text)))
+        count = max(1, int(len(text) * longest_em / width_em(text)))
         start = dice.randrange(len(text) - count + 1) if dice.random() < 0.7 else 0
-        start = _word_border(text, start, -1)
-        end = _word_border(text, min(len(text), start + count), -1)
+        start = _word_border(text, start)
+        end = _word_border(text, min(len(text), start + count))
         return text[start : end if end > start else start + count].strip()
 
     def _has_source(self, name: str) -> bool:
@@ -156,7 +158,7 @@ class LineText:
     def _rare(self, dice: Random) -> str:
         """Every class equally often: each in a word that has it, by itself where no word does."""
         parts = []
-        for character in dice.choices(self.characters, k=dice.randint(1, 6)):
+        for character in dice.choices(self.characters, k=dice.randint(1, 8)):
             words = [word for words in self.corpus.words.values() for word in words.at.get(character, ())]
             word = self.fit(dice.choice(words)) if words and dice.random() < 0.8 else ""
             parts.append(word if character in word else character)
@@ -254,10 +256,15 @@ def width_em(text: str) -> float:
     return sum(1.0 if ord(character) >= 0x2E80 else 0.5 for character in text)
 
 
-def _word_border(text: str, position: int, step: int) -> int:
-    """Nearest position in a direction that is not inside a word of Latin letters or figures."""
+def _line_length(dice: Random) -> float:
+    """Longest width of a piece of running text: many lines are short, some fill a page's width."""
+    return dice.choice((dice.uniform(1.5, 8), dice.uniform(4, 14), dice.uniform(8, 24), 100.0))
+
+
+def _word_border(text: str, position: int) -> int:
+    """The position, or the start of the word of Latin letters or figures that it is inside of."""
     while 0 < position < len(text) and _is_latin(text[position]) and _is_latin(text[position - 1]):
-        position += step
+        position -= 1
     return position
 
 
