@@ -21,6 +21,7 @@ from PIL import Image
 from ocr_core.bundle import InputFormat, read_bundle
 from ocr_core.charset import Charset
 from training.batches import LineBatch
+from training.synth.atlas.cost import CostMeter
 from training.synth.atlas.glyphs import GlyphAtlas, build_atlas
 from training.synth.atlas.lines import AtlasLines, AtlasSettings
 from training.synth.atlas.stream import save_lines
@@ -94,7 +95,7 @@ def _shelved(
 
 
 def bench(arguments: Namespace) -> None:
-    """Composed lines each second, and the share of their pixels that is padding."""
+    """Composed lines each second, the share of their pixels that is padding, and what they cost any device."""
     torch.set_num_threads(arguments.threads)
     lines, _ = _lines(arguments)
     lines.batch(0, arguments.size)
@@ -108,6 +109,10 @@ def bench(arguments: Namespace) -> None:
         f"{arguments.device}, {arguments.threads} threads, batches of {arguments.size}: {count / seconds:.0f} lines/s,"
     )
     print(f"{count / processor:.0f} for each second of a processor; {float(torch.stack(padding).mean()):.0%} padding")
+    with CostMeter() as meter:
+        for index in range(arguments.batches):
+            lines.batch(1 + index, arguments.size)
+    print(f"{meter.kernels / arguments.batches:.0f} kernels a batch, {meter.bytes / count / 1e6:.1f} MB a line")
 
 
 def _padding(batch: LineBatch) -> torch.Tensor:
