@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ from training.synth.atlas.stream import save_lines
 from training.synth.fonts import Face
 from training.synth.samples import BUILT, SynthLines, SynthSettings
 
-_GLYPH_BYTES = {True: 150, False: 90}
+_GLYPH_BYTES = {True: 125, False: 90}
 """A packed glyph's usual size, of Chinese fonts and of others."""
 _HALVES = (0.5, 0.5, 0.5)
 _GAP = 4
@@ -54,14 +56,30 @@ def build(arguments: Namespace) -> None:
 
 
 def fitting(faces: Sequence[Face], byte_limit: float) -> list[Face]:
-    """Faces that fit into so many bytes of atlas together, those of greatest weight first."""
-    chosen = []
-    for face in sorted(faces, key=lambda face: -face.weight):
+    """Faces that fit into so many bytes of atlas together, each family's with the whole weight of the family.
+
+    Small ones, without Chinese, come first, then families by their weight, which counts half as much for each further
+    face, so that none is left out before others have all their faces.
+    """
+    families: defaultdict[str, list[Face]] = defaultdict(list)
+    for face in faces:
+        families[_family(face)].append(face)
+    weights = {name: sum(face.weight for face in family) for name, family in families.items()}
+    worth = {
+        face.name: weights[name] / 2**place for name, family in families.items() for place, face in enumerate(family)
+    }
+    chosen: list[Face] = []
+    for face in sorted(faces, key=lambda face: (face.chinese, -worth[face.name])):
         size = len(face.characters) * _GLYPH_BYTES[face.chinese]
         if size <= byte_limit:
             chosen.append(face)
             byte_limit -= size
-    return chosen
+    counts = Counter(map(_family, chosen))
+    return [replace(face, weight=weights[_family(face)] / counts[_family(face)]) for face in chosen]
+
+
+def _family(face: Face) -> str:
+    return face.name.rpartition("-")[0]
 
 
 def sheet(arguments: Namespace) -> None:
@@ -153,7 +171,7 @@ def main() -> None:
     builder = commands.add_parser("build", help=build.__doc__)
     builder.add_argument("--root", type=Path, default=BUILT, help="of fonts and texts")
     builder.add_argument("--bundle", type=Path, default=Path("models/ppocrv2-zh-en/1"), help="whose charset is drawn")
-    builder.add_argument("--mib", type=float, default=36.0, help="size of the atlas at most, about")
+    builder.add_argument("--mib", type=float, default=38.0, help="size of the atlas at most, about")
     builder.add_argument("--lines", type=int, default=400_000)
     builder.set_defaults(run=build)
     painter, timer = commands.add_parser("sheet", help=sheet.__doc__), commands.add_parser("bench", help=bench.__doc__)

@@ -41,7 +41,7 @@ def _colours(count: int, dice: Dice) -> tuple[Tensor, Tensor]:
     light, dark = middle + (light - middle) * weaker, middle + (dark - middle) * weaker
     inverted = dice.happens(count, 0.28)
     paper, text = light + (dark - light) * inverted, dark + (light - dark) * inverted
-    return _tinted(paper, 0.5, dice), _tinted(text, 0.4, dice)
+    return _tinted(paper, 0.4, dice), _tinted(text, 0.4, dice)
 
 
 def _tinted(luma: Tensor, chance: float, dice: Dice) -> Tensor:
@@ -51,7 +51,7 @@ def _tinted(luma: Tensor, chance: float, dice: Dice) -> Tensor:
     weights = constant(_LUMA, dice.device).view(1, 3, 1, 1)
     colour = colour - (colour * weights).sum(dim=1, keepdim=True)
     amount = torch.where(
-        dice.happens(count, chance) > 0, dice.uniform(count, 0.0, 0.6).square(), dice.uniform(count, 0.0, 0.02)
+        dice.happens(count, chance) > 0, dice.uniform(count, 0.0, 0.5).square(), dice.uniform(count, 0.0, 0.02)
     )
     return (luma[:, None] + colour * amount[:, None]).clamp(0, 1)
 

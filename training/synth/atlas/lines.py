@@ -41,7 +41,7 @@ class AtlasSettings:
     text: Path
     wanted: InputFormat
     shapes: Mapping[float, float] = field(
-        default_factory=lambda: {2: 0.07, 3: 0.12, 4: 0.15, 6: 0.18, 8: 0.17, 10: 0.16, 15: 0.1, 20: 0.05}
+        default_factory=lambda: {2: 0.07, 3: 0.12, 4: 0.15, 6: 0.18, 8: 0.17, 10: 0.15, 15: 0.1, 20: 0.05, 28: 0.03}
     )
     styles: Mapping[str, float] = field(
         default_factory=lambda: {"print": 0.62, "hand": 0.12, "display": 0.14, "mono": 0.07, "dots": 0.05}

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth.atlas.lines import AtlasLines
 
-WIDTHS = {64, 96, 128, 192, 256, 320, 480, 640}
+WIDTHS = {64, 96, 128, 192, 256, 320, 480, 640, 896}
 
 
 @pytest.fixture(scope="module")
