@@ -23,8 +23,9 @@ $(VENV)/.dev: $(VENV)/.setup
 
 # What training and compressing recognisers need besides, PyTorch above all. Without it their tests are skipped.
 training: $(VENV)/.training
-$(VENV)/.training: $(VENV)/.dev
+$(VENV)/.training: $(VENV)/.dev | models
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev,compression]'
+	$(BIN)/python -m training.start
 	touch $@
 
 models: $(VENV)/.setup

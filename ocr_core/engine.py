@@ -120,9 +120,11 @@ def _with_preprocessing(model: ov.Model, bundle: ModelBundle, image_size: tuple[
     return steps.build()
 
 
-def convert_onnx(source: Path, folder: Path) -> None:
-    """Convert an ONNX file to OpenVINO IR (model.xml, model.bin) in `folder`, weights in float32.
+def convert_onnx(source: Path, folder: Path, *, half: bool = False) -> None:
+    """Convert an ONNX file to OpenVINO IR (model.xml, model.bin) in `folder`.
+
+    half: weights are float16 on disk; the network computes in the engine's precision all the same.
 
     Reads through the runtime: the separate converter would report its use to a telemetry service.
     """
-    ov.save_model(core().read_model(source), folder / GRAPH, compress_to_fp16=False)
+    ov.save_model(core().read_model(source), folder / GRAPH, compress_to_fp16=half)

