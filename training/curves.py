@@ -14,6 +14,7 @@ import matplotlib as mpl
 mpl.use("svg")
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 from training.train import METRICS
 
@@ -39,7 +40,7 @@ def draw_curves(folder: Path) -> Path:
     return picture
 
 
-def _plot(axes: plt.Axes, rows: list[dict[str, float]], name: str) -> None:
+def _plot(axes: Axes, rows: list[dict[str, float]], name: str) -> None:
     points = [(row["lines"], row[name]) for row in rows if name in row]
     if points:
         axes.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 100 else "")

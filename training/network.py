@@ -85,9 +85,23 @@ class Crnn(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """As the class says."""
-        columns = self.backbone(images).mean(2).transpose(1, 2)
-        logits: Tensor = self.classifier(self.bottleneck(self.lstm(columns)[0]))
+        logits: Tensor = self.classifier(self.features(images))
         return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the classifier sees of each timestep, [line, time, rank]."""
+        columns = self.backbone(images).mean(2).transpose(1, 2)
+        features: Tensor = self.bottleneck(self.lstm(columns)[0])
+        return features
+
+    def log_probs(self, images: Tensor) -> Tensor:
+        """Log-softmax of the logits, float32 [line, time, class], lying in memory with time first.
+
+        CTC wants it so; to reorder what the classifier emits would take longer than the LSTM.
+        """
+        logits = self.classifier(self.features(images).transpose(0, 1).contiguous())
+        log_probs: Tensor = logits.float().log_softmax(2).transpose(0, 1)
+        return log_probs
 
 
 class RepConv(nn.Module):

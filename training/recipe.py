@@ -61,7 +61,8 @@ class Optimiser(FrozenSpec):
 
     rate: highest; warm_up_steps: linear; minutes, steps: length of the whole run, whichever ends first; clip: largest
     norm of a gradient; averaging: decay of the moving average of the weights per step; fixed_norms: batch norms keep
-    their statistics, as they must in small batches.
+    their statistics, as they must in small batches; fixed_blocks: parts of the backbone, from the first on, that are
+    not trained; bf16: convolutions and matrices are multiplied in bfloat16, which the processor must have.
     """
 
     rate: float = Field(gt=0)
@@ -72,6 +73,8 @@ class Optimiser(FrozenSpec):
     clip: float = Field(5.0, gt=0)
     averaging: float = Field(0.999, ge=0, lt=1)
     fixed_norms: bool = False
+    fixed_blocks: int = Field(0, ge=0)
+    bf16: bool = False
 
 
 class Distillation(FrozenSpec):

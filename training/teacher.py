@@ -56,7 +56,8 @@ def load_teacher(models_dir: Path, name: str, learner: InputFormat, charset: Cha
     """The recogniser of a name or "name/version". Raises ModelNotFound or BundleInvalid."""
     registry = Registry(models_dir)
     bundle = registry.find(name, Kind.RECOGNIZER)
-    engine = Engine(bundle, registry.folder(bundle), streams=1, threads=threads)
+    # Rounding to bfloat16, where the processor has it, is far below what a teacher gets wrong, and twice as fast.
+    engine = Engine(bundle, registry.folder(bundle), streams=1, threads=threads, precision="auto")
     engine.load()
     return Teacher(engine, learner, charset)
 

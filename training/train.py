@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +60,8 @@ class Trainer:
         self._network = checkpoint.spec.build()
         self._network.load_state_dict(widened(checkpoint.weights))
         self._network.to(device)
+        for part in list(self._network.backbone.children())[: recipe.optimiser.fixed_blocks]:
+            part.requires_grad_(False)
         self._averaged = checkpoint.network().to(device).requires_grad_(False)
         self._optimiser = _optimiser(self._network, recipe)
         self._progress = checkpoint.progress
@@ -80,8 +81,9 @@ class Trainer:
                 lines=self._progress.lines + len(batch),
                 seconds=before + elapsed,
             )
-            self._report()
             is_over = self._share() >= 1 or elapsed >= limit_s
+            if is_over or self._progress.step % _REPORT_EVERY_STEPS == 0:
+                self._report()
             if is_over or elapsed >= next_look + 60 * self._recipe.validation.every_minutes:
                 self._look()
                 next_look = time.monotonic() - started
@@ -111,9 +113,8 @@ class Trainer:
         self._set_mode()
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate()
-        with self._autocast():
-            logits = self._network(batch.images)
-        log_probs = logits.float().log_softmax(2)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.optimiser.bf16):
+            log_probs = self._network.log_probs(batch.images)
         loss = ctc = ctc_loss(log_probs, batch, self._blank)
         weight = self._teacher_weight()
         if weight and self._teacher:
@@ -137,9 +138,6 @@ class Trainer:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast("cuda", torch.bfloat16) if self._device.type == "cuda" else nullcontext()
-
     @torch.no_grad()
     def _average(self) -> None:
         """Move the averaged weights; at first faster, so that they do not stick to the start."""
@@ -147,8 +145,8 @@ class Trainer:
         decay = min(self._recipe.optimiser.averaging, (1 + step) / (10 + step))
         for averaged, current in zip(self._averaged.parameters(), self._network.parameters(), strict=True):
             averaged.lerp_(current, 1 - decay)
-        for averaged, current in zip(self._averaged.buffers(), self._network.buffers(), strict=True):
-            averaged.copy_(current)
+        for kept, statistic in zip(self._averaged.buffers(), self._network.buffers(), strict=True):
+            kept.copy_(statistic)
 
     def _count(self, **values: Tensor | float) -> None:
         for name, value in values.items():
@@ -156,8 +154,6 @@ class Trainer:
             self._sums[name] = self._sums.get(name, 0.0) + number  # type: ignore[assignment]
 
     def _report(self) -> None:
-        if self._progress.step % _REPORT_EVERY_STEPS:
-            return
         sums, self._sums = {name: float(value) for name, value in self._sums.items()}, {}
         steps, lines = sums.pop("steps"), sums.pop("lines")
         means = {name: value / steps for name, value in sums.items()}
@@ -205,7 +201,7 @@ class Trainer:
 def _optimiser(network: Crnn, recipe: TrainingRecipe) -> torch.optim.AdamW:
     """Kernels and matrices decay, vectors do not."""
     plan = recipe.optimiser
-    parameters = list(network.parameters())
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [one for one in parameters if one.ndim > 1], "weight_decay": plan.weight_decay},
         {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
