@@ -64,9 +64,9 @@ def _refit_per_channel(convolution: nn.Conv2d, inputs: list[Tensor], wanted: lis
         patches = functional.unfold(one, (rows, columns), padding=convolution.padding, stride=convolution.stride)
         patches = patches.view(len(one), channels, taps, -1).permute(1, 2, 0, 3).flatten(2)
         chosen = torch.randperm(patches.shape[2])[: _SAMPLES // len(inputs)]
-        patches, goal = patches[..., chosen], goal.transpose(0, 1).flatten(1)[:, chosen]
+        patches, goals = patches[..., chosen], goal.transpose(0, 1).flatten(1)[:, chosen]
         squares += patches @ patches.transpose(1, 2)
-        products += (patches @ goal[..., None])[..., 0]
+        products += (patches @ goals[..., None])[..., 0]
     kernel = convolution.weight.view(channels, taps)
     ridge = _RIDGE * squares.diagonal(dim1=1, dim2=2).mean(1) + 1e-9
     squares += ridge[:, None, None] * torch.eye(taps)

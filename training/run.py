@@ -23,7 +23,7 @@ from training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_ch
 from training.curves import draw_curves
 from training.recipe import MODELS, RECIPES, TrainingRecipe, read_training_recipe
 from training.scores import score
-from training.sources import AtlasBatches, BatchSource, DrawnLines, synth_lines
+from training.sources import BatchSource, DrawnLines, atlas_batches, synth_lines
 from training.train import Examine, Trainer
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def prepare(recipe: TrainingRecipe, folder: Path, models_dir: Path = MODELS) -> 
 
 def _source(recipe: TrainingRecipe, checkpoint: Checkpoint, device: torch.device) -> BatchSource:
     if recipe.data.source == "atlas":
-        return AtlasBatches(checkpoint.charset, checkpoint.input, recipe.data, device)
+        return atlas_batches(checkpoint.charset, checkpoint.input, recipe.data, device)
     lines = synth_lines(checkpoint.charset, recipe.data.root, recipe.data.seed)
     return DrawnLines(lines.sample, Labeller(checkpoint.charset), checkpoint.input, recipe.data)
 

@@ -16,7 +16,8 @@ from ocr_core.bundle import InputFormat
 from ocr_core.charset import Charset
 from training.batches import LabelledLine, Labeller, LineBatch, bucketed
 from training.recipe import Data
-from training.synth.samples import SynthLines, SynthSettings
+from training.synth.atlas.lines import AtlasLines, AtlasSettings
+from training.synth.samples import BUILT, SynthLines, SynthSettings
 
 
 class BatchSource(Protocol):
@@ -66,16 +67,22 @@ class _Dataset(IterableDataset[LineBatch]):
 
 @dataclass(frozen=True, slots=True)
 class AtlasBatches:
-    """Batches that are put together on the device that trains."""
+    """Batches that are put together on the device that trains, each of `columns` columns."""
 
-    charset: Charset
-    wanted: InputFormat
-    data: Data
-    device: torch.device
+    lines: AtlasLines
+    columns: int
 
     def batches(self, first_line: int) -> Iterator[LineBatch]:
-        """As BatchSource."""
-        raise NotImplementedError
+        """As BatchSource. There are more lines than batches, so their count is a number not used before."""
+        for index in itertools.count(first_line):
+            yield self.lines.batch(index, max(1, self.columns // self.lines.width(index)))
+
+
+def atlas_batches(charset: Charset, wanted: InputFormat, data: Data, device: torch.device) -> AtlasBatches:
+    """The lines that are composed on the device. Raises OSError without what training.synth.atlas builds."""
+    folder = (data.root or BUILT) / "atlas"
+    settings = AtlasSettings(folder / "atlas.npz", folder / "lines.xz", wanted)
+    return AtlasBatches(AtlasLines(charset, settings, data.seed, device), data.columns)
 
 
 def synth_lines(charset: Charset, root: Path | None, seed: int) -> SynthLines:
