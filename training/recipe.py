@@ -17,11 +17,16 @@ MODELS = RECIPES.parent.parent / "models"
 
 
 class DayOneStart(FrozenSpec):
-    """The weights of the PP-OCRv2 recogniser. rank: of the head; halve_at: of with_early_halving; None: as it is."""
+    """The weights of the PP-OCRv2 recogniser.
+
+    rank: of the head; halve_at: of with_early_halving; None for as it is. refit_lines: drawn lines to which the halved
+    blocks are fitted by least squares, about 6 MB of memory each.
+    """
 
     kind: Literal["day-one"]
     rank: int | None = None
     halve_at: int | None = None
+    refit_lines: int = Field(0, ge=0)
 
 
 class RandomStart(FrozenSpec):

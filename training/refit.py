@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,13 +47,16 @@ def _refit_block(
     part: nn.Module, model: nn.Module, ours: list[Tensor], theirs: list[Tensor], pool: Pool, *, keeps_kernel: bool
 ) -> None:
     """part, model: per channel, maybe excitation, across channels, each with norm and activation."""
-    first, *middle, last = part.children()
-    their_first, *their_middle, their_last = model.children()
+    first, *middle, last = cast("list[nn.Sequential]", list(part.children()))
+    their_first, *their_middle, their_last = cast("list[nn.Sequential]", list(model.children()))
     if not keeps_kernel:
-        _refit_per_channel(first[0], ours, [_mean(their_first[0](one), their_first[1]) for one in theirs])
+        kernel_norm = cast("nn.BatchNorm2d", their_first[1])
+        wanted = [_mean(their_first[0](one), kernel_norm) for one in theirs]
+        _refit_per_channel(cast("nn.Conv2d", first[0]), ours, wanted)
     their_path = nn.Sequential(their_first, *their_middle, their_last[0])
-    wanted = [pool(their_path(one), their_last[1]) for one in theirs]
-    _refit_across(last[0], last[1], [nn.Sequential(first, *middle)(one) for one in ours], wanted)
+    wanted = [pool(their_path(one), cast("nn.BatchNorm2d", their_last[1])) for one in theirs]
+    inputs = [nn.Sequential(first, *middle)(one) for one in ours]
+    _refit_across(cast("nn.Conv2d", last[0]), cast("nn.BatchNorm2d", last[1]), inputs, wanted)
 
 
 def _refit_per_channel(convolution: nn.Conv2d, inputs: list[Tensor], wanted: list[Tensor]) -> None:
@@ -61,7 +65,12 @@ def _refit_per_channel(convolution: nn.Conv2d, inputs: list[Tensor], wanted: lis
     taps = rows * columns
     squares, products = torch.zeros(channels, taps, taps), torch.zeros(channels, taps)
     for one, goal in zip(inputs, wanted, strict=True):
-        patches = functional.unfold(one, (rows, columns), padding=convolution.padding, stride=convolution.stride)
+        patches = functional.unfold(
+            one,
+            (rows, columns),
+            padding=((rows - 1) // 2, (columns - 1) // 2),
+            stride=cast("tuple[int, int]", convolution.stride),
+        )
         patches = patches.view(len(one), channels, taps, -1).permute(1, 2, 0, 3).flatten(2)
         chosen = torch.randperm(patches.shape[2])[: _SAMPLES // len(inputs)]
         patches, goals = patches[..., chosen], goal.transpose(0, 1).flatten(1)[:, chosen]
@@ -86,7 +95,7 @@ def _refit_across(convolution: nn.Conv2d, norm: nn.BatchNorm2d, inputs: list[Ten
     squares += ridge * torch.eye(len(x))
     solved = torch.linalg.solve(squares, (y @ x.T + ridge * matrix).T).T
     convolution.weight.copy_(solved.view_as(convolution.weight))
-    norm.running_mean -= (y_mean - solved @ x_mean)[:, 0]
+    cast("Tensor", norm.running_mean).sub_((y_mean - solved @ x_mean)[:, 0])
 
 
 def _mean(features: Tensor, norm: nn.BatchNorm2d) -> Tensor:  # noqa: ARG001 - pools share one signature

@@ -11,14 +11,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ocr_core.bundle import Kind, ModelBundle, Registry
 from ocr_core.errors import RecipeFailed
 from ocr_core.recipe import fetch_files, read_recipe
+from training.batches import Labeller, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, halved, load_checkpoint
 from training.day_one import read_day_one
 from training.network import Crnn, NetworkSpec, Sequence
-from training.recipe import MODELS, DayOneStart, RandomStart, TrainingRecipe
+from training.recipe import MODELS, Data, DayOneStart, RandomStart, TrainingRecipe
+from training.refit import with_refitted_blocks
+from training.sources import synth_lines
 from training.surgery import with_characters, with_early_halving, with_rank
 
 DAY_ONE = "ppocrv2-zh-en"
@@ -38,7 +42,7 @@ def starting_checkpoint(recipe: TrainingRecipe, models_dir: Path) -> Checkpoint:
         start = _checkpoint(network, bundle, "random weights")
         start = start.model_copy(update={"characters": (*bundle.characters, *extra)})
     elif isinstance(recipe.start, DayOneStart):
-        network = _reshaped(read_day_one(original_file(bundle, models_dir)), recipe.start)
+        network = _reshaped(read_day_one(original_file(bundle, models_dir)), recipe.start, recipe.data, bundle)
         start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
     else:
         raise RecipeFailed(f"the recipe {recipe.name} starts from a checkpoint, and none is named")
@@ -126,10 +130,21 @@ def _random_network(start: RandomStart, classes: int, seed: int) -> Crnn:
     return NetworkSpec(stages=start.stages, sequence=sequence).build()
 
 
-def _reshaped(network: Crnn, start: DayOneStart) -> Crnn:
+def _reshaped(network: Crnn, start: DayOneStart, data: Data, bundle: ModelBundle) -> Crnn:
     if start.halve_at is not None:
-        network = with_early_halving(network, start.halve_at)
+        halved_early = with_early_halving(network, start.halve_at)
+        images = _images(start.refit_lines, data, bundle) if start.refit_lines else []
+        network = with_refitted_blocks(halved_early, network, images, start.halve_at) if images else halved_early
     return network if start.rank is None else with_rank(network, start.rank)
+
+
+def _images(count: int, data: Data, bundle: ModelBundle) -> list[Tensor]:
+    """Drawn lines as the network sees them, of another seed than those that are trained on."""
+    drawn = synth_lines(bundle.charset, data.root, data.seed + 1)
+    lines = map(drawn.sample, range(count))
+    labeller = Labeller(bundle.charset)
+    batches = bucketed(lines, labeller, bundle.input, columns=data.columns, max_width=data.max_width)
+    return [batch.images for batch in batches]
 
 
 if __name__ == "__main__":
