@@ -82,7 +82,7 @@ def test_a_network_learns_to_read(tmp_path: Path) -> None:
     """Trained on four lines, a network that read none of them reads all, and the metrics show it."""
     source = Repeated(["012", "345", "6789", "11"])
     before = trainer(tmp_path, source, 1).train()
-    after = trainer(tmp_path, source, 120).train()
+    after = trainer(tmp_path, source, 400).train()
     assert score(before.network(), batches=[source.batch], charset=CHARSET).exact == 0
     assert score(after.network(), batches=[source.batch], charset=CHARSET).exact == 1
     rows = [json.loads(row) for row in (tmp_path / METRICS).read_text().splitlines()]
