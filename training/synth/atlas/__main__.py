@@ -24,14 +24,17 @@ from ocr_core.bundle import InputFormat, read_bundle
 from ocr_core.charset import Charset
 from training.batches import LineBatch
 from training.synth.atlas.cost import CostMeter
-from training.synth.atlas.glyphs import GlyphAtlas, build_atlas
+from training.synth.atlas.glyphs import GlyphAtlas, Writer, build_atlas
 from training.synth.atlas.lines import AtlasLines, AtlasSettings
 from training.synth.atlas.stream import save_lines
 from training.synth.fonts import Face
+from training.synth.pen import STROKES, load_strokes
 from training.synth.samples import BUILT, SynthLines, SynthSettings
 
 _GLYPH_BYTES = {True: 125, False: 90}
 """A packed glyph's usual size, of Chinese fonts and of others."""
+_WRITERS_WEIGHT = 6.0
+"""Of all handwriting from strokes, beside the weights of the families of fonts."""
 _HALVES = (0.5, 0.5, 0.5)
 _GAP = 4
 
@@ -41,8 +44,11 @@ def build(arguments: Namespace) -> None:
     started = time.perf_counter()
     charset = read_bundle(arguments.bundle).charset
     lines = SynthLines(charset, SynthSettings(root=arguments.root), arguments.seed)
-    faces = fitting(lines.fonts.faces, arguments.mib * 2**20)
-    atlas = build_atlas(faces, (" ", *charset.characters))
+    strokes = load_strokes(arguments.root / STROKES)
+    writers = [Writer(seed, strokes, _WRITERS_WEIGHT / arguments.writers) for seed in range(arguments.writers)]
+    written = len(strokes.characters.keys() & set(charset.characters)) * len(writers)
+    faces = fitting(lines.fonts.faces, arguments.mib * 2**20 - written * _GLYPH_BYTES[True])
+    atlas = build_atlas(faces, (" ", *charset.characters), writers)
     atlas.save(_atlas(arguments))
     print(
         f"{len(faces)} of {len(lines.fonts.faces)} fonts, {len(atlas.advances) - 1} glyphs, {_mib(_atlas(arguments))}"
@@ -172,6 +178,7 @@ def main() -> None:
     builder.add_argument("--root", type=Path, default=BUILT, help="of fonts and texts")
     builder.add_argument("--bundle", type=Path, default=Path("models/ppocrv2-zh-en/1"), help="whose charset is drawn")
     builder.add_argument("--mib", type=float, default=38.0, help="size of the atlas at most, about")
+    builder.add_argument("--writers", type=int, default=6, help="hands that write from strokes")
     builder.add_argument("--lines", type=int, default=400_000)
     builder.set_defaults(run=build)
     painter, timer = commands.add_parser("sheet", help=sheet.__doc__), commands.add_parser("bench", help=bench.__doc__)

@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from training.synth import pen
+from training.synth.rolls import Rolls
+
 if TYPE_CHECKING:
     from training.synth.fonts import Face
 
@@ -26,6 +29,8 @@ LEFT = 8
 BASELINE = 60
 """Row of the baseline; fonts that reach too high or too low are moved up or down."""
 COLUMN_BYTES = CELL // 8
+HAND = "hand"
+"""The style of handwriting."""
 
 _INK = 112
 """Grey value from which a pixel is ink: a little below the middle keeps hairlines."""
@@ -102,13 +107,23 @@ class _Glyph:
 _EMPTY = _Glyph(np.zeros((CELL, COLUMN_BYTES), np.uint8), 0.0, 0, 0)
 
 
-def build_atlas(faces: Sequence[Face], characters: Sequence[str]) -> GlyphAtlas:
-    """Draw the characters in the faces. Characters of several code points are left out."""
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A hand whose characters are counted as those of a face. seed: of the hand and of each character it writes."""
+
+    seed: int
+    strokes: pen.Strokes
+    weight: float
+
+
+def build_atlas(faces: Sequence[Face], characters: Sequence[str], writers: Sequence[Writer] = ()) -> GlyphAtlas:
+    """Draw the characters in the faces and by hand. Characters of several code points are left out."""
     wanted = tuple(dict.fromkeys(character for character in characters if len(character) == 1))
-    glyph_of = np.zeros((len(faces), len(wanted)), np.int32)
+    glyph_of = np.zeros((len(faces) + len(writers), len(wanted)), np.int32)
     glyphs = [_EMPTY]
-    for row, face in zip(glyph_of, faces, strict=True):
-        for position, glyph in _glyphs(face, wanted):
+    drawn = (*(_glyphs(face, wanted) for face in faces), *(_written(writer, wanted) for writer in writers))
+    for row, found in zip(glyph_of, drawn, strict=True):
+        for position, glyph in found:
             row[position] = len(glyphs)
             glyphs.append(glyph)
     return GlyphAtlas(
@@ -118,41 +133,54 @@ def build_atlas(faces: Sequence[Face], characters: Sequence[str]) -> GlyphAtlas:
         bottoms=np.array([glyph.bottom for glyph in glyphs], np.uint8),
         glyph_of=glyph_of,
         characters=wanted,
-        fonts=tuple(face.name for face in faces),
-        styles=tuple(face.style for face in faces),
-        weights=np.array([face.weight for face in faces]),
-        chinese=np.array([face.chinese for face in faces]),
+        fonts=(*(face.name for face in faces), *(f"pen-{writer.seed}" for writer in writers)),
+        styles=(*(face.style for face in faces), *(HAND for _ in writers)),
+        weights=np.array([*(face.weight for face in faces), *(writer.weight for writer in writers)]),
+        chinese=np.array([*(face.chinese for face in faces), *(True for _ in writers)]),
     )
 
 
 def _glyphs(face: Face, characters: Sequence[str]) -> Iterator[tuple[int, _Glyph]]:
-    pen = ImageFont.truetype(face.path, EM, index=face.index, layout_engine=ImageFont.Layout.BASIC)
-    baseline = _baseline(pen, [sample for sample in "国Hdpg" if sample in face.characters])
+    font = ImageFont.truetype(face.path, EM, index=face.index, layout_engine=ImageFont.Layout.BASIC)
+    baseline = _baseline(font, [sample for sample in "国Hdpg" if sample in face.characters])
     for position, character in enumerate(characters):
         known = character.isspace() or character in face.characters
-        if known and (glyph := _draw(pen, character, baseline)) is not None:
+        if known and (glyph := _draw(font, character, baseline)) is not None:
             yield position, glyph
 
 
-def _baseline(pen: ImageFont.FreeTypeFont, samples: Sequence[str]) -> int:
+def _baseline(font: ImageFont.FreeTypeFont, samples: Sequence[str]) -> int:
     """Row of the baseline at which the samples fit the cell, BASELINE if that does."""
-    boxes = [pen.getbbox(sample, anchor="ls") for sample in samples]
+    boxes = [font.getbbox(sample, anchor="ls") for sample in samples]
     highest = -min((box[1] for box in boxes), default=0)
     lowest = max((box[3] for box in boxes), default=0)
     return int(max(min(BASELINE, CELL - lowest), min(highest, CELL)))
 
 
-def _draw(pen: ImageFont.FreeTypeFont, character: str, baseline: int) -> _Glyph | None:
-    left, top, right, bottom = pen.getbbox(character, anchor="ls")
+def _draw(font: ImageFont.FreeTypeFont, character: str, baseline: int) -> _Glyph | None:
+    left, top, right, bottom = font.getbbox(character, anchor="ls")
     if not character.isspace() and (
         min(left + LEFT, top + baseline, CELL - right - LEFT, CELL - bottom - baseline) < -_MOST_CUT
     ):
         return None
     image = Image.new("L", (CELL, CELL))
-    ImageDraw.Draw(image).text((LEFT, baseline), character, font=pen, fill=255, anchor="ls")
-    ink = np.asarray(image) >= _INK
+    ImageDraw.Draw(image).text((LEFT, baseline), character, font=font, fill=255, anchor="ls")
+    glyph = _packed(np.asarray(image), float(font.getlength(character)))
+    return glyph if glyph.bottom or character.isspace() else None
+
+
+def _written(writer: Writer, characters: Sequence[str]) -> Iterator[tuple[int, _Glyph]]:
+    hand = pen.any_hand(Rolls.of(writer.seed, 0))
+    for position, character in enumerate(characters):
+        if character in writer.strokes.characters:
+            picture = pen.write(writer.strokes.of(character), hand, EM, Rolls.of(writer.seed, 1 + position))
+            top, left = round(pen.BASELINE * EM) - BASELINE, (picture.shape[1] - EM) // 2 - LEFT
+            yield position, _packed(picture[top : top + CELL, left : left + CELL], EM)
+
+
+def _packed(picture: npt.NDArray[np.uint8], advance: float) -> _Glyph:
+    """picture: uint8 [CELL, CELL], 255 ink."""
+    ink = picture >= _INK
     rows = np.flatnonzero(ink.any(axis=1))
-    if not rows.size and not character.isspace():
-        return None
     first, end = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
-    return _Glyph(np.packbits(ink.T, axis=1), float(pen.getlength(character)), first, end)
+    return _Glyph(np.packbits(ink.T, axis=1), advance, first, end)

@@ -124,11 +124,11 @@ class Typesetter:
         line_px = np.maximum(width - left - right, height / 2)
         wanted_em = line_px * draw.uniform(0.75, 1.15) / (usual_scale * squeeze * (EM + tracking))
         characters = self._characters(rng, wanted_em)
-        glyphs = self._glyphs(draw, characters)
+        glyphs, by_hand = self._glyphs(draw, characters)
         tops, bottoms = self._ink_rows(draw, glyphs)
         scale = height / ((bottoms - tops) * room)
 
-        pens = self._pens(draw, glyphs, characters, tracking)
+        pens = self._pens(draw, glyphs, characters, tracking, by_hand)
         fits = pens[:, 1:] * (scale * squeeze)[:, None] <= line_px[:, None]
         fits[:, 0] = True
         characters = self._without_end_spaces(np.where(fits, characters, -1))
@@ -141,7 +141,7 @@ class Typesetter:
             characters=characters[:, :longest],
             glyphs=np.where(characters >= 0, glyphs, 0)[:, :longest],
             pens=np.minimum(pens, totals[:, None])[:, : longest + 1],
-            rises=self._rises(draw, longest),
+            rises=self._rises(draw, longest, by_hand),
             geometry=Geometry(
                 scale=scale,
                 stretch=stretch,
@@ -152,7 +152,7 @@ class Typesetter:
                 bow=bow,
                 slant=slant,
                 narrowing=draw.sometimes(0.2, draw.uniform(-0.3, 0.3), 0.0),
-                wobble=draw.sometimes(0.1, draw.uniform(0.01, 0.04), 0.0),
+                wobble=draw.sometimes(0.1, draw.uniform(0.01, 0.04), by_hand * draw.uniform(0.0, 0.05)),
             ),
         )
 
@@ -168,8 +168,11 @@ class Typesetter:
         seen_from_end = np.logical_or.accumulate(((characters >= 0) & (characters != self._space))[:, ::-1], axis=1)
         return np.where(seen_from_end[:, ::-1], characters, -1)
 
-    def _glyphs(self, draw: _Draw, characters: Integers) -> Integers:
-        """Glyphs of characters, from the font among some that has most of them, what it lacks from the fullest font."""
+    def _glyphs(self, draw: _Draw, characters: Integers) -> tuple[Integers, Floats]:
+        """Glyphs of characters, from the font among some that has most of them, and how irregular that makes them.
+
+        What the font lacks is taken from another of the line, the fullest font, or any. Handwriting is irregular.
+        """
         glyph_of = self._atlas.glyph_of
         rows = np.arange(draw.count)
         known = np.maximum(characters, 0)
@@ -182,7 +185,8 @@ class Typesetter:
         glyphs = glyph_of[np.where(self._is_latin[known], other[:, None], font[:, None]), known]
         for fallback in (font[:, None], fonts[:, :1], fonts[:, -1:], np.int64(self._fullest)):
             glyphs = np.where(glyphs > 0, glyphs, glyph_of[fallback, known])
-        return self._or_any(np.where(characters >= 0, glyphs, 0), characters)
+        drawn = self._or_any(np.where(characters >= 0, glyphs, 0), characters)
+        return drawn, self._chances.handwritten[font] * draw.strength
 
     def _or_any(self, glyphs: Integers, characters: Integers) -> Integers:
         """Characters that none of the line's fonts has are drawn in the first font that has them."""
@@ -204,17 +208,17 @@ class Typesetter:
         lacking = np.maximum(_LEAST_INK - (bottom - top), 0) / 2
         return top - lacking, bottom + lacking
 
-    def _pens(self, draw: _Draw, glyphs: Integers, characters: Integers, tracking: Floats) -> Floats:
+    def _pens(self, draw: _Draw, glyphs: Integers, characters: Integers, tracking: Floats, by_hand: Floats) -> Floats:
         """Pen positions, float64 [line, longest + 1]."""
-        uneven = draw.sometimes(0.25, draw.uniform(0.5, 3.5), 0.0)
+        uneven = draw.sometimes(0.25, draw.uniform(0.5, 3.5), by_hand * draw.uniform(0.0, 5.0))
         steps = self._atlas.advances[glyphs] + tracking[:, None] + uneven[:, None] * draw.rng.normal(size=glyphs.shape)
         space_widths = draw.sometimes(0.3, draw.uniform(0.7, 3.0), 1.0)
         steps = np.where(characters == self._space, steps * space_widths[:, None], steps)
         steps = np.where(characters >= 0, np.maximum(steps, EM / 16), np.inf)
         return np.concatenate([np.zeros((draw.count, 1)), np.cumsum(steps, axis=1)], axis=1)
 
-    def _rises(self, draw: _Draw, longest: int) -> Floats:
-        amounts = draw.sometimes(0.15, draw.uniform(0.5, 4.0), 0.0)
+    def _rises(self, draw: _Draw, longest: int, by_hand: Floats) -> Floats:
+        amounts = draw.sometimes(0.15, draw.uniform(0.5, 4.0), by_hand * draw.uniform(0.0, 4.0))
         return np.asarray(amounts[:, None] * draw.rng.normal(size=(draw.count, longest)))
 
     @staticmethod

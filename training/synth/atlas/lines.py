@@ -17,7 +17,7 @@ from training.batches import Labeller, LineBatch
 from training.synth.atlas.camera import photograph, resized, wear_ink
 from training.synth.atlas.colour import paint
 from training.synth.atlas.dice import Dice, alter, constant, to_device
-from training.synth.atlas.glyphs import GlyphAtlas
+from training.synth.atlas.glyphs import HAND, GlyphAtlas
 from training.synth.atlas.ink import InkPress, PlacedLines, bend, level_for, rules, take
 from training.synth.atlas.layout import FontChances, Layout, Typesetter
 from training.synth.atlas.stream import TextStream, load_lines
@@ -147,4 +147,4 @@ def _chances(atlas: GlyphAtlas, settings: AtlasSettings) -> FontChances:
         raise ValueError(f"no font of {settings.atlas} is of the styles {', '.join(settings.styles)}")
     latin = np.where(atlas.chinese, 0, weights)
     latin = latin if latin.any() else weights
-    return FontChances(weights / weights.sum(), latin / latin.sum(), styles == "hand")
+    return FontChances(weights / weights.sum(), latin / latin.sum(), styles == HAND)

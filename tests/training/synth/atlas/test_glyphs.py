@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 pytest.importorskip("torch", reason="needs the extra `training`")
 
-from training.synth.atlas.glyphs import BASELINE, CELL, EM, LEFT, GlyphAtlas, build_atlas
+from training.synth.atlas.glyphs import BASELINE, CELL, EM, LEFT, GlyphAtlas, Writer, build_atlas
+from training.synth.pen import Strokes
 
 
 def pixels(atlas, font, character):
@@ -44,6 +45,20 @@ def test_what_a_font_lacks_has_no_glyph(faces):
     assert atlas.characters == ("A", "B")
     assert atlas.glyph_of.tolist() == [[0, 1]]
     assert not atlas.bits[0].any()
+
+
+def test_writers_write_what_they_have_the_strokes_of(faces):
+    """A writer's characters are those with strokes, drawn along them, in the writer's own way, and count as a hand."""
+    points = np.array([[0.5, 0.1], [0.5, 0.5], [0.5, 0.9]], np.float32)
+    strokes = Strokes({"丨": 0}, np.array([0, 1]), np.array([0, 3]), points)
+    atlas = build_atlas(faces[:1], ("A", "丨"), [Writer(seed, strokes, 0.5) for seed in (1, 2)])
+    assert atlas.glyph_of.tolist() == [[1, 0], [0, 2], [0, 3]]
+    assert (atlas.fonts[1:], atlas.styles[1:]) == (("pen-1", "pen-2"), ("hand", "hand"))
+    for font in (1, 2):
+        rows, columns = np.nonzero(pixels(atlas, font, "丨"))
+        assert np.ptp(rows) > 0.6 * EM
+        assert abs(columns.mean() - LEFT - EM / 2) < 0.2 * EM
+    assert (pixels(atlas, 1, "丨") != pixels(atlas, 2, "丨")).any()
 
 
 def test_a_saved_atlas_loads_the_same(atlas, settings):
