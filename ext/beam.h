@@ -61,6 +61,7 @@ typedef struct {
     const Layout *layout;
     const SearchOptions *options;
     double most_weight;
+    int32_t top_k;   /* labels to extend prefixes by, at most */
     uint32_t lowest; /* key of min_prob among probabilities */
     void *fixed;     /* the memory of all arrays whose length is known beforehand */
     Node *nodes;
@@ -145,6 +146,7 @@ static int allocate(Search *s, const Layout *layout, const SearchOptions *option
     s->most_weight = 1.0;
     for (int i = 0; i < options->automata_count; i++) s->most_weight *= options->automata[i].most_weight;
     if (options->automata_count) s->most_weight *= 1.0 + 1e-9; /* products round */
+    s->top_k = options->top_k < layout->columns ? options->top_k : (int32_t)layout->columns;
     s->lowest = lowest_key(PROBS, 0.0, options->min_prob);
     s->fixed = malloc(place_arrays(s, NULL));
     if (!s->fixed) return 0;

@@ -152,13 +152,13 @@ static void end_path(Path *path, Store *store) {
 static int32_t find_others(Search *s, const Line *line, ptrdiff_t t, int32_t label, int32_t wanted, int32_t *others) {
     const Layout *layout = line->layout;
     const float *values = load_row(layout, line->matrix, t, s->columns);
-    int32_t count = 0, found, top = wanted < layout->columns ? wanted + 1 : (int32_t)layout->columns;
+    uint32_t lowest = layout->kind == PROBS ? 1 : score_key(bits_of(-INFINITY)) + 1;
+    int32_t count = 0, top = wanted < layout->columns ? wanted + 1 : (int32_t)layout->columns;
+    Collection found = {layout, values, s->likely, 0, top, lowest};
     find_peak(layout, values, s->maxima);
-    found = collect_likely(
-        layout, values, s->maxima, layout->kind == PROBS ? 1 : score_key(bits_of(-INFINITY)) + 1, top, s->likely
-    );
-    sort_likely(s->likely, found);
-    for (int32_t i = 0; i < found && count < wanted; i++) {
+    collect_likely(&found, s->maxima);
+    sort_likely(s->likely, found.count);
+    for (int32_t i = 0; i < found.count && count < wanted; i++) {
         int32_t other = class_of(layout, column_of(s->likely + i));
         if (other != label) others[count++] = other;
     }

@@ -59,7 +59,7 @@ static inline void collect(Collection *found, int32_t column) {
     if (found->count < found->top_k) {
         found->labels[found->count].key = likely_key(key, column);
         found->count += enters;
-        if (!enters || found->count < found->top_k) return;
+        if (found->count < found->top_k || !enters) return;
         sort_likely(found->labels, found->count);
     } else if (enters) insert_likely(found->labels, found->count, found->top_k, likely_key(key, column));
     else return;
@@ -73,6 +73,8 @@ enum { WORD = 64 };
 static inline __attribute__((always_inline)) uint64_t
 hits_from(Kind kind, const float_bits *bits, int32_t at, int32_t end, uint32_t lowest, HitsOf hits_of) {
     uint64_t hits = 0;
+    if (at + WORD <= end)
+        return hits_of(kind, bits + at, lowest) | (uint64_t)hits_of(kind, bits + at + CHUNK, lowest) << CHUNK;
     for (int32_t i = 0, from = at; i < WORD && from < end; i += CHUNK, from += CHUNK) {
         int32_t beyond = from + CHUNK - end;
         if (beyond <= 0) hits |= (uint64_t)hits_of(kind, bits + from, lowest) << i;
@@ -102,35 +104,51 @@ static inline __attribute__((always_inline)) void collect_from_block(Collection 
 static inline __attribute__((always_inline)) void
 collect_all(Collection *found, const uint32_t *maxima, HitsOf hits_of) {
     int32_t blocks = (int32_t)block_count(found->layout->columns);
-    if (blocks == 1) collect_from_block(found, 0, hits_of);
-    else
-        for (int32_t block = 0; block < blocks; block += WORD)
-            /* Maxima are keys already, and ordered as those of probabilities are. */
-            for (uint64_t hits = hits_from(PROBS, maxima, block, blocks, found->lowest, hits_of); hits;
-                 hits &= hits - 1)
-                collect_from_block(found, block + __builtin_ctzll(hits), hits_of);
+    for (int32_t block = 0; block < blocks; block += WORD)
+        /* Maxima are keys already, and ordered as those of probabilities are. */
+        for (uint64_t hits = hits_from(PROBS, maxima, block, blocks, found->lowest, hits_of); hits; hits &= hits - 1)
+            collect_from_block(found, block + __builtin_ctzll(hits), hits_of);
+}
+
+static inline __attribute__((always_inline)) uint32_t greatest_and_all(Collection *found, HitsOf hits_of) {
+    const float_bits *bits = (const float_bits *)found->values;
+    ptrdiff_t columns = found->layout->columns, full = columns / BLOCK;
+    uint32_t most = 0;
+    for (ptrdiff_t block = 0; block < block_count(columns); block++) {
+        const float_bits *from = bits + block * BLOCK;
+        uint32_t here = block < full ? greatest(from, BLOCK) : greatest(from, columns - block * BLOCK);
+        most = here > most ? here : most;
+        if (here >= found->lowest) collect_from_block(found, (int32_t)block, hits_of);
+    }
+    return most;
 }
 
 #ifdef HAS_AVX2
 AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
     collect_all(found, maxima, hits_of_avx2);
 }
+
+AVX2 static uint32_t greatest_and_all_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
 #endif
 
-/* The top_k likeliest columns but blank with keys of at least `lowest`, in no order. */
-static int32_t collect_likely(
-    const Layout *layout, const float *values, const uint32_t *maxima, uint32_t lowest, int32_t top_k,
-    LikelyLabel *likely
-) {
-    Collection found = {layout, values, likely, 0, top_k, lowest};
+/* Collects the likeliest columns but blank, in no order. maxima: of the row's blocks, as find_peak has left them. */
+static void collect_likely(Collection *found, const uint32_t *maxima) {
 #ifdef HAS_AVX2
     if (HAS_AVX2) {
-        collect_all_avx2(&found, maxima);
-        return found.count;
+        collect_all_avx2(found, maxima);
+        return;
     }
 #endif
-    collect_all(&found, maxima, hits_of);
-    return found.count;
+    collect_all(found, maxima, hits_of);
+}
+
+/* The same of a row of probabilities, in the pass that finds its greatest key, which is returned: what is likely in a
+ * block is collected while the next ones are on their way from memory. */
+static uint32_t collect_in_passing(Collection *found) {
+#ifdef HAS_AVX2
+    if (HAS_AVX2) return greatest_and_all_avx2(found);
+#endif
+    return greatest_and_all(found, hits_of);
 }
 
 #endif

@@ -31,28 +31,30 @@ static double row_share(const Layout *layout, const Row *row, double z) {
     return sum;
 }
 
-/* Fills s->likely with the labels that extend prefixes at this timestep, in no order. Returns how many there are. */
-static int32_t find_likely(Search *s, const Row *row, int32_t peak, double z) {
+/* Leaves in s->likely those of the labels found that extend prefixes at this timestep. Returns how many there are.
+ * share: what row_share says. */
+static int32_t choose_likely(Search *s, const Row *row, const Collection *found, double share) {
     const SearchOptions *options = s->options;
-    double share = row_share(s->layout, row, z), least = options->min_prob * share;
-    uint32_t lowest = row->kind == PROBS && share == 1.0 ? s->lowest : lowest_key(row->kind, row->most, least);
+    const Layout *layout = s->layout;
+    double least = options->min_prob * share, taken = -INFINITY;
     LikelyLabel *likely = s->likely;
-    int32_t most = options->top_k < s->layout->columns ? options->top_k : (int32_t)s->layout->columns;
-    int32_t found = collect_likely(s->layout, row->values, s->maxima, lowest, most, likely), count = 0;
-    if (options->cum_prob < 1.0) sort_likely(likely, found);
-    double taken = options->cum_prob < 1.0 ? prob_of(row, s->layout->blank) : -INFINITY;
-    for (int32_t i = 0; i < found && taken < options->cum_prob * share; i++) {
+    int32_t count = 0;
+    if (options->cum_prob < 1.0) {
+        sort_likely(likely, found->count);
+        taken = prob_of(row, layout->blank);
+    }
+    for (int32_t i = 0; i < found->count && taken < options->cum_prob * share; i++) {
         likely[count].key = likely[i].key;
         likely[count].prob = prob_of(row, column_of(likely + i));
         taken += likely[count].prob;
         count += likely[count].prob >= least && likely[count].prob > 0.0;
     }
-    if (!count && peak != s->layout->blank) {
-        likely[0].key = likely_key(key_of(row->kind, row->values[peak]), peak);
-        likely[0].prob = prob_of(row, peak);
-        count = likely[0].prob > 0.0;
-    }
-    return count;
+    /* Where nothing but blank was found the likeliest is known. */
+    if (count || (!found->count && key_of(row->kind, row->values[layout->blank]) >= found->lowest)) return count;
+    int32_t peak = find_peak(layout, row->values, s->maxima);
+    likely[0].key = likely_key(key_of(row->kind, row->values[peak]), peak);
+    likely[0].prob = prob_of(row, peak);
+    return peak != layout->blank && likely[0].prob > 0.0;
 }
 
 /* Whether the labels of a come before those of b in lexicographic order, a prefix before what extends it. */
@@ -338,24 +340,41 @@ static void choose_prefixes(Search *s, Range kept, int32_t likely_count) {
     s->greatest = kept.greatest;
 }
 
-/* One timestep. `most` and `z` take what turns logits into probabilities: p = exp(x - most) / z. */
-static void advance(Search *s, const Matrix *matrix, ptrdiff_t t, double *most, double *z) {
+/* Collects the labels of a row that may be likely. Returns what row_share says, or -1 for a row that is no
+ * distribution. `most` and `z` take what turns logits into probabilities: p = exp(x - most) / z. */
+static double
+look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection *found, double *most, double *z) {
     const Layout *layout = s->layout;
-    Row row = {load_row(layout, matrix, t, s->columns), layout->kind, 0.0};
-    int32_t peak = find_peak(layout, row.values, s->maxima);
     double sum = 1.0;
-    if (peak < 0) {
+    if (row->kind == PROBS && !layout->class_of) {
+        uint32_t greatest = collect_in_passing(found);
+        return greatest && greatest <= bits_of(MAX_PROB) ? 1.0 : -1.0;
+    }
+    int32_t peak = find_peak(layout, row->values, s->maxima);
+    if (peak < 0) return -1.0;
+    if (row->kind == LOGITS) {
+        float greatest = isinf(row->values[peak]) ? 0.0f : row->values[peak];
+        row->most = *most = greatest;
+        sum = *z = sum_of_row(layout, whole_row(layout, matrix, t, s->row), greatest);
+    }
+    double share = row_share(layout, row, sum);
+    found->lowest = lowest_key(row->kind, row->most, s->options->min_prob * share);
+    collect_likely(found, s->maxima);
+    return share;
+}
+
+/* One timestep. */
+static void advance(Search *s, const Matrix *matrix, ptrdiff_t t, double *most, double *z) {
+    Row row = {load_row(s->layout, matrix, t, s->columns), s->layout->kind, 0.0};
+    Collection found = {s->layout, row.values, s->likely, 0, s->top_k, s->lowest};
+    double share = look_through(s, matrix, t, &row, &found, most, z);
+    int has_automata = s->options->automata_count > 0;
+    if (share < 0.0) {
         s->bad = 1;
         s->size = 0;
         return;
     }
-    if (row.kind == LOGITS) {
-        float greatest = isinf(row.values[peak]) ? 0.0f : row.values[peak];
-        row.most = *most = greatest;
-        sum = *z = sum_of_row(layout, whole_row(layout, matrix, t, s->row), greatest);
-    }
-    int32_t likely_count = find_likely(s, &row, peak, sum);
-    int has_automata = s->options->automata_count > 0;
+    int32_t likely_count = choose_likely(s, &row, &found, share);
     Range kept = row.kind == PROBS && !has_automata ? keep_prefixes(s, row, likely_count, 0)
                                                     : keep_prefixes(s, row, likely_count, has_automata);
     choose_prefixes(s, kept, likely_count);
