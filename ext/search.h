@@ -322,7 +322,7 @@ static void rescale(Search *s, double factor, int32_t bits) {
 
 static void keep_masses_in_range(Search *s) {
     while (s->size && s->greatest < RESCALE_BELOW) rescale(s, RESCALE_UP, -RESCALE_BITS);
-    while (s->size && s->greatest > RESCALE_UP) rescale(s, RESCALE_BELOW, RESCALE_BITS);
+    while (s->size && s->greatest > RESCALE_UP && s->greatest < INFINITY) rescale(s, RESCALE_BELOW, RESCALE_BITS);
 }
 
 /* The next beam, of the prefixes that were kept and their extensions. */

@@ -90,6 +90,12 @@ def test_weights_do_not_overflow_on_long_lines(ctc, weight):
     assert h.score == pytest.approx(200 * math.log(weight))
 
 
+def test_a_weight_beyond_all_bounds_ends_the_search_with_an_infinite_score(ctc):
+    """It is lifted into range no more, which would never end."""
+    (h,) = only(ctc.prefix_beam_search(matrix([[0.5, 0.5]] * 4), 0, **DEFAULTS, automata=[unigrams([None, 1e308])]))
+    assert h.score == math.inf
+
+
 def test_prepared_automata_are_checked_once(ctc):
     """What prepare returns stands for the automaton, in any number of searches."""
     machine = unigrams([None, 2.0, 1.0])
