@@ -11,6 +11,7 @@ from ocr_core.types import Image
 from training.synth.pixels import Array, Field, to_field, to_image
 from training.synth.rolls import Rolls
 
+_LEAST_SPREAD = 9.0  # contrast that is left to faded text
 _MIN_BILEVEL = 20  # height below which black and white leaves nothing to read
 
 
@@ -37,6 +38,16 @@ def _ramp(image: Image, rolls: Rolls, softness: float) -> Field:
     rows = np.arange(height, dtype=np.float32)[:, None] - height / 2
     side = rolls.dice.choice((-1, 1))
     return to_field(np.clip(side * (columns + slope * rows) / (softness * height) + 0.5, 0, 1))
+
+
+def _spread(image: Image) -> float:
+    """Standard deviation of brightness: contrast of text, weighed by how much ink there is."""
+    return float(cv2.meanStdDev(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[1][0, 0])
+
+
+def _bearable(image: Image) -> float:
+    """Strongest noise that leaves the text legible."""
+    return min(14.0, 2.0 + 0.4 * _spread(image))
 
 
 def _uneven(image: Image, rolls: Rolls) -> Array:
@@ -69,15 +80,16 @@ def _glare(image: Image, rolls: Rolls) -> Array:
 def _texture(image: Image, rolls: Rolls) -> Array:
     """Grain of paper, cloth and walls."""
     height, width = image.shape[:2]
-    grain = rolls.between(1.5, 9) * rolls.field(height, width, rolls.between(1, 4))
+    most = _bearable(image)
+    grain = rolls.between(0.1, 0.6) * most * rolls.field(height, width, rolls.between(1, 4))
     if rolls.happens(0.3):
-        grain = grain + rolls.between(1, 6) * rolls.field(height, width, rolls.between(4, 14))
+        grain = grain + rolls.between(0.1, 0.4) * most * rolls.field(height, width, rolls.between(4, 14))
     return image + grain[..., None]
 
 
 def _low_contrast(image: Image, rolls: Rolls) -> Array:
     """Fog, under- and overexposure, faded print."""
-    contrast = rolls.between(0.2, 0.65)
+    contrast = min(1.0, max(rolls.between(0.2, 0.65), _LEAST_SPREAD / max(_spread(image), 1.0)))
     level = rolls.between(0, 255 * (1 - contrast))
     return cv2.convertScaleAbs(image, alpha=contrast, beta=level)
 
@@ -124,7 +136,7 @@ def _sharpen(image: Image, rolls: Rolls) -> Array:
 def _noise(image: Image, rolls: Rolls) -> Array:
     """Sensor noise: grey or coloured, fine or clotted by a phone's smoothing."""
     height, width = image.shape[:2]
-    strength = rolls.between(2, 14)
+    strength = rolls.between(0.1, 1) * _bearable(image)
     grain = rolls.normal(height, width, rolls.dice.choice((1, 3)))
     if rolls.happens(0.35):
         grain = to_field(2 * cv2.GaussianBlur(grain, (0, 0), 0.8)).reshape(height, width, -1)

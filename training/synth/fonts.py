@@ -25,6 +25,7 @@ FAMILIES = Path(__file__).with_name("fonts.toml")
 INDEX = "index.json"
 STYLES = ("print", "hand", "display", "mono", "dots")
 _TRIES = 8
+_CHANGES = 0.06  # lines in which the faces change
 _PROBE_PX = 24
 # More characters with one and the same picture are a placeholder, not letters that happen to look alike.
 _MAX_TWINS = 6
@@ -87,9 +88,16 @@ class FontBook:
         """Faces for a text, of a style by its weight: one for Han characters, maybe another for Latin ones.
 
         A character that the chosen face lacks goes to any face that has it. Spaces stay with what is before them.
+        Now and then the faces change within the line, as where words are set in bold.
         """
+        if len(text) > 5 and dice.random() < _CHANGES:
+            middle = dice.randrange(1, len(text))
+            return [*self._choose(text[:middle], styles, dice), *self._choose(text[middle:], styles, dice)]
+        return self._choose(text, styles, dice)
+
+    def _choose(self, text: str, styles: Mapping[str, float], dice: Random) -> list[Run]:
         style = dice.choices(tuple(styles), tuple(styles.values()))[0]
-        wide = {character for character in text if _is_wide(character)}
+        wide = {character for character in text if is_wide(character)}
         narrow = set(text) - wide - {" "}
         chinese = self._covering(wide, style, True, dice) if wide or dice.random() < 0.15 else None
         one_face = chinese is not None and narrow <= chinese.characters and dice.random() < 0.6
@@ -116,7 +124,7 @@ class FontBook:
         last = preferred[0] if preferred else self.faces[0]
         chosen: list[tuple[Face, str]] = []
         for character in text:
-            ranked = preferred if not _is_wide(character) else preferred[::-1]
+            ranked = preferred if not is_wide(character) else preferred[::-1]
             face = last if character == " " else next((face for face in ranked if character in face.characters), None)
             if face is None:
                 order = order or dice.sample(self.faces, len(self.faces))
@@ -127,7 +135,7 @@ class FontBook:
             yield Run(face, "".join(character for _, character in pairs))
 
 
-def _is_wide(character: str) -> bool:
+def is_wide(character: str) -> bool:
     """Whether a character is drawn by a Chinese font: all but letters and signs of Western text."""
     return ord(character) >= 0x2E80
 

@@ -97,10 +97,10 @@ def _scene(height: int, width: int, rolls: Rolls) -> tuple[Field, Colour]:
         height, width, height * rolls.between(0.4, 2), 3 if rolls.happens(0.4) else 1
     ).reshape(height, width, -1)
     if rolls.happens(0.35):
-        canvas += rolls.between(2, 10) * rolls.field(height, width, rolls.between(1.5, 5)).reshape(height, width, 1)
+        canvas += rolls.between(1, 7) * rolls.field(height, width, rolls.between(1.5, 5)).reshape(height, width, 1)
     if rolls.happens(0.12):
         canvas = 0.6 * canvas + 0.4 * _photo_picture(height, width, rolls)
-    return canvas, _contrasting(paper, rolls, rolls.between(35, 110))
+    return canvas, _contrasting(paper, rolls, rolls.between(45, 120))
 
 
 def _photo_picture(height: int, width: int, rolls: Rolls) -> Field:

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from ocr_core.types import Image
-from training.synth.fonts import Face, Run
+from training.synth.fonts import Face, Run, is_wide
 from training.synth.paper import Colour, luminance, make_paper
 from training.synth.pen import BASELINE, Hand, Strokes, any_hand, write
 from training.synth.pixels import Field, to_field, to_image
@@ -37,10 +37,10 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """A hand that writes the characters of which it knows the strokes."""
+    """Who writes the characters whose strokes are known. hand: None when each character is by another person."""
 
     strokes: Strokes
-    hand: Hand
+    hand: Hand | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,16 @@ def render_line(runs: Sequence[Run], scene: Scene, rolls: Rolls, strokes: Stroke
     """
     low, high = np.log(scene.size_px)
     size = round(float(np.exp(rolls.between(low, high))))
-    writer = _Writer(strokes, any_hand(rolls)) if strokes and rolls.does("pen") else None
+    writer = (
+        _Writer(strokes, None if rolls.happens(0.2) else any_hand(rolls)) if strokes and rolls.does("pen") else None
+    )
     by_hand = writer is not None or rolls.does("jitter")
     mask, baseline = _draw_pieces(list(_pieces(runs, size, by_hand, rolls)), size, by_hand, writer, rolls)
     box = cv2.boundingRect(mask)
     if not box[2]:
         return None
     left, top, width, height = box
-    mask = _worn(mask, size, rolls)
+    mask = _worn(mask, size, any(is_wide(character) for run in runs for character in run.text), rolls)
     if rolls.does("neighbours"):
         mask = _with_neighbours(mask, size, rolls)
     ink_box = float(left), float(top), float(left + width), float(top + height)
@@ -126,7 +128,7 @@ def _draw_pieces(
         if ink is None:
             pen.text((x, baseline), piece.text, font=piece.font, fill=255, anchor="ls")
         elif writer and piece.text in writer.strokes.characters:
-            glyph = write(writer.strokes.of(piece.text), writer.hand, size, rolls)
+            glyph = write(writer.strokes.of(piece.text), writer.hand or any_hand(rolls), size, rolls)
             left, top = x + (piece.advance - glyph.shape[1]) / 2, baseline - BASELINE * size
             _overlay(ink, glyph, round(left), round(top + rolls.between(-0.05, 0.05) * size))
         elif piece.text.strip():
@@ -162,7 +164,7 @@ def _overlay(ink: Image, glyph: Image, column: int, row: int) -> None:
     np.maximum(part, shown, out=part)
 
 
-def _worn(mask: Image, size: int, rolls: Rolls) -> Image:
+def _worn(mask: Image, size: int, wide: bool, rolls: Rolls) -> Image:
     """Strokes made slanted, heavier, lighter, dotted or patchy."""
     if rolls.does("oblique"):
         slant = rolls.between(-0.3, 0.3)
@@ -175,8 +177,10 @@ def _worn(mask: Image, size: int, rolls: Rolls) -> Image:
     elif rolls.does("thin") and size > 24:
         thinner = cv2.erode(mask, np.ones((2, 2), np.uint8))
         mask = to_image(cv2.addWeighted(mask, 0.45, thinner, 0.55, 0))
-    if rolls.does("dots") and size >= 22:
-        mask = _dotted(mask, max(3, round(size / rolls.between(9, 14))))
+    if rolls.does("dots"):
+        # Print heads have 9 dots to the height of Latin letters; Han characters need 16 to 24.
+        pitch = round(size / (rolls.between(15, 20) if wide else rolls.between(9, 14)))
+        mask = _dotted(mask, pitch) if pitch > 1 else mask
     if rolls.does("fading"):
         mask = _faded(mask, size, rolls)
     return mask

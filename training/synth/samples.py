@@ -83,7 +83,9 @@ class SynthLines:
         return scene, self.text.sample(rolls.dice, scene.kinds), rolls.with_odds(scene.odds, severity)
 
     def _picture(self, scene: Scene, text: str, rolls: Rolls) -> Image | None:
-        drawn = render_line(self.fonts.choose(text, scene.styles, rolls.dice), scene, rolls, self._strokes)
+        # Between letter and number of a plate there is a dot, which is not read.
+        shown = f"{text[:2]}·{text[2:]}" if scene.name == "plate" and rolls.happens(0.7) else text
+        drawn = render_line(self.fonts.choose(shown, scene.styles, rolls.dice), scene, rolls, self._strokes)
         return None if drawn is None else degrade(cut_line(drawn, rolls), rolls)
 
 
