@@ -72,7 +72,10 @@ class PdfDocument:
         """A new process that has opened the file, and the number of pages. Raises as open() does."""
         self._renderer = renderer = _Renderer(self._file, self._options, self._limits)
         if self._is_stopped:
+            # Whoever has stopped the document may have closed it as well, and then knows nothing of this process.
             renderer.kill()
+            renderer.wait()
+            raise DocumentUnreadable("the document was given up while it was opened", "document")
         return renderer, renderer.open()
 
 

@@ -324,6 +324,18 @@ def test_stopping_ends_what_waits_for_a_page():
         assert process.returncode == -signal.SIGKILL
 
 
+def test_a_document_closed_before_it_is_open_leaves_no_process():
+    """When it is closed while another thread is about to open it, the process that this one starts is gone at once."""
+    with tempfile.TemporaryFile() as file:
+        file.write(text_pdf(LONG))
+        file.flush()
+        document = document_of(file, DocumentOptions(), LIMITS)
+        document.close()
+        with pytest.raises(DocumentUnreadable, match="given up"):
+            document.open()
+        assert document._renderer._process.returncode == -signal.SIGKILL
+
+
 def test_without_pdfium_it_is_said_what_is_missing(monkeypatch):
     """Where pypdfium2 is not installed, a PDF is refused with the name of the extra."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
