@@ -10,9 +10,11 @@ from ocr_core.errors import DocumentUnreadable
 from ocr_core.image_document import ImageDocument
 from ocr_core.pdf_document import PdfDocument
 
-_MARK = b"%PDF-"
-_MARK_WITHIN = 1024
-"""Readers of PDF take files with something before the header."""
+MARK_WITHIN = 1024
+"""Bytes of a file that say what it is: readers of PDF take files with something before the header."""
+
+_PDF = b"%PDF-"
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def document_of(file: BinaryIO, options: DocumentOptions, limits: DocumentLimits) -> Document:
@@ -30,4 +32,9 @@ def document_of(file: BinaryIO, options: DocumentOptions, limits: DocumentLimits
 def is_pdf(file: BinaryIO) -> bool:
     """Whether the file says that it is a PDF."""
     file.seek(0)
-    return _MARK in file.read(_MARK_WITHIN + len(_MARK))
+    return _PDF in file.read(MARK_WITHIN)
+
+
+def is_paged(start: bytes) -> bool:
+    """Whether a file that begins so may have several pages to read."""
+    return _PDF in start[:MARK_WITHIN] or start.startswith(_TIFFS)

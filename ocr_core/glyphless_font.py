@@ -25,6 +25,7 @@ def glyphless_font() -> bytes:
     """The font file."""
     ascent, descent = round((1 - DESCENT) * _EM), round(-DESCENT * _EM)
     narrow, wide = (round(ADVANCES[glyph] * _EM) for glyph in (NARROW, WIDE))
+    narrow_glyph = _stroke(narrow, descent, ascent)
     tables = {
         # version, revision, checksum adjustment, magic number, flags, em, created, modified, bounds, style, smallest
         # size, direction, format of loca, format of glyf
@@ -37,12 +38,20 @@ def glyphless_font() -> bytes:
             ">IhhhHhhhhhhhhhhhH", 0x00010000, ascent, descent, 0, wide, 0, 0, wide, 1, 0, 0, 0, 0, 0, 0, 0, _GLYPHS
         ),
         b"hmtx": struct.pack(">HhHhHh", narrow, 0, narrow, 0, wide, 0),
-        # Glyphs that begin where they end have no outline.
-        b"loca": struct.pack(f">{_GLYPHS + 1}H", *[0] * (_GLYPHS + 1)),
-        b"glyf": bytes(4),
-        b"maxp": struct.pack(">IH13H", 0x00010000, _GLYPHS, *[0] * 13),
+        # Where the glyphs begin, and the last one ends, in pairs of bytes.
+        b"loca": struct.pack(f">{_GLYPHS + 1}H", *(len(narrow_glyph) // 2 * index for index in range(_GLYPHS + 1))),
+        b"glyf": narrow_glyph * 2 + _stroke(wide, descent, ascent),
+        b"maxp": struct.pack(">IHHH11H", 0x00010000, _GLYPHS, 3, 1, *[0] * 11),
     }
     return _file(tables)
+
+
+def _stroke(advance: int, descent: int, ascent: int) -> bytes:
+    """A glyph that is a line from corner to corner and back: no ink, but a size. Readers skip text that has none."""
+    header = struct.pack(">hhhhh", 1, 0, descent, advance, ascent)
+    # Last point of the outline, length of the program, three points on it, and their steps to the right and up.
+    points = struct.pack(">HH3B3h3hx", 2, 0, 1, 1, 1, 0, advance, -advance, descent, ascent - descent, descent - ascent)
+    return header + points
 
 
 def _file(tables: dict[bytes, bytes]) -> bytes:

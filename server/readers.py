@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import glyphwire
 
+from ocr_core.document import DocumentOptions, TextLayer
 from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, RecognizeOptions
 from server.connections import connect
 from server.reports import Recognition
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.page_writers import PageOutcome
 
 LOCAL_SETTINGS = (
     "models_dir",
@@ -29,13 +34,17 @@ LOCAL_SETTINGS = (
 
 _NO_DEADLINE_S = 86_400.0
 _DECODE = DecodeOptions()
+_DOCUMENT = DocumentOptions()
 
 
 class Reader(Protocol):
-    """Reads images, several at a time."""
+    """Reads images, several at a time, and documents."""
 
     async def recognize(self, image_bytes: bytes) -> Recognition:
         """Read one image. Raises ocr_core.errors.OcrError or glyphwire.OcrError."""
+
+    def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+        """Read the pages of a file that is open. Raises as recognize() does."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -57,6 +66,26 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--characters", action="store_true", help="confidence and position of each character (JSON)")
     group.add_argument("--min-confidence", type=float, default=0.0, metavar="P", help="leave out lines below it [0]")
     _add_language(parser)
+
+
+def add_document_options(parser: ArgumentParser) -> None:
+    """Give a parser the flags of DocumentOptions."""
+    group = parser.add_argument_group("documents", "PDFs, and TIFFs of several pages; see docs/documents.md.")
+    group.add_argument("--pages", default="", metavar="RANGES", help='which, for example "1-3,7,-2" [all]')
+    group.add_argument("--dpi", type=int, default=_DOCUMENT.dpi, metavar="N", help=f"of PDFs [{_DOCUMENT.dpi}]")
+    layers = [layer.value for layer in TextLayer]
+    group.add_argument("--text-layer", choices=layers, default=layers[0], help="text that a PDF has [auto: if real]")
+    group.add_argument("--password", default="", metavar="TEXT", help="of an encrypted PDF")
+
+
+def _document_options(flags: Namespace) -> DocumentOptions:
+    """Raises OptionInvalid."""
+    return DocumentOptions(flags.pages, flags.dpi, TextLayer(flags.text_layer), flags.password)
+
+
+def _client_document_options(flags: Namespace) -> glyphwire.DocumentOptions:
+    layer = glyphwire.TextLayer(flags.text_layer)
+    return glyphwire.DocumentOptions(flags.pages, flags.dpi, layer, flags.password)
 
 
 def _add_language(parser: ArgumentParser) -> None:
@@ -149,32 +178,48 @@ async def open_reader(flags: Namespace, settings: Settings) -> AsyncIterator[Rea
     """The server of --server, else the pipeline in this process. Raises OcrError when that cannot start."""
     if flags.server:
         async with connect(glyphwire.AsyncOcrClient, flags) as client:
-            yield _RemoteReader(client, client_options(flags))
+            yield _RemoteReader(client, client_options(flags), flags)
     else:
-        async with _local_reader(core_options(flags), settings) as reader:
+        async with _local_reader(core_options(flags), settings, flags) as reader:
             yield reader
 
 
 class _RemoteReader:
-    def __init__(self, client: glyphwire.AsyncOcrClient, options: glyphwire.RecognizeOptions) -> None:
+    def __init__(self, client: glyphwire.AsyncOcrClient, options: glyphwire.RecognizeOptions, flags: Namespace) -> None:
         self._client = client
         self._options = options
+        self._flags = flags
 
     async def recognize(self, image_bytes: bytes) -> glyphwire.Recognition:
         return await self._client.recognize(image_bytes, self._options)
 
+    def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+        # The file is needed again, so the client gets one of its own to close.
+        copy = os.fdopen(os.dup(file.fileno()), "rb")
+        copy.seek(0)
+        chosen = _client_document_options(self._flags)
+        return self._client.recognize_document(copy, self._options, document_options=chosen)
+
 
 @asynccontextmanager
-async def _local_reader(options: RecognizeOptions, settings: Settings) -> AsyncIterator[Reader]:
+async def _local_reader(options: RecognizeOptions, settings: Settings, flags: Namespace) -> AsyncIterator[Reader]:
     # Here and not above: a client of a server does not wait for the engine to be imported.
     from server.app import build_pipeline
     from server.batcher import Batcher
+    from server.document_reading import DocumentJob, DocumentReading
     from server.request import Job
 
     class LocalReader:
         async def recognize(self, image_bytes: bytes) -> Recognition:
             deadline = time.monotonic() + _NO_DEADLINE_S
             return await batcher.submit(Job(image_bytes, options), deadline)
+
+        def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+            deadline = time.monotonic() + _NO_DEADLINE_S
+            reading = DocumentReading(
+                batcher, settings.document_limits, None, deadline=deadline, page_timeout_s=_NO_DEADLINE_S
+            )
+            return reading.pages(nullcontext((file, DocumentJob(Job(b"", options), _document_options(flags)))))
 
     batcher = Batcher(build_pipeline(settings), settings)
     try:

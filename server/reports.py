@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import glyphwire
@@ -24,17 +24,24 @@ StableLine = types.StableLine | glyphwire.StableLine
 
 
 def report(
-    form: str, source: str, recognition: Recognition, *, titled: bool, merged: Sequence[StableLine] | None = None
+    form: str,
+    source: str,
+    recognition: Recognition,
+    *,
+    titled: bool,
+    merged: Sequence[StableLine] | None = None,
+    page: Mapping[str, object] | None = None,
 ) -> Iterator[str]:
     """Rows for one image. source: its path or frame number; titled: whether plain text names it.
 
     merged: lines merged over frames. They take the place of the image's own, but in JSON, which has both.
+    page: what is known of a page of a document, for JSON.
     """
     lines: Sequence[_Line] = recognition.lines
     match form:
         case "json":
             more = {} if merged is None else {"stable_lines": [asdict(line) for line in merged]}
-            yield json.dumps({"source": source} | asdict(recognition) | more, ensure_ascii=False)
+            yield json.dumps({"source": source, **(page or {})} | asdict(recognition) | more, ensure_ascii=False)
         case "tsv":
             numbered = enumerate(lines, 1) if merged is None else ((line.track_id, line) for line in merged)
             for number, line in numbered:
