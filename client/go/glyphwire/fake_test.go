@@ -27,6 +27,7 @@ type fakeServer struct {
 	glyphwirev1.UnimplementedOcrServiceServer
 	recognize func(context.Context, *glyphwirev1.RecognizeRequest) (*glyphwirev1.RecognizeResponse, error)
 	stream    func(glyphwirev1.OcrService_StreamRecognizeServer) error
+	document  func(glyphwirev1.OcrService_RecognizeDocumentServer) error
 }
 
 func (f *fakeServer) Recognize(
@@ -63,6 +64,10 @@ func (f *fakeServer) StreamRecognize(stream glyphwirev1.OcrService_StreamRecogni
 	}
 	_, err := answerFrames(stream, -1)
 	return err
+}
+
+func (f *fakeServer) RecognizeDocument(stream glyphwirev1.OcrService_RecognizeDocumentServer) error {
+	return f.document(stream)
 }
 
 func (f *fakeServer) ListModels(

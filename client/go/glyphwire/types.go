@@ -37,6 +37,9 @@ type (
 	// FrameDropped names the frame that took the place of one that was not read.
 	FrameDropped = glyphwirev1.FrameDropped
 
+	// DocumentConfig says which pages of a document are read, and how.
+	DocumentConfig = glyphwirev1.DocumentConfig
+
 	// Recognition is everything that was read in one image, lines in reading order.
 	Recognition = glyphwirev1.Recognition
 	// Line is one line of text.
@@ -91,6 +94,24 @@ type FramePolicy = glyphwirev1.FramePolicy
 const (
 	FramePolicyEvery  = glyphwirev1.FramePolicy_FRAME_POLICY_EVERY
 	FramePolicyLatest = glyphwirev1.FramePolicy_FRAME_POLICY_LATEST
+)
+
+// TextLayerPolicy says what becomes of the text that a page of a PDF already has.
+type TextLayerPolicy = glyphwirev1.TextLayerPolicy
+
+// The policies. The default is TextLayerAuto: it is taken where it is real.
+const (
+	TextLayerAuto   = glyphwirev1.TextLayerPolicy_TEXT_LAYER_POLICY_AUTO
+	TextLayerIgnore = glyphwirev1.TextLayerPolicy_TEXT_LAYER_POLICY_IGNORE
+)
+
+// PageSource says where the lines of a page come from.
+type PageSource = glyphwirev1.PageSource
+
+// The sources.
+const (
+	PageSourceTextLayer = glyphwirev1.PageSource_PAGE_SOURCE_TEXT_LAYER
+	PageSourceOCR       = glyphwirev1.PageSource_PAGE_SOURCE_OCR
 )
 
 // PixelFormat is the layout of one raw pixel, one byte per channel.
