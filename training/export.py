@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ocr_core.bundle import WEIGHTS, Check, Kind, ModelBundle, Origin, file_sha256, write_manifest
+from ocr_core.bundle import WEIGHTS, Check, Kind, ModelBundle, Origin, file_sha256, place_bundle, write_manifest
 from ocr_core.engine import convert_onnx
 from training.checkpoint import load_checkpoint
 from training.network import Crnn, fuse
@@ -37,45 +37,52 @@ class _Probs(nn.Module):
 
 
 def export(
-    checkpoint_path: Path, models_dir: Path, name: str, version: str, check: tuple[Path, str] | None = None
+    checkpoint_path: Path,
+    models_dir: Path,
+    name: str,
+    version: str,
+    check: tuple[Path, str] | None = None,
+    *,
+    fused: bool = True,
 ) -> Path:
     """Write models_dir/name/version from the averaged weights of a checkpoint. Returns that folder.
 
-    check: an image of a line that the server reads before it uses the bundle, and its text.
+    check: an image of a line that the server reads before it uses the bundle, and its text. fused: without batch norms
+    and parallel branches, as bundles should be.
     """
     checkpoint = load_checkpoint(checkpoint_path)
-    folder = models_dir / name / version
-    folder.mkdir(parents=True, exist_ok=True)
+    network = checkpoint.network()
     with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
-        graph = Path(scratch) / "network.onnx"
-        export_onnx(checkpoint.network(), checkpoint.input.height, graph)
-        convert_onnx(graph, folder, half=True)
-    if check:
-        shutil.copyfile(check[0], folder / check[0].name)
-    bundle = ModelBundle(
-        name=name,
-        version=version,
-        kind=Kind.RECOGNIZER,
-        input=checkpoint.input,
-        characters=checkpoint.characters,
-        blank_index=checkpoint.blank_index,
-        check=Check(image=check[0].name, text=check[1]) if check else None,
-        origin=Origin(source=checkpoint.source, file=checkpoint_path.name, sha256=file_sha256(checkpoint_path)),
-        licence="Apache-2.0",
-        weights_sha256=file_sha256(folder / WEIGHTS),
-    )
-    write_manifest(folder, bundle)
-    return folder
+        graph, draft = Path(scratch) / "network.onnx", Path(scratch) / "draft"
+        draft.mkdir()
+        export_onnx(fuse(network) if fused else network, checkpoint.input.height, graph)
+        convert_onnx(graph, draft, half=True)
+        if check:
+            shutil.copyfile(check[0], draft / check[0].name)
+        bundle = ModelBundle(
+            name=name,
+            version=version,
+            kind=Kind.RECOGNIZER,
+            input=checkpoint.input,
+            characters=checkpoint.characters,
+            blank_index=checkpoint.blank_index,
+            check=Check(image=check[0].name, text=check[1]) if check else None,
+            origin=Origin(source=checkpoint.source, file=checkpoint_path.name, sha256=file_sha256(checkpoint_path)),
+            licence="Apache-2.0",
+            weights_sha256=file_sha256(draft / WEIGHTS),
+        )
+        write_manifest(draft, bundle)
+        return place_bundle(draft, models_dir)
 
 
 def export_onnx(network: Crnn, height: int, path: Path) -> None:
-    """Write a network, fused, as an ONNX file: images float32 [line, 3, height, width] -> probs [line, time, class]."""
+    """Write a network as an ONNX file: images float32 [line, 3, height, width] -> probs [line, time, class]."""
     example = torch.zeros(1, 3, height, _EXAMPLE_WIDTH)
     with warnings.catch_warnings():
         # Of tracing: that the LSTM was traced with a batch of one, and that this exporter is not the newest.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Probs(fuse(network)).eval(),
+            _Probs(network).eval(),
             (example,),
             str(path),
             input_names=["images"],

@@ -117,6 +117,12 @@ class TrainingRecipe(FrozenSpec):
     checkpoint_minutes: float = Field(10.0, gt=0)
 
 
+def find_recipe(name: str) -> TrainingRecipe:
+    """The recipe in a TOML file, or that of a name in training/recipes. Raises RecipeFailed when it is malformed."""
+    path = Path(name)
+    return read_training_recipe(path if path.suffix else RECIPES / f"{name}.toml")
+
+
 def read_training_recipe(path: Path) -> TrainingRecipe:
     """Read a recipe. Raises RecipeFailed when it is malformed."""
     try:

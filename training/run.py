@@ -21,7 +21,7 @@ import torch
 from training.batches import Labeller, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
 from training.curves import draw_curves
-from training.recipe import MODELS, RECIPES, TrainingRecipe, read_training_recipe
+from training.recipe import MODELS, TrainingRecipe, find_recipe
 from training.scores import score
 from training.sources import BatchSource, DrawnLines, atlas_batches, synth_lines
 from training.train import Examine, Trainer
@@ -103,8 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models-dir", type=Path, default=MODELS)
     flags = parser.parse_args(arguments)
     torch.set_num_threads(flags.threads)
-    path = Path(flags.recipe)
-    recipe = read_training_recipe(path if path.suffix else RECIPES / f"{flags.recipe}.toml")
+    recipe = find_recipe(flags.recipe)
     if flags.prepare:
         prepare(recipe, flags.folder, flags.models_dir)
         return 0

@@ -48,8 +48,9 @@ class Teacher:
     def _infer(self, pixels: Tensor) -> Tensor:
         """pixels: float32 [line, 3, height, width], 0 to 255. Returns probabilities in the teacher's own classes."""
         images = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
-        with self._engine.infer(images) as probs:
-            return torch.from_numpy(probs.copy())
+        with self._engine.infer(images) as scores:
+            copied = torch.from_numpy(scores.copy())
+        return copied.softmax(2) if self._engine.bundle.output == "logits" else copied
 
 
 def load_teacher(models_dir: Path, name: str, learner: InputFormat, charset: Charset, *, threads: int) -> Teacher:

@@ -11,10 +11,9 @@ import openvino as ov  # type: ignore[import-untyped]
 from openvino import opset13 as ops
 
 from ocr_core.bundle import read_bundle
-from ocr_core.engine import core
 from training.batches import LabelledLine
 from training.compress.errors import CompressionFailed
-from training.compress.graph import Tensor, constant, network_input, read_graph, write_derived
+from training.compress.graph import Tensor, compiled, constant, network_input, read_graph, write_derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +149,8 @@ def _moments(graph: ov.Model, head: Head, inputs: Sequence[Tensor]) -> tuple[Ten
     width = head.weight.shape[1]
     if not inputs:
         return np.zeros(width, np.float32), np.eye(width, dtype=np.float32)
-    compiled = core().compile_model(ov.Model([head.features], graph.get_parameters()), "CPU")
-    features = np.concatenate([compiled(line)[0].reshape(-1, width) for line in inputs]).astype(np.float64)
+    extractor = compiled(ov.Model([head.features], graph.get_parameters()))
+    features = np.concatenate([extractor(line)[0].reshape(-1, width) for line in inputs]).astype(np.float64)
     covariance = np.cov(features, rowvar=False)
     # Directions in which nothing varies get a little, so that the root can be inverted.
     covariance += 1e-4 * np.trace(covariance) / width * np.eye(width)

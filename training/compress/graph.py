@@ -26,6 +26,11 @@ def read_graph(folder: Path) -> ov.Model:
     return core().read_model(folder / GRAPH)
 
 
+def compiled(graph: ov.Model) -> ov.CompiledModel:
+    """The graph, ready to compute in float32 also where the processor has bfloat16."""
+    return core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
 def network_input(image: Image, bundle: ModelBundle) -> Tensor:
     """A line as the bare graph wants it. image: RGB, uint8 [h, w, 3]. Returns float32 [1, 3, height, width]."""
     wanted = bundle.input

@@ -20,7 +20,7 @@ from ocr_core.decode import Decoder
 from ocr_core.evaluation import normalise
 from training.batches import LabelledLine
 from training.compress.errors import CompressionFailed
-from training.compress.graph import network_input, read_graph, write_derived
+from training.compress.graph import compiled, network_input, read_graph, write_derived
 
 Compute = Literal["convolutions", "all", "none"]
 Weights = Literal["float32", "float16", "int8"]
@@ -32,6 +32,9 @@ _INT8_TYPES: dict[Compute, tuple[str, ...]] = {
     "all": _CONVOLUTIONS + _OTHERS,
     "none": (),
 }
+
+_RANKING_LINES = 48
+"""Of the validation lines those that each layer is tried on, to find out which hurt most."""
 
 _KEEP_INT8 = {"Concat", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 """Operations that emit INT8 when they are given INT8."""
@@ -113,6 +116,9 @@ def _in_int8(
             ignored_scope=nncf.IgnoredScope(
                 types=[kind for kind in _OTHERS if kind not in _INT8_TYPES[settings.compute]], validate=False
             ),
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                ranking_subset_size=_RANKING_LINES
+            ),
             advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
                 overflow_fix=nncf.OverflowFix.FIRST_LAYER if settings.full_range else nncf.OverflowFix.ENABLE
             ),
@@ -126,15 +132,15 @@ class _Judge:
         self._bundle = bundle
         self._decoder = Decoder(bundle.charset)
         self._inputs = [network_input(line.image, bundle) for line in lines]
-        in_float = ov.Core().compile_model(graph, "CPU")
+        in_float = compiled(graph)
         self._labels = [normalise(line.text or self._read(in_float, index)) for index, line in enumerate(lines)]
 
-    def __call__(self, compiled: ov.CompiledModel, indices: Iterable[int]) -> tuple[float, list[float]]:
-        read = [float(normalise(self._read(compiled, index)) == self._labels[index]) for index in indices]
+    def __call__(self, network: ov.CompiledModel, indices: Iterable[int]) -> tuple[float, list[float]]:
+        read = [float(normalise(self._read(network, index)) == self._labels[index]) for index in indices]
         return float(np.mean(read)), read
 
-    def _read(self, compiled: ov.CompiledModel, index: int) -> str:
-        scores = compiled(self._inputs[index])[0]
+    def _read(self, network: ov.CompiledModel, index: int) -> str:
+        scores = network(self._inputs[index])[0]
         (hypothesis,) = self._decoder.best_path(scores, kind=self._bundle.output)[0]
         return hypothesis.text
 
