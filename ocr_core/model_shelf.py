@@ -16,7 +16,8 @@ from weakref import WeakSet
 from ocr_core.bundle import Kind, ModelBundle, bundle_folders, content_hash, names_of, read_bundle, version_order
 from ocr_core.errors import BundleInvalid, ModelIsDefault, ModelNotFound, ModelRejected
 from ocr_core.model_agreement import ModelAgreement, WantedModels
-from ocr_core.types import ModelInfo, ModelState, ModelStatus
+from ocr_core.model_status import ModelState, ModelStatus
+from ocr_core.types import ModelInfo
 
 if TYPE_CHECKING:
     from ocr_core.recognizer import Recognizer

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from ocr_core.errors import OptionInvalid
 
 if TYPE_CHECKING:
+    from ocr_core.layout.page import PageLayout
     from ocr_core.model_shelf import Lease
+    from ocr_core.structure import Structure
 
 Image = npt.NDArray[np.uint8]
 """RGB, uint8 [height, width, 3]."""
@@ -148,15 +150,19 @@ class DecodeOptions:
 
 @dataclass(frozen=True, slots=True)
 class PreprocessOptions:
-    """What is done to an image before it is read. classify_orientation None: in page mode only."""
+    """What is done to an image before it is read.
+
+    classify_orientation None: in page mode only. detector_max_side None: chosen from the height of the text.
+    """
 
     apply_exif_orientation: bool = True
     rotate_vertical: bool = True
     classify_orientation: bool | None = None
-    detector_max_side: int = 1280
+    detector_max_side: int | None = None
 
     def __post_init__(self) -> None:
-        _check_range("preprocess.detector_max_side", self.detector_max_side, 320, 2560)
+        if self.detector_max_side is not None:
+            _check_range("preprocess.detector_max_side", self.detector_max_side, 320, 2560)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,7 @@ class RecognizeOptions:
     preprocess: PreprocessOptions = field(default_factory=PreprocessOptions)
     include_characters: bool = False
     min_confidence: float = 0.0
+    include_structure: bool = False
 
     def __post_init__(self) -> None:
         _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
@@ -209,7 +216,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """Vertices clockwise from the corner where reading starts, in source pixels."""
+    """Vertices clockwise from the corner where reading starts, in source pixels; more than four for a curved line."""
 
     vertices: tuple[Point, ...]
 
@@ -218,12 +225,13 @@ class Polygon:
 class LineCrop:
     """Image of one text line, upright, and where it stands in the source image.
 
-    lease: of the recogniser that the image was prepared for.
+    lease: of the recogniser that the image was prepared for. is_vertical: whether it was turned, as it was high.
     """
 
     image: Image
     polygon: Polygon
     lease: Lease | None = None
+    is_vertical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,13 +301,17 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """An image whose lines have been found and cropped, ready to be read. lease: as its crops have it."""
+    """An image whose lines have been found and cropped, ready to be read. lease: as its crops have it.
+
+    layout: of its crops, when structure was asked for.
+    """
 
     width: int
     height: int
     crops: tuple[LineCrop, ...]
     timings: Timings
     lease: Lease | None = None
+    layout: PageLayout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +324,7 @@ class ReadLine:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """Everything that was read in one image, lines in reading order."""
+    """Everything that was read in one image, lines in reading order. structure: when it was asked for."""
 
     lines: tuple[Line, ...]
     image_width: int
@@ -320,6 +332,7 @@ class Recognition:
     model_name: str
     model_version: str
     timings: Timings
+    structure: Structure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,27 +368,6 @@ class ModelInfo:
     def names(self) -> tuple[str, str]:
         """By which requests can name it; of several versions one answers to the bare name."""
         return self.name, f"{self.name}/{self.version}"
-
-
-class ModelState(Enum):
-    """What becomes of a recogniser. UNLOADING: found by no request, still needed by images that began with it."""
-
-    LOADING = "loading"
-    READY = "ready"
-    UNLOADING = "unloading"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """State of one version of a recogniser. reason: why it failed; images: how many are being read with it."""
-
-    name: str
-    version: str
-    state: ModelState
-    is_default: bool = False
-    images: int = 0
-    reason: str = ""
 
 
 def _check_range(name: str, value: float, low: float, high: float, part: str = "", *, root: str = "options") -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from glyphwire.v1 import admin_pb2, ocr_pb2
 
 from ocr_core.errors import OptionInvalid, RawImageInvalid
+from ocr_core.model_status import ModelState, ModelStatus
 from ocr_core.types import (
     Character,
     DecodeMethod,
@@ -16,10 +17,7 @@ from ocr_core.types import (
     Line,
     Mode,
     ModelInfo,
-    ModelState,
-    ModelStatus,
     PixelFormat,
-    Polygon,
     PreprocessOptions,
     RawImage,
     Recognition,
@@ -29,6 +27,7 @@ from ocr_core.types import (
     UnchangedOptions,
     VotingOptions,
 )
+from server.convert_layout import polygon_message, structure_message
 from server.errors import RequestInvalid, fault_of
 from server.request import FramePolicy, Job, Priority, StreamConfig
 
@@ -113,6 +112,7 @@ def options(message: ocr_pb2.RecognizeOptions) -> RecognizeOptions:
         preprocess=_preprocess_options(message.preprocess),
         include_characters=message.include_characters,
         min_confidence=message.min_confidence,
+        include_structure=message.include_structure,
     )
 
 
@@ -150,7 +150,7 @@ def stable_line(line: StableLine) -> ocr_pb2.StableLine:
         track_id=line.track_id,
         text=line.text,
         confidence=line.confidence,
-        polygon=_polygon(line.polygon),
+        polygon=polygon_message(line.polygon),
         frames_seen=line.frames_seen,
         frames_missed=line.frames_missed,
         is_stable=line.is_stable,
@@ -199,6 +199,7 @@ def recognition_message(recognition: Recognition) -> ocr_pb2.Recognition:
         model_name=recognition.model_name,
         model_version=recognition.model_version,
         timings=_timings(recognition.timings),
+        structure=structure_message(recognition.structure) if recognition.structure else None,
     )
 
 
@@ -262,9 +263,7 @@ def _preprocess_options(message: ocr_pb2.PreprocessOptions) -> PreprocessOptions
         ),
         rotate_vertical=message.rotate_vertical if message.HasField("rotate_vertical") else _PREPROCESS.rotate_vertical,
         classify_orientation=message.classify_orientation if message.HasField("classify_orientation") else None,
-        detector_max_side=(
-            message.detector_max_side if message.HasField("detector_max_side") else _PREPROCESS.detector_max_side
-        ),
+        detector_max_side=message.detector_max_side if message.HasField("detector_max_side") else None,
     )
 
 
@@ -292,7 +291,7 @@ def _line(line: Line) -> ocr_pb2.Line:
     return ocr_pb2.Line(
         text=line.text,
         confidence=line.confidence,
-        polygon=_polygon(line.polygon),
+        polygon=polygon_message(line.polygon),
         characters=[_character(character) for character in line.characters],
         alternatives=[
             ocr_pb2.Alternative(
@@ -301,10 +300,6 @@ def _line(line: Line) -> ocr_pb2.Line:
             for other in line.alternatives
         ],
     )
-
-
-def _polygon(polygon: Polygon) -> ocr_pb2.Polygon:
-    return ocr_pb2.Polygon(vertices=[ocr_pb2.Point(x=vertex.x, y=vertex.y) for vertex in polygon.vertices])
 
 
 def _character(character: Character) -> ocr_pb2.Character:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from ocr_core.model_shelf import ModelShelf
-from ocr_core.types import ModelState, ModelStatus
+from ocr_core.model_status import ModelState, ModelStatus
 from server.batcher import Batcher
 from server.file_watch import FileWatch
 from server.logs import log_our_fault

@@ -13,7 +13,7 @@ from ocr_core.bundle import Kind, ModelBundle
 from ocr_core.errors import BundleInvalid, ModelIsDefault, ModelNotFound, ModelRejected
 from ocr_core.model_agreement import ModelAgreement
 from ocr_core.model_shelf import ModelShelf
-from ocr_core.types import ModelState
+from ocr_core.model_status import ModelState
 from tests.ocr_core.test_bundle import make_bundle
 
 

@@ -9,6 +9,7 @@ from glyphwire.v1 import ocr_pb2
 
 from ocr_core import types
 from ocr_core.errors import ImageUndecodable, OptionInvalid, RawImageInvalid
+from ocr_core.structure import Cell, KeyValue, Paragraph, Structure, Table
 from server import convert
 from server.errors import RequestInvalid
 from server.request import FramePolicy, Job, Priority
@@ -29,7 +30,7 @@ def test_unset_options_get_the_defaults_of_the_contract():
     assert (expected.mode, expected.decode.decoder) == (types.Mode.PAGE, types.DecodeMethod.BEST_PATH)
     assert (expected.decode.beam_width, expected.decode.prune_top_k, expected.decode.prune_min_prob) == (10, 40, 0.001)
     assert (expected.preprocess.apply_exif_orientation, expected.preprocess.rotate_vertical) == (True, True)
-    assert (expected.preprocess.classify_orientation, expected.preprocess.detector_max_side) == (None, 1280)
+    assert (expected.preprocess.classify_orientation, expected.preprocess.detector_max_side) == (None, None)
 
 
 def test_every_option_is_taken_over():
@@ -64,6 +65,7 @@ def test_every_option_is_taken_over():
         ),
         include_characters=True,
         min_confidence=0.5,
+        include_structure=True,
     )
     assert convert.options(message) == types.RecognizeOptions(
         model="m/1",
@@ -83,6 +85,7 @@ def test_every_option_is_taken_over():
         preprocess=types.PreprocessOptions(False, False, False, 640),
         include_characters=True,
         min_confidence=0.5,
+        include_structure=True,
     )
 
 
@@ -290,7 +293,13 @@ def test_no_field_of_a_recognition_is_forgotten():
         alternatives=(types.Alternative("b", 0.25, -1.0, -0.5),),
     )
     timings = types.Timings(1, 2, 3, 4, 5, 6, 7, 8)
-    message = convert.recognition_message(types.Recognition((line,), 10, 20, "m", "1", timings))
+    cell = Cell(1, 2, 3, 4, "c", (1,), line.polygon)
+    structure = Structure(
+        (Paragraph("p", (1, 2)),),
+        (KeyValue("k", "v", 1, 2),),
+        (Table(3, 4, True, (cell,), line.polygon),),
+    )
+    message = convert.recognition_message(types.Recognition((line,), 10, 20, "m", "1", timings, structure))
     assert filled(message) == []
     assert message.timings.queue_ms == 1
     assert message.timings.total_ms == 8

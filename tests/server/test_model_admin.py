@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ocr_core.errors import ModelRejected
-from ocr_core.types import ModelState
+from ocr_core.model_status import ModelState
 from server.batcher import Batcher
 from server.errors import Draining
 from server.model_admin import ModelAdmin

@@ -5,6 +5,7 @@ from glyphwire.aio import AsyncOcrClient
 from glyphwire.client import OcrClient
 from glyphwire.documents import DocumentOptions, DocumentPage, PageSource, TextLayer
 from glyphwire.errors import ErrorReason, OcrError
+from glyphwire.structure import Cell, KeyValue, Paragraph, Structure, Table
 from glyphwire.types import (
     Alternative,
     Character,
@@ -39,6 +40,7 @@ __all__ = [
     "AdminClient",
     "Alternative",
     "AsyncOcrClient",
+    "Cell",
     "Character",
     "CharacterAlternative",
     "Decoder",
@@ -49,6 +51,7 @@ __all__ = [
     "FrameDropped",
     "FramePolicy",
     "FrameResult",
+    "KeyValue",
     "LanguageOptions",
     "Line",
     "Mode",
@@ -58,6 +61,7 @@ __all__ = [
     "OcrClient",
     "OcrError",
     "PageSource",
+    "Paragraph",
     "PixelFormat",
     "Point",
     "Polygon",
@@ -67,6 +71,8 @@ __all__ = [
     "RecognizeOptions",
     "StableLine",
     "StreamOptions",
+    "Structure",
+    "Table",
     "TextLayer",
     "Timings",
     "Tls",

@@ -157,6 +157,7 @@ def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
         include_characters=options.include_characters,
         min_confidence=options.min_confidence,
         priority=_PRIORITIES[options.priority],
+        include_structure=options.include_structure,
     )
 
 

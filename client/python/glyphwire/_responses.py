@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from glyphwire import _faults
 from glyphwire.documents import DocumentPage, PageSource
 from glyphwire.errors import OcrError
+from glyphwire.structure import Cell, KeyValue, Paragraph, Structure, Table
 from glyphwire.types import (
     Alternative,
     Character,
@@ -107,6 +108,7 @@ def recognition(message: ocr_pb2.Recognition) -> Recognition:
         model_name=message.model_name,
         model_version=message.model_version,
         timings=_timings(message.timings),
+        structure=_structure(message.structure) if message.HasField("structure") else None,
     )
 
 
@@ -139,6 +141,36 @@ def _stable_line(line: ocr_pb2.StableLine) -> StableLine:
         frames_seen=line.frames_seen,
         frames_missed=line.frames_missed,
         is_stable=line.is_stable,
+    )
+
+
+def _structure(message: ocr_pb2.Structure) -> Structure:
+    return Structure(
+        paragraphs=tuple(Paragraph(each.text, tuple(each.lines)) for each in message.paragraphs),
+        key_values=tuple(KeyValue(each.key, each.value, each.key_line, each.value_line) for each in message.key_values),
+        tables=tuple(_table(table) for table in message.tables),
+    )
+
+
+def _table(table: ocr_pb2.Table) -> Table:
+    return Table(
+        rows=table.rows,
+        columns=table.columns,
+        is_ruled=table.is_ruled,
+        cells=tuple(_cell(cell) for cell in table.cells),
+        polygon=_polygon(table.polygon),
+    )
+
+
+def _cell(cell: ocr_pb2.Cell) -> Cell:
+    return Cell(
+        row=cell.row,
+        column=cell.column,
+        row_span=cell.row_span,
+        column_span=cell.column_span,
+        text=cell.text,
+        lines=tuple(cell.lines),
+        polygon=_polygon(cell.polygon),
     )
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from glyphwire.structure import Structure
+
 
 class Mode(enum.Enum):
     """What an image shows: one line of text, or any number of lines that are found first."""
@@ -136,6 +138,7 @@ class RecognizeOptions:
     Decoder.PREFIX_BEAM.
     language: what is known of the text.
     include_characters: adds Line.characters.
+    include_structure: adds Recognition.structure.
     min_confidence: lines with less are left out.
     """
 
@@ -156,6 +159,7 @@ class RecognizeOptions:
     character_alternatives: int = 0
     language: LanguageOptions = field(default_factory=LanguageOptions)
     priority: Priority = Priority.INTERACTIVE
+    include_structure: bool = False
 
 
 class FramePolicy(enum.Enum):
@@ -206,7 +210,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Polygon:
-    """Vertices clockwise from the corner where reading starts, in source pixels."""
+    """Vertices clockwise from the corner where reading starts, in source pixels; more than four for a curved line."""
 
     vertices: tuple[Point, ...]
 
@@ -275,7 +279,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Recognition:
-    """Everything that was read in one image, lines in reading order."""
+    """Everything that was read in one image, lines in reading order. structure: when it was asked for."""
 
     lines: tuple[Line, ...]
     image_width: int
@@ -283,6 +287,7 @@ class Recognition:
     model_name: str
     model_version: str
     timings: Timings
+    structure: Structure | None = None
 
     @property
     def text(self) -> str:

@@ -1043,6 +1043,7 @@ class RecognizeOptions(google.protobuf.message.Message):
     INCLUDE_CHARACTERS_FIELD_NUMBER: builtins.int
     MIN_CONFIDENCE_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
+    INCLUDE_STRUCTURE_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, or "name/version". Default: the server's default model."""
     mode: Global___Mode.ValueType
@@ -1055,6 +1056,8 @@ class RecognizeOptions(google.protobuf.message.Message):
     """
     priority: Global___Priority.ValueType
     """How urgent the answer is. Default: PRIORITY_INTERACTIVE."""
+    include_structure: builtins.bool
+    """Adds Recognition.structure in MODE_PAGE; lines that reach over the borders of table cells are cut there. Default: false."""
     @property
     def decode(self) -> Global___DecodeOptions:
         """How scores become text."""
@@ -1073,10 +1076,11 @@ class RecognizeOptions(google.protobuf.message.Message):
         include_characters: builtins.bool = ...,
         min_confidence: builtins.float = ...,
         priority: Global___Priority.ValueType = ...,
+        include_structure: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "preprocess", b"preprocess"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "include_characters", b"include_characters", "min_confidence", b"min_confidence", "mode", b"mode", "model", b"model", "preprocess", b"preprocess", "priority", b"priority"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "include_characters", b"include_characters", "include_structure", b"include_structure", "min_confidence", b"min_confidence", "mode", b"mode", "model", b"model", "preprocess", b"preprocess", "priority", b"priority"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RecognizeOptions: typing_extensions.TypeAlias = RecognizeOptions
@@ -1285,7 +1289,7 @@ class PreprocessOptions(google.protobuf.message.Message):
     """Finds line crops that are upside down and turns them. Default: true in MODE_PAGE, false in MODE_LINE."""
     detector_max_side: builtins.int
     """In MODE_PAGE lines are looked for in a copy of the image whose longer side has at most this many pixels. More finds
-    smaller text and takes longer. Range [320, 2560], default 1280.
+    smaller text and takes longer. Range [320, 2560]. Default: not set, the copy's size is chosen from the height of the text.
     """
     def __init__(
         self,
@@ -1330,6 +1334,7 @@ class Recognition(google.protobuf.message.Message):
     MODEL_NAME_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     TIMINGS_FIELD_NUMBER: builtins.int
+    STRUCTURE_FIELD_NUMBER: builtins.int
     image_width: builtins.int
     """Width of the image after EXIF orientation, in pixels; the frame of reference of all polygons."""
     image_height: builtins.int
@@ -1346,6 +1351,10 @@ class Recognition(google.protobuf.message.Message):
     def timings(self) -> Global___Timings:
         """Where the time went."""
 
+    @property
+    def structure(self) -> Global___Structure:
+        """What the lines form together; only with include_structure."""
+
     def __init__(
         self,
         *,
@@ -1355,13 +1364,195 @@ class Recognition(google.protobuf.message.Message):
         model_name: builtins.str = ...,
         model_version: builtins.str = ...,
         timings: Global___Timings | None = ...,
+        structure: Global___Structure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["timings", b"timings"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["structure", b"structure", "timings", b"timings"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["image_height", b"image_height", "image_width", b"image_width", "lines", b"lines", "model_name", b"model_name", "model_version", b"model_version", "timings", b"timings"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["image_height", b"image_height", "image_width", b"image_width", "lines", b"lines", "model_name", b"model_name", "model_version", b"model_version", "structure", b"structure", "timings", b"timings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Recognition: typing_extensions.TypeAlias = Recognition
+
+@typing.final
+class Structure(google.protobuf.message.Message):
+    """What the lines of a page form together. Lines are named by their index in Recognition.lines. A line is in a paragraph or in
+    a table, never in both; key_values may name any line.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARAGRAPHS_FIELD_NUMBER: builtins.int
+    KEY_VALUES_FIELD_NUMBER: builtins.int
+    TABLES_FIELD_NUMBER: builtins.int
+    @property
+    def paragraphs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Paragraph]:
+        """In reading order."""
+
+    @property
+    def key_values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___KeyValue]:
+        """Hints, in the order of the lines of their keys."""
+
+    @property
+    def tables(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Table]:
+        """Tables with drawn lines first, then those without."""
+
+    def __init__(
+        self,
+        *,
+        paragraphs: collections.abc.Iterable[Global___Paragraph] | None = ...,
+        key_values: collections.abc.Iterable[Global___KeyValue] | None = ...,
+        tables: collections.abc.Iterable[Global___Table] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key_values", b"key_values", "paragraphs", b"paragraphs", "tables", b"tables"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Structure: typing_extensions.TypeAlias = Structure
+
+@typing.final
+class Paragraph(google.protobuf.message.Message):
+    """Lines that belong together."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    LINES_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """Their texts joined: with spaces between words, without between Chinese characters or after a hyphen at a line's end."""
+    @property
+    def lines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Indices of its lines, in reading order."""
+
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        lines: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["lines", b"lines", "text", b"text"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Paragraph: typing_extensions.TypeAlias = Paragraph
+
+@typing.final
+class KeyValue(google.protobuf.message.Message):
+    """A hint that one text names another, such as "Date: 2024-11-18"."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    KEY_LINE_FIELD_NUMBER: builtins.int
+    VALUE_LINE_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    """The name, without its colon."""
+    value: builtins.str
+    """What it names."""
+    key_line: builtins.int
+    """Index of the line that has the key."""
+    value_line: builtins.int
+    """Index of the line that has the value; the same where one line has both."""
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        value: builtins.str = ...,
+        key_line: builtins.int = ...,
+        value_line: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "key_line", b"key_line", "value", b"value", "value_line", b"value_line"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___KeyValue: typing_extensions.TypeAlias = KeyValue
+
+@typing.final
+class Table(google.protobuf.message.Message):
+    """A table."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    IS_RULED_FIELD_NUMBER: builtins.int
+    CELLS_FIELD_NUMBER: builtins.int
+    POLYGON_FIELD_NUMBER: builtins.int
+    rows: builtins.int
+    """Number of rows, at least 1."""
+    columns: builtins.int
+    """Number of columns, at least 1."""
+    is_ruled: builtins.bool
+    """True when lines drawn on the page divide its cells, false when gaps between the texts do."""
+    @property
+    def cells(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Cell]:
+        """By row, then column; together they cover the table."""
+
+    @property
+    def polygon(self) -> Global___Polygon:
+        """Outline in source pixels."""
+
+    def __init__(
+        self,
+        *,
+        rows: builtins.int = ...,
+        columns: builtins.int = ...,
+        is_ruled: builtins.bool = ...,
+        cells: collections.abc.Iterable[Global___Cell] | None = ...,
+        polygon: Global___Polygon | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["polygon", b"polygon"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["cells", b"cells", "columns", b"columns", "is_ruled", b"is_ruled", "polygon", b"polygon", "rows", b"rows"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Table: typing_extensions.TypeAlias = Table
+
+@typing.final
+class Cell(google.protobuf.message.Message):
+    """A cell of a table."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: builtins.int
+    COLUMN_FIELD_NUMBER: builtins.int
+    ROW_SPAN_FIELD_NUMBER: builtins.int
+    COLUMN_SPAN_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    LINES_FIELD_NUMBER: builtins.int
+    POLYGON_FIELD_NUMBER: builtins.int
+    row: builtins.int
+    """The first of its rows, from 0."""
+    column: builtins.int
+    """The first of its columns, from 0."""
+    row_span: builtins.int
+    """How many rows it covers, at least 1."""
+    column_span: builtins.int
+    """How many columns it covers, at least 1."""
+    text: builtins.str
+    """Its lines' texts, joined as in Paragraph; empty for an empty cell."""
+    @property
+    def lines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Indices of its lines, in reading order."""
+
+    @property
+    def polygon(self) -> Global___Polygon:
+        """Outline in source pixels."""
+
+    def __init__(
+        self,
+        *,
+        row: builtins.int = ...,
+        column: builtins.int = ...,
+        row_span: builtins.int = ...,
+        column_span: builtins.int = ...,
+        text: builtins.str = ...,
+        lines: collections.abc.Iterable[builtins.int] | None = ...,
+        polygon: Global___Polygon | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["polygon", b"polygon"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["column", b"column", "column_span", b"column_span", "lines", b"lines", "polygon", b"polygon", "row", b"row", "row_span", b"row_span", "text", b"text"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Cell: typing_extensions.TypeAlias = Cell
 
 @typing.final
 class Line(google.protobuf.message.Message):
@@ -1409,7 +1600,8 @@ Global___Line: typing_extensions.TypeAlias = Line
 @typing.final
 class Polygon(google.protobuf.message.Message):
     """Outline of a line of text: vertices clockwise (as seen on the image) from the corner where reading starts and the
-    tops of the letters are. Four vertices in this version of the server; callers should accept more.
+    tops of the letters are. Four vertices; more, and an even number of them, for a curved line: first those along the tops of
+    the letters, then as many back along their bottoms.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -1474,9 +1666,11 @@ class Character(google.protobuf.message.Message):
     timestep: builtins.int
     """Index of the peak on the model's time axis, from 0."""
     x_start: builtins.float
-    """Start along the reading direction, in source pixels from the polygon's first vertex towards its second."""
+    """Start along the reading direction, in source pixels from the polygon's first vertex towards its second; of a curved line,
+    along the tops of the letters.
+    """
     x_end: builtins.float
-    """End along the reading direction, in source pixels from the polygon's first vertex towards its second."""
+    """End along the reading direction, as x_start."""
     start_timestep: builtins.int
     """First timestep of the model's time axis that emits the character."""
     end_timestep: builtins.int
