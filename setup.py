@@ -13,7 +13,16 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 SANITIZE = SANITIZERS if os.environ.get("GLYPHWIRE_SANITIZE") else []
 
 setup(
-    packages=["ocr_core", "ext", "server", "server.stubs", "training", "training.compress", "training.synth"],
+    packages=[
+        "ocr_core",
+        "ocr_core.layout",
+        "ext",
+        "server",
+        "server.stubs",
+        "training",
+        "training.compress",
+        "training.synth",
+    ],
     package_data={
         "ext": ["ctc.pyi", "py.typed"],
         "ocr_core": ["py.typed"],

@@ -1,57 +1,83 @@
 """Page image -> polygons of its text lines, in reading order.
 
-A DB detector gives the probability that a pixel belongs to the kernel of a text line; kernels become rotated rectangles
-that are grown back to the size of the line (Liao et al., Real-time Scene Text Detection with Differentiable
-Binarization, AAAI 2020, section 3.4).
+A DB detector gives the probability that a pixel belongs to the kernel of a line; ocr_core.layout makes lines of that.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ocr_core.engine import Engine
+from ocr_core.layout.order import reading_order
+from ocr_core.layout.outlines import find_outlines
+from ocr_core.layout.scale import both_looks, first_scale, second_look
+from ocr_core.layout.shapes import Points
 from ocr_core.preprocess import in_model_order, resize
 from ocr_core.types import Image, Point, Polygon
 
-KERNEL_THRESHOLD = 0.3
-LINE_THRESHOLD = 0.5
-UNCLIP_RATIO = 1.6
-MAX_LINES = 1000
 WINDOW_OVERLAP = 128
 
-_MIN_KERNEL_SIDE = 3.0
-_RotatedRect = tuple[tuple[float, float], tuple[float, float], float]
+SPARED_SCALE = 0.75
+"""Scales down to this share of the best one are taken where they need fewer windows."""
 
 
 class LineDetector:
     """Finds the lines of a page with engines of a detector bundle, each compiled for one square canvas.
 
     A page goes onto the smallest canvas that holds it; a larger one is seen through several windows of the largest
-    canvas whose maps are put together before rectangles are made, so that no line is found twice. Time and memory are
-    bounded by the canvas, whatever the page.
+    canvas whose maps are put together before outlines are made, so that no line is found twice. Memory is bounded by
+    the canvas, whatever the page.
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self._engines = sorted(engines, key=lambda engine: engine.image_size)
 
-    def find(self, image: Image, max_side: int) -> tuple[Polygon, ...]:
-        """Polygons of the lines in reading order, in pixels of `image`, from a copy of at most max_side per side."""
+    def find(self, image: Image, max_side: int | None = None) -> tuple[Polygon, ...]:
+        """Polygons of the lines in reading order, in pixels of `image`.
+
+        max_side: of the copy in which lines are looked for; None: as large as the height of the text asks for.
+        """
         height, width = image.shape[:2]
-        scale = min(1.0, max_side / max(height, width))
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        outlines = self._outlines(image, min(1.0, max_side / max(height, width))) if max_side else self._fitting(image)
+        return reading_order([_polygon(np.clip(points, 0, (width, height))) for points in outlines])
+
+    def _fitting(self, image: Image) -> list[Points]:
+        height, width = image.shape[:2]
+        scale = first_scale(width, height, self._engines[-1].image_size[0])
+        first = self._outlines(image, scale)
+        look = second_look(first, scale, width, height)
+        if look is None:
+            return first
+        part = self._outlines(
+            image[look.top : look.bottom, look.left : look.right],
+            self._fewer_windows(look.scale, look.right - look.left, look.bottom - look.top),
+        )
+        corner = np.array([look.left, look.top], np.float32)
+        return both_looks(first, [points + corner for points in part], look)
+
+    def _fewer_windows(self, scale: float, width: int, height: int) -> float:
+        """The scale, or the largest of somewhat smaller ones at which the fewest windows are needed."""
+        side = self._engines[-1].image_size[0]
+
+        def windows(scale: float) -> int:
+            return len(_window_starts(round(width * scale), side)) * len(_window_starts(round(height * scale), side))
+
+        scales: list[float] = np.linspace(scale, SPARED_SCALE * scale, 12).tolist()
+        return min(scales, key=windows)
+
+    def _outlines(self, image: Image, scale: float) -> list[Points]:
+        """Outlines of lines in pixels of `image`, found in a copy of it."""
+        height, width = image.shape[:2]
+        inner = max(1, round(width * scale)), max(1, round(height * scale))
         kernels = self._kernels(image if inner == (width, height) else resize(image, *inner))
-        to_source = np.array([width / inner[0], height / inner[1]], np.float32)
-        corners = [np.clip(_box(rect) * to_source, 0, (width, height)) for rect in _rectangles(kernels)]
-        return reading_order([_polygon(points) for points in corners])
+        to_image = np.array([width / inner[0], height / inner[1]], np.float32)
+        return [points * to_image for points in find_outlines(kernels)]
 
     def _kernels(self, image: Image) -> npt.NDArray[np.float32]:
         """Probability of each pixel to lie in the kernel of a line, float32 [height, width]."""
@@ -60,60 +86,14 @@ class LineDetector:
         side, wanted = engine.image_size[0], engine.bundle.input
         kernels = np.zeros((height, width), np.float32)
         canvas = np.empty((1, side, side, 3), np.uint8)
-        for top, left in itertools.product(_window_starts(height, side), _window_starts(width, side)):
-            window = image[top : top + side, left : left + side]
+        for down, across in itertools.product(_windows(height, side), _windows(width, side)):
+            window = image[down.whole, across.whole]
             rows, columns = window.shape[:2]
             canvas[:] = wanted.padding
             canvas[0, :rows, :columns] = in_model_order(window, wanted)
-            seen = kernels[top : top + rows, left : left + columns]
             with engine.infer(canvas) as output:
-                np.maximum(seen, output[0, 0, :rows, :columns], out=seen)
+                kernels[down.part, across.part] = output[0, 0, down.within, across.within]
         return kernels
-
-
-def reading_order(polygons: Sequence[Polygon]) -> tuple[Polygon, ...]:
-    """Rows from top to bottom, each from left to right, on a page as slanted as most of its lines are.
-
-    A polygon joins the row above when the two overlap by half the height of the smaller one.
-    """
-    slant = statistics.median(map(_slant, polygons)) if polygons else 0.0
-    levelled = sorted((_levelled(polygon, slant) for polygon in polygons), key=lambda line: line.top + line.bottom)
-    rows: list[list[_LevelLine]] = []
-    for line in levelled:
-        if rows and _share_row(rows[-1][0], line):
-            rows[-1].append(line)
-        else:
-            rows.append([line])
-    return tuple(line.polygon for row in rows for line in sorted(row, key=lambda line: line.left))
-
-
-@dataclass(frozen=True, slots=True)
-class _LevelLine:
-    """Where a polygon lies once the page is turned level."""
-
-    polygon: Polygon
-    left: float
-    top: float
-    bottom: float
-
-
-def _slant(polygon: Polygon) -> float:
-    """Angle of the first side against the horizontal, in radians; 0 for vertical lines, which say little about it."""
-    first, second = polygon.vertices[:2]
-    x, y = second.x - first.x, second.y - first.y
-    return math.atan2(y, x) if x > abs(y) else 0.0
-
-
-def _levelled(polygon: Polygon, slant: float) -> _LevelLine:
-    along, across = math.cos(slant), math.sin(slant)
-    lefts = [vertex.x * along + vertex.y * across for vertex in polygon.vertices]
-    heights = [vertex.y * along - vertex.x * across for vertex in polygon.vertices]
-    return _LevelLine(polygon, min(lefts), min(heights), max(heights))
-
-
-def _share_row(first: _LevelLine, line: _LevelLine) -> bool:
-    overlap = min(first.bottom, line.bottom) - max(first.top, line.top)
-    return overlap > 0.5 * min(first.bottom - first.top, line.bottom - line.top)
 
 
 def _window_starts(length: int, side: int) -> list[int]:
@@ -123,37 +103,24 @@ def _window_starts(length: int, side: int) -> list[int]:
     return [round(index * last / max(1, count - 1)) for index in range(count)]
 
 
-def _rectangles(kernels: npt.NDArray[np.float32]) -> Iterable[_RotatedRect]:
-    """Rotated rectangles of the lines. kernels: float32 [height, width], probability of a pixel to be in a kernel."""
-    bitmap = cv2.dilate((kernels > KERNEL_THRESHOLD).astype(np.uint8), np.ones((2, 2), np.uint8))
-    contours, _ = cv2.findContours(bitmap, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    # Contours come from the bottom up; on a page of more lines than these the lowest are left out.
-    for contour in reversed(contours[-MAX_LINES:]):
-        center, size, angle = cast(_RotatedRect, cv2.minAreaRect(contour))
-        if min(size) < _MIN_KERNEL_SIDE or _mean_inside(kernels, contour) < LINE_THRESHOLD:
-            continue
-        # Area times ratio over perimeter, equation 10 of the paper, for a rectangle grown on all sides.
-        growth = size[0] * size[1] * UNCLIP_RATIO / (2 * (size[0] + size[1]))
-        yield center, (size[0] + 2 * growth, size[1] + 2 * growth), angle
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """One axis of a window. whole: what it sees; part: what counts of it; within: the part from the window's start."""
+
+    whole: slice
+    part: slice
+    within: slice
 
 
-def _mean_inside(kernels: npt.NDArray[np.float32], contour: cv2.typing.MatLike) -> float:
-    """Mean of the map inside the contour."""
-    left, top, width, height = cv2.boundingRect(contour)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.drawContours(mask, [contour], 0, 1, cv2.FILLED, offset=(-left, -top))
-    return float(cv2.mean(kernels[top : top + height, left : left + width], mask)[0])
+def _windows(length: int, side: int) -> list[_Window]:
+    """Windows whose parts make up `length`. An overlap is shared evenly: lines that a border cuts look like others."""
+    starts = _window_starts(length, side)
+    borders = [0, *((one + side + other) // 2 for one, other in itertools.pairwise(starts)), length]
+    return [
+        _Window(slice(start, start + side), slice(first, last), slice(first - start, last - start))
+        for start, first, last in zip(starts, borders[:-1], borders[1:], strict=True)
+    ]
 
 
-def _box(rect: _RotatedRect) -> npt.NDArray[np.float32]:
-    """Corners clockwise from the top left, float32 [4, 2]."""
-    corners = cv2.boxPoints(rect)
-    center = corners.mean(axis=0)
-    clockwise = corners[np.argsort(np.arctan2(*(corners - center).T[::-1]))]
-    first = int(np.argmin(clockwise.sum(axis=1)))
-    # OpenCV's pixel centres are at whole numbers, ours at halves.
-    return np.asarray(np.roll(clockwise, -first, axis=0) + 0.5, np.float32)
-
-
-def _polygon(corners: npt.NDArray[np.float32]) -> Polygon:
-    return Polygon(tuple(Point(float(x), float(y)) for x, y in corners))
+def _polygon(points: Points) -> Polygon:
+    return Polygon(tuple(Point(float(x), float(y)) for x, y in points))

@@ -7,7 +7,6 @@ ignore.txt in a set lists characters that do not count.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from ocr_core.errors import InputError
+from ocr_core.page_scores import normalise
 from ocr_core.types import Line, Mode, Polygon, Recognition, RecognizeOptions
 
 LABELS = "labels.tsv"
@@ -90,11 +90,6 @@ def read_labels(folder: Path) -> list[tuple[str, str]]:
     """Rows of labels.tsv: path of an image below the folder, and its text."""
     rows = (folder / LABELS).read_text(encoding="utf-8").split("\n")
     return [(path, text) for path, _, text in (row.partition("\t") for row in rows if row)]
-
-
-def normalise(text: str) -> str:
-    """NFKC, no white space, case folded."""
-    return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def score_lines(

@@ -19,10 +19,12 @@ from ocr_core.frame_change import FrameSketch, sketch
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.kernels import Backend
 from ocr_core.language_dir import LanguageDir
+from ocr_core.layout.page import build_structure, find_layout
+from ocr_core.layout.stacked import side_by_side
 from ocr_core.model_agreement import ModelAgreement
 from ocr_core.model_shelf import LoadedModel, ModelShelf
 from ocr_core.preprocess import crop_line, make_batch, turn_if_vertical, turned, whole_image
-from ocr_core.recognizer import load_recognizer
+from ocr_core.recognizer import Recognizer, load_recognizer
 from ocr_core.types import (
     Line,
     LineCrop,
@@ -43,7 +45,13 @@ ORIENTATION = "ppocr-upside-down"
 DOUBTFUL_CONFIDENCE = 0.85
 """Lines read with less are shown to the upside-down classifier; clean lines never pay for it."""
 
+SURE_CONFIDENCE = 0.97
+"""Vertical lines read sideways with less are read with their characters side by side as well."""
+
 UPSIDE_DOWN_THRESHOLD = 0.9
+
+DETECTOR_PRECISION: Precision = "auto"
+"""Lines are found as well in bfloat16, in three fifths of the time."""
 
 _DETECTOR_CANVASES = (736,)
 """Sides in pixels. A canvas of 960 would read some pages 10 ms sooner and take 45 MB more."""
@@ -87,9 +95,12 @@ class Pipeline:
         """Load and warm up every model. Raises SetupError, or ModelNotFound when a configured model is missing."""
         registry = Registry(self._config.models_dir)
         self._detector = LineDetector(
-            [self._load_single(registry, DETECTOR, Kind.DETECTOR, (side, side)) for side in _DETECTOR_CANVASES]
+            [
+                self._load_single(registry, DETECTOR, Kind.DETECTOR, DETECTOR_PRECISION, (side, side))
+                for side in _DETECTOR_CANVASES
+            ]
         )
-        self._orientation = self._load_single(registry, ORIENTATION, Kind.ORIENTATION)
+        self._orientation = self._load_single(registry, ORIENTATION, Kind.ORIENTATION, self._config.precision)
         # The first run of each is several times slower.
         for side in _DETECTOR_CANVASES:
             self._detector.find(np.full((side, side, 3), 255, np.uint8), side)
@@ -134,6 +145,9 @@ class Pipeline:
         pixels = load_image(image, self._config.limits, apply_exif_orientation=chosen.apply_exif_orientation)
         loaded = time.perf_counter()
         polygons = self._detector.find(pixels, chosen.detector_max_side) if options.mode is Mode.PAGE else ()
+        layout = None
+        if options.include_structure and options.mode is Mode.PAGE:
+            polygons, layout = find_layout(pixels, polygons, place=lambda polygon: polygon)
         found = time.perf_counter()
         crops = (
             [crop_line(pixels, polygon) for polygon in polygons] if options.mode is Mode.PAGE else [whole_image(pixels)]
@@ -144,7 +158,7 @@ class Pipeline:
             load_image_ms=1e3 * (loaded - started), find_lines_ms=1e3 * (found - loaded), preprocess_ms=_since(found)
         )
         leased = tuple(replace(crop, lease=lease) for crop in crops)
-        return PreparedImage(pixels.shape[1], pixels.shape[0], leased, timings, lease)
+        return PreparedImage(pixels.shape[1], pixels.shape[0], leased, timings, lease, layout)
 
     def batch_key(self, crop: LineCrop, options: RecognizeOptions) -> Hashable:
         """Crops with equal keys may share a batch: same model in memory, same padded width."""
@@ -155,37 +169,48 @@ class Pipeline:
         """Read crops of one batch key, each with its own options. Returns one ReadLine per crop, in order."""
         recognizer = self._model(crops[0], options[0]).recognizer
         first = recognizer.read(crops, options)
-        doubtful = [
-            i
-            for i, (read, chosen) in enumerate(zip(first, options, strict=True))
-            if _wants_classifier(read.line, chosen)
+        return [
+            self._read_again(recognizer, crop, chosen, read) if _is_doubtful(read.line, crop) else read
+            for crop, chosen, read in zip(crops, options, first, strict=True)
         ]
-        if not doubtful:
-            return first
+
+    def _read_again(
+        self, recognizer: Recognizer, crop: LineCrop, options: RecognizeOptions, first: ReadLine
+    ) -> ReadLine:
+        """The surest of the first reading and those of other views of the line."""
         started = time.perf_counter()
-        flipped = [i for i in doubtful if self._is_upside_down(crops[i])]
-        spent = Timings(preprocess_ms=_since(started) / len(crops))
-        result = [replace(read, timings=read.timings + spent) for read in first]
-        if flipped:
-            again = recognizer.read([turned(crops[i], 2) for i in flipped], [options[i] for i in flipped])
-            for i, read in zip(flipped, again, strict=True):
-                better = max(read, result[i], key=lambda candidate: candidate.line.confidence)
-                result[i] = ReadLine(better.line, result[i].timings + read.timings)
-        return result
+        views = []
+        if crop.is_vertical:
+            views.append(replace(crop, image=side_by_side(turned(crop, 3).image)))
+        if _wants_classifier(first.line, options) and self._is_upside_down(crop):
+            views.append(turned(crop, 2))
+        timings = first.timings + Timings(preprocess_ms=_since(started))
+        again = [recognizer.read([view], [options])[0] for view in views]
+        best = max(first, *again, key=lambda read: read.line.confidence) if again else first
+        return ReadLine(best.line, sum((read.timings for read in again), timings))
 
     def assemble(self, prepared: PreparedImage, lines: Sequence[ReadLine], options: RecognizeOptions) -> Recognition:
         """Put the lines of one image together: filter by confidence, add up timings."""
         model = self._model(prepared, options).bundle
-        kept = [read.line for read in lines if _is_kept(read.line, options)]
+        kept = [read.line if _is_kept(read.line, options) else None for read in lines]
+        structure = None
+        if prepared.layout is not None:
+            structure = build_structure(prepared.layout, [None if line is None else line.text for line in kept])
         timings = sum((read.timings for read in lines), prepared.timings)
-        return Recognition(tuple(kept), prepared.width, prepared.height, model.name, model.version, timings)
+        found = tuple(line for line in kept if line is not None)
+        return Recognition(found, prepared.width, prepared.height, model.name, model.version, timings, structure)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Recognisers that requests can name, sorted by name and version."""
         return self.shelf.infos()
 
     def _load_single(
-        self, registry: Registry, model: str, kind: Kind, image_size: tuple[int, int] | None = None
+        self,
+        registry: Registry,
+        model: str,
+        kind: Kind,
+        precision: Precision,
+        image_size: tuple[int, int] | None = None,
     ) -> Engine:
         """An engine whose one request uses all threads: one page at a time, so that its memory is needed once."""
         bundle = registry.find(model, kind)
@@ -194,7 +219,7 @@ class Pipeline:
             registry.folder(bundle),
             streams=1,
             threads=self._config.workers,
-            precision=self._config.precision,
+            precision=precision,
             image_size=image_size,
         )
         engine.load()
@@ -216,6 +241,10 @@ class Pipeline:
         """By the 0/180 degree classifier."""
         with self._orientation.infer(make_batch([crop], self._orientation.bundle.input)) as probs:
             return bool(probs[0, 1] > UPSIDE_DOWN_THRESHOLD)
+
+
+def _is_doubtful(line: Line, crop: LineCrop) -> bool:
+    return line.confidence < (SURE_CONFIDENCE if crop.is_vertical else DOUBTFUL_CONFIDENCE)
 
 
 def _wants_classifier(line: Line, options: RecognizeOptions) -> bool:

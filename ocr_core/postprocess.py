@@ -29,13 +29,18 @@ def make_line(
     )
 
 
+def _length(polygon: Polygon) -> float:
+    """Of the side along the tops of the letters."""
+    tops = polygon.vertices[: len(polygon.vertices) // 2]
+    return sum(math.hypot(other.x - one.x, other.y - one.y) for one, other in itertools.pairwise(tops))
+
+
 def _characters(hypothesis: Hypothesis, polygon: Polygon, timestep_share: float) -> tuple[Character, ...]:
     """CTC gives a peak per character, not its extent: neighbours share the space between their peaks."""
     decoded = hypothesis.characters
     if not decoded:
         return ()
-    first, second = polygon.vertices[:2]
-    length = math.hypot(second.x - first.x, second.y - first.y)
+    length = _length(polygon)
     peaks = [min((character.timestep + 0.5) * timestep_share, 1.0) * length for character in decoded]
     between = [(one + other) / 2 for one, other in itertools.pairwise(peaks)]
     # The outer ends mirror the inner half widths; a lone character has the line.

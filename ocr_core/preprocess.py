@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,16 +13,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr_core.bundle import InputFormat
+from ocr_core.layout.boxes import TALL_RATIO
+from ocr_core.layout.seams import window_starts
+from ocr_core.layout.shapes import straightened
 from ocr_core.types import Image, LineCrop, Point, Polygon
 
 if TYPE_CHECKING:
     from ocr_core.engine import Batch
 
-VERTICAL_RATIO = 1.5
-"""Crops this many times as high as wide are taken for vertical lines."""
-
 MAX_WIDTH = 1920
-"""Longer lines, over sixty times as wide as high, are squeezed: the recogniser's memory grows with the width."""
+"""Longer lines are read through windows of WINDOW_WIDTH: the recogniser's memory grows with the width."""
+
+WINDOW_WIDTH = 1280
+WINDOW_OVERLAP = 160
+MAX_WINDOWS = 16
+"""What is longer still is squeezed."""
+
+_WINDOW_STEP = 32
+"""Windows start at multiples of it, so that their timesteps fall on each other."""
 
 # Few, because the engine keeps code for every width it has seen: 32 widths took 130 MB, these 25 MB and 6 % more time.
 _WIDTHS = (32, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, MAX_WIDTH)
@@ -35,8 +44,10 @@ def whole_image(image: Image) -> LineCrop:
 
 
 def crop_line(image: Image, polygon: Polygon) -> LineCrop:
-    """Cut out the quadrilateral `polygon` and flatten it to a rectangle of its mean side lengths."""
+    """Cut out `polygon` and flatten it to a rectangle of its mean side lengths."""
     corners = _corners(polygon)
+    if len(corners) != 4:
+        return LineCrop(straightened(image, corners), polygon)
     width = max(1, round(_mean_length(corners[0] - corners[1], corners[3] - corners[2])))
     height = max(1, round(_mean_length(corners[0] - corners[3], corners[1] - corners[2])))
     # Only the polygon's surroundings take part: warping costs by the size of its source as well.
@@ -59,27 +70,41 @@ def crop_line(image: Image, polygon: Polygon) -> LineCrop:
 def turn_if_vertical(crop: LineCrop) -> LineCrop:
     """Turn a high narrow crop by 90 degrees counter-clockwise, so that text that ran downwards runs to the right."""
     height, width = crop.image.shape[:2]
-    return turned(crop, 1) if height >= VERTICAL_RATIO * width else crop
+    return replace(turned(crop, 1), is_vertical=True) if height >= TALL_RATIO * width else crop
 
 
 def turned(crop: LineCrop, quarters: int) -> LineCrop:
     """Turn a crop counter-clockwise by quarters of a circle; the polygon's first vertex goes along."""
     vertices = crop.polygon.vertices
-    first = quarters % len(vertices)
+    first = quarters % 4 * len(vertices) // 4
     image = np.ascontiguousarray(np.rot90(crop.image, quarters))
-    return LineCrop(image, Polygon(vertices[first:] + vertices[:first]), crop.lease)
+    return replace(crop, image=image, polygon=Polygon(vertices[first:] + vertices[:first]))
 
 
 def fitted_width(crop: LineCrop, wanted: InputFormat) -> int:
-    """Width in pixels of the crop at the model's height, aspect kept, at most MAX_WIDTH."""
+    """Width in pixels of the crop at the model's height, aspect kept, at most what MAX_WINDOWS cover."""
     height, width = crop.image.shape[:2]
-    return int(min(max(1, math.ceil(wanted.height * width / height)), MAX_WIDTH))
+    most = WINDOW_WIDTH + (MAX_WINDOWS - 1) * (WINDOW_WIDTH - WINDOW_OVERLAP)
+    return int(min(max(1, math.ceil(wanted.height * width / height)), most))
 
 
 def batch_width(crop: LineCrop, wanted: InputFormat) -> int:
     """Width of the batch in which the crop is read: one of a small fixed set."""
-    least = max(fitted_width(crop, wanted), wanted.min_width)
+    least = WINDOW_WIDTH if is_long(crop, wanted) else max(fitted_width(crop, wanted), wanted.min_width)
     return int(_WIDTHS[bisect_left(_WIDTHS, least)])
+
+
+def is_long(crop: LineCrop, wanted: InputFormat) -> bool:
+    """Whether the crop is read through windows."""
+    return fitted_width(crop, wanted) > MAX_WIDTH
+
+
+def windows(crop: LineCrop, wanted: InputFormat) -> tuple[list[LineCrop], list[int]]:
+    """Overlapping parts of a long crop, WINDOW_WIDTH wide at the model's height, and the columns where they start."""
+    width = fitted_width(crop, wanted)
+    starts = window_starts(width, WINDOW_WIDTH, WINDOW_OVERLAP, _WINDOW_STEP)
+    line = resize(crop.image, width, wanted.height)
+    return [replace(crop, image=line[:, start : start + WINDOW_WIDTH]) for start in starts], starts
 
 
 def make_batch(crops: Sequence[LineCrop], wanted: InputFormat) -> Batch:

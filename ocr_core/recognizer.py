@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,23 @@ from ocr_core.hypotheses import Hypothesis
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.kernels import Backend
 from ocr_core.language_dir import LanguageDir
+from ocr_core.layout.seams import joined_scores
+from ocr_core.layout.unread import Span, unread_spans
 from ocr_core.postprocess import make_line
-from ocr_core.preprocess import MAX_WIDTH, batch_width, fitted_width, make_batch, whole_image
-from ocr_core.types import DecodeMethod, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
+from ocr_core.preprocess import MAX_WIDTH, batch_width, fitted_width, is_long, make_batch, whole_image, windows
+from ocr_core.types import DecodeMethod, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
 _SUM_TOLERANCE = 0.05
 """How far the probabilities of a timestep may be from 1 together: bfloat16 has two to three digits."""
+
+
+_RETRIES = 2
+"""How often what was passed over is read again within what was passed over."""
+
+_SURE = 0.6
+"""Confidence of text that is put where there was none."""
+
+_PLAIN = RecognizeOptions()
 
 
 class Recognizer:
@@ -43,24 +55,27 @@ class Recognizer:
 
     def read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
         """Read crops of one batch width, each with its own options. Returns one ReadLine per crop, in order."""
+        if len(crops) > 1 and any(is_long(crop, self._input) for crop in crops):
+            return [self.read([crop], [chosen])[0] for crop, chosen in zip(crops, options, strict=True)]
+        if is_long(crops[0], self._input):
+            return [self._read_long(crops[0], options[0])]
         started = time.perf_counter()
         batch = make_batch(crops, self._input)
         prepared = time.perf_counter()
         with self._engine.infer(batch) as scores:
             inferred = time.perf_counter()
-            hypotheses = [
-                _decode(self.decoders.find(chosen.decode.language), row, self._output, chosen)
-                for row, chosen in zip(scores, options, strict=True)
-            ]
-            timesteps = scores.shape[1]
+            hypotheses = [self._decode(row, chosen) for row, chosen in zip(scores, options, strict=True)]
+            columns = batch.shape[2] / scores.shape[1]
+            passed_over = {
+                i: (scores[i].copy(), spans)
+                for i, (found, crop, chosen) in enumerate(zip(hypotheses, crops, options, strict=True))
+                if (spans := self._unread(found, crop, columns, chosen))
+            }
+        for i, (row, spans) in passed_over.items():
+            hypotheses[i] = self._decode(self._filled(row, crops[i], spans, columns, _RETRIES), options[i])
         decoded = time.perf_counter()
         lines = [
-            make_line(
-                found,
-                crop.polygon,
-                timestep_share=batch.shape[2] / (timesteps * fitted_width(crop, self._input)),
-                include_characters=chosen.include_characters,
-            )
+            self._line(found, crop, columns, chosen)
             for found, crop, chosen in zip(hypotheses, crops, options, strict=True)
         ]
         share = 1e3 / len(crops)
@@ -71,6 +86,73 @@ class Recognizer:
             postprocess_ms=share * (time.perf_counter() - decoded),
         )
         return [ReadLine(line, timings) for line in lines]
+
+    def _read_long(self, crop: LineCrop, options: RecognizeOptions) -> ReadLine:
+        """Read a crop through windows, one after the other, so that they take the memory of one."""
+        started = time.perf_counter()
+        parts, starts = windows(crop, self._input)
+        batches = [make_batch([part], self._input) for part in parts]
+        prepared = time.perf_counter()
+        seen = []
+        for batch in batches:
+            with self._engine.infer(batch) as scores:
+                seen.append(scores[0].copy())
+        columns = batches[0].shape[2] / len(seen[0])
+        inferred = time.perf_counter()
+        hypotheses = self._decode(
+            joined_scores(seen, [round(start / columns) for start in starts], self._output), options
+        )
+        decoded = time.perf_counter()
+        line = self._line(hypotheses, crop, columns, options)
+        timings = Timings(
+            preprocess_ms=1e3 * (prepared - started),
+            infer_ms=1e3 * (inferred - prepared),
+            decode_ms=1e3 * (decoded - inferred),
+            postprocess_ms=1e3 * (time.perf_counter() - decoded),
+        )
+        return ReadLine(line, timings)
+
+    def _unread(
+        self, hypotheses: Sequence[Hypothesis], crop: LineCrop, columns: float, options: RecognizeOptions
+    ) -> list[Span]:
+        """Parts of the crop that were passed over; none where only some text is wanted anyway."""
+        language = options.decode.language
+        if language.pattern or language.whitelist:
+            return []
+        scale = columns * crop.image.shape[1] / fitted_width(crop, self._input)
+        characters = hypotheses[0].characters if hypotheses else ()
+        return unread_spans(crop.image, [(character.timestep + 0.5) * scale for character in characters])
+
+    def _filled(self, scores: Output, crop: LineCrop, spans: Sequence[Span], columns: float, retries: int) -> Output:
+        """Output with those of the spans, read on their own, in their places, as far as they were read surely."""
+        scale = fitted_width(crop, self._input) / crop.image.shape[1] / columns
+        for start, end in spans:
+            part = replace(crop, image=crop.image[:, start:end])
+            with self._engine.infer(make_batch([part], self._input)) as seen:
+                alone = seen[0, : round((end - start) * scale)].copy()
+            hypotheses = self._decode(alone, _PLAIN)
+            if retries and (inner := self._unread(hypotheses, part, columns, _PLAIN)):
+                alone = self._filled(alone, part, inner, columns, retries - 1)
+                hypotheses = self._decode(alone, _PLAIN)
+            if hypotheses and hypotheses[0].confidence > _SURE:
+                first = round(start * scale)
+                place = scores[first : first + len(alone)]
+                place[:] = alone[: len(place)]
+        return scores
+
+    def _line(
+        self, hypotheses: Sequence[Hypothesis], crop: LineCrop, columns: float, options: RecognizeOptions
+    ) -> Line:
+        """columns: of pixels at the model's height that a timestep covers."""
+        return make_line(
+            hypotheses,
+            crop.polygon,
+            timestep_share=columns / fitted_width(crop, self._input),
+            include_characters=options.include_characters,
+        )
+
+    def _decode(self, scores: Output, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
+        return _decode(self.decoders.find(options.decode.language), scores, self._output, options)
 
     def warm_up(self, workers: int) -> None:
         """Run the engine on all its requests: the first run of each is several times slower.

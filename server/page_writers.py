@@ -17,7 +17,7 @@ import glyphwire
 from ocr_core import alto, hocr
 from ocr_core.page_output import OutputPage
 from server.errors import SettingsInvalid
-from server.reports import FORMATS, TSV_HEADER, Recognition, report
+from server.reports import FORMATS, HTML_HEADER, STRUCTURE_FORMATS, TSV_HEADER, Recognition, report
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class PageWriter(Protocol):
 
 def add_output(parser: ArgumentParser) -> None:
     """Give a parser --format and --output."""
-    parser.add_argument("--format", choices=(*FORMATS, *PAGED), default="text", help="[text]")
+    parser.add_argument("--format", choices=(*FORMATS, *STRUCTURE_FORMATS, *PAGED), default="text", help="[text]")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there [standard output]")
 
 
@@ -85,8 +85,10 @@ def page_writer(flags: Namespace, settings: Settings, *, titled: bool) -> Iterat
             yield _XmlWriter(_XML[flags.format], write)
             write(_XML[flags.format].TAIL)
         else:
-            if flags.format == "tsv":
+            if flags.format == "tsv" and not flags.structure:
                 write(TSV_HEADER + "\n")
+            if flags.format == "html":
+                write(HTML_HEADER + "\n")
             yield _RowWriter(flags.format, write, titled=titled)
 
 

@@ -64,6 +64,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--character-alternatives", type=int, default=0, metavar="N", help="other characters for each [0]"
     )
     group.add_argument("--characters", action="store_true", help="confidence and position of each character (JSON)")
+    group.add_argument("--structure", action="store_true", help="paragraphs, pairs of key and value, tables")
     group.add_argument("--min-confidence", type=float, default=0.0, metavar="P", help="leave out lines below it [0]")
     _add_language(parser)
 
@@ -148,6 +149,7 @@ def core_options(flags: Namespace) -> RecognizeOptions:
         ),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
+        include_structure=flags.structure,
     )
 
 
@@ -170,6 +172,7 @@ def client_options(flags: Namespace) -> glyphwire.RecognizeOptions:
         ),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
+        include_structure=flags.structure,
     )
 
 

@@ -1,7 +1,8 @@
-"""What was read, as text, JSON or TSV rows for a terminal or a pipe."""
+"""What was read, as text, JSON, TSV, Markdown or HTML for a terminal or a pipe."""
 
 from __future__ import annotations
 
+import html
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +12,15 @@ import glyphwire
 from rich.console import Console
 
 from ocr_core import types
+from ocr_core.layout.export import Structured, to_html, to_markdown, to_tsv
+from ocr_core.structure import Paragraph, Structure
 
 _PIPE_WIDTH = 200
 FORMATS = ("text", "json", "tsv")
+STRUCTURE_FORMATS = ("markdown", "html")
+"""Formats of pages with their structure; TSV becomes one, too, when structure was asked for."""
 TSV_HEADER = "source\tline\tconfidence\tpolygon\ttext"
+HTML_HEADER = '<!DOCTYPE html>\n<meta charset="utf-8">'
 
 Recognition = types.Recognition | glyphwire.Recognition
 """The same fields, whether read in this process or by a server."""
@@ -42,13 +48,27 @@ def report(
         case "json":
             more = {} if merged is None else {"stable_lines": [asdict(line) for line in merged]}
             yield json.dumps({"source": source, **(page or {})} | asdict(recognition) | more, ensure_ascii=False)
+        case "tsv" if recognition.structure:
+            yield from [f"==> {source} <=="] if titled else []
+            yield to_tsv(recognition.structure)
         case "tsv":
             numbered = enumerate(lines, 1) if merged is None else ((line.track_id, line) for line in merged)
             for number, line in numbered:
                 yield f"{source}\t{number}\t{line.confidence:.4f}\t{_corners(line)}\t{_one_row(line.text)}"
+        case "markdown":
+            yield from [f"<!-- {source} -->\n"] if titled else []
+            yield to_markdown(_structure(recognition)) + "\n"
+        case "html":
+            yield f'<article title="{html.escape(source)}">\n{to_html(_structure(recognition))}\n</article>'
         case _:
             yield from [f"==> {source} <=="] if titled else []
             yield from _texts(lines) if merged is None else map(_merged_row, merged)
+
+
+def _structure(recognition: Recognition) -> Structured:
+    """Pages whose text was not read but taken from a document have none: there each line is a paragraph."""
+    lines = enumerate(recognition.lines)
+    return recognition.structure or Structure(tuple(Paragraph(line.text, (number,)) for number, line in lines))
 
 
 def _texts(lines: Sequence[_Line]) -> Iterator[str]:

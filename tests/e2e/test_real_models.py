@@ -7,8 +7,9 @@ from pathlib import Path
 import glyphwire
 import pytest
 
-from ocr_core.evaluation import normalise, score_texts
+from ocr_core.evaluation import score_texts
 from ocr_core.image import ImageLimits, load_image
+from ocr_core.page_scores import normalise
 from ocr_core.pipeline import Pipeline, PipelineConfig
 from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, PreprocessOptions, RecognizeOptions
 

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from ocr_core.bundle import InputFormat
-from ocr_core.detect import LineDetector, reading_order
-from ocr_core.types import Point, Polygon
+from ocr_core.detect import LineDetector
 
 ANY_SIZE = InputFormat(height=0, channels="BGR", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
@@ -34,10 +33,6 @@ class DarkPixels:
 
 def page(width: int, height: int) -> npt.NDArray[np.uint8]:
     return np.full((height, width, 3), 255, np.uint8)
-
-
-def box(left: float, top: float, right: float, bottom: float) -> Polygon:
-    return Polygon((Point(left, top), Point(right, top), Point(right, bottom), Point(left, bottom)))
 
 
 @pytest.mark.parametrize("scale", [1, 3])
@@ -99,36 +94,55 @@ def test_a_line_across_windows_is_found_once() -> None:
     assert engine.calls == 6 * 3
 
 
-def test_reading_order_is_by_rows_then_left_to_right() -> None:
-    """Lines that overlap by half their height are one row even if one sits a little higher."""
-    right_higher = box(60, 8, 90, 18)
-    left = box(0, 10, 50, 20)
-    below = box(0, 24, 90, 34)
-    assert reading_order([below, right_higher, left]) == (left, right_higher, below)
-
-
-@pytest.mark.parametrize("degrees", [-25, -5, 5, 25])
-def test_reading_order_follows_a_slanted_page(degrees: int) -> None:
-    """Long lines and columns of words keep their order when the page is turned."""
-    level = [box(0, 0, 400, 20), box(0, 30, 90, 50), box(300, 31, 400, 51), box(0, 60, 400, 80)]
-    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
-    slanted = [
-        Polygon(tuple(Point(p.x * cosine - p.y * sine, p.x * sine + p.y * cosine) for p in polygon.vertices))
-        for polygon in level
-    ]
-    assert reading_order(slanted[::-1]) == tuple(slanted)
-
-
-def test_no_lines_have_an_order_too() -> None:
-    """An empty page is no error."""
-    assert reading_order([]) == ()
-
-
 def test_a_page_of_too_many_lines_keeps_the_upper_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit cuts from below, as the contract says."""
-    monkeypatch.setattr("ocr_core.detect.MAX_LINES", 3)
+    monkeypatch.setattr("ocr_core.layout.outlines.MAX_LINES", 3)
     image = page(400, 400)
     for top in range(20, 380, 70):
         image[top : top + 8, 50:350] = 0
     polygons = LineDetector([DarkPixels()]).find(image, 400)
     assert [round(sum(vertex.y for vertex in polygon.vertices) / 4) for polygon in polygons] == [24, 94, 164]
+
+
+def test_large_text_is_found_at_the_first_look() -> None:
+    """A page whose lines are high enough on one canvas is looked at once."""
+    image = page(800, 800)
+    image[300:340, 100:700] = 0
+    engine = DarkPixels(400)
+    assert len(LineDetector([engine]).find(image)) == 1
+    assert engine.calls == 1
+
+
+def test_small_text_is_looked_at_more_closely() -> None:
+    """Lines that are low on the canvas are found again in a larger copy of their part of the page, each once."""
+    image = page(1200, 1200)
+    for top in (400, 440, 480):
+        image[top : top + 12, 300:700] = 0
+    engine = DarkPixels(400)
+    polygons = LineDetector([engine]).find(image)
+    tops = [round(min(vertex.y for vertex in polygon.vertices)) for polygon in polygons]
+    assert tops == [pytest.approx(top - 9.3, abs=2) for top in (400, 440, 480)]
+    assert engine.calls > 1
+
+
+def test_large_lines_among_small_ones_come_from_the_first_look() -> None:
+    """A headline keeps its outline though the lines below it are looked at again, and is not found twice."""
+    image = page(1200, 1200)
+    image[100:220, 200:1000] = 0
+    for top in (300, 340, 380, 420):
+        image[top : top + 10, 200:1000] = 0
+    polygons = LineDetector([DarkPixels(400)]).find(image)
+    heights = [polygon.vertices[3].y - polygon.vertices[0].y for polygon in polygons]
+    assert len(heights) == 5
+    assert heights[0] > 120
+    assert max(heights[1:]) < 40
+
+
+def test_a_long_page_is_not_shrunk_to_nothing() -> None:
+    """Lines of a page forty times as high as wide are found from one end to the other."""
+    image = page(300, 12000)
+    tops = range(100, 12000, 1700)
+    for top in tops:
+        image[top : top + 14, 40:260] = 0
+    polygons = LineDetector([DarkPixels(400)]).find(image)
+    assert [round(polygon.vertices[0].y) for polygon in polygons] == [pytest.approx(top - 11, abs=4) for top in tops]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ocr_core.errors import ImageEmpty
-from ocr_core.evaluation import LineScore, PageScore, evaluate, normalise, score_texts
+from ocr_core.evaluation import LineScore, PageScore, evaluate, score_texts
+from ocr_core.page_scores import normalise
 from ocr_core.types import Line, Mode, Point, Polygon, Recognition, RecognizeOptions, Timings
 
 

@@ -6,6 +6,7 @@ import pytest
 from ocr_core.bundle import InputFormat
 from ocr_core.preprocess import (
     MAX_WIDTH,
+    WINDOW_WIDTH,
     batch_width,
     crop_line,
     make_batch,
@@ -82,6 +83,7 @@ def test_the_set_of_widths_is_small() -> None:
     assert len(widths) <= 12
     assert min(widths) == 256
     assert max(widths) == MAX_WIDTH
+    assert {batch_width(crop, WANTED) for crop in sizes[MAX_WIDTH:]} == {WINDOW_WIDTH}
     assert all(batch_width(crop, WANTED) <= crop.image.shape[1] * 5 / 4 for crop in sizes[256:MAX_WIDTH])
 
 
@@ -91,7 +93,7 @@ def test_batches_have_the_models_height_and_padding(shape: tuple[int, int]) -> N
     batch = make_batch([whole_image(np.zeros((*shape, 3), np.uint8))] * 2, WANTED)
     assert batch.shape[:2] == (2, 32)
     assert batch.flags.c_contiguous
-    text_width = min(-(-32 * shape[1] // shape[0]), MAX_WIDTH)
+    text_width = min(-(-32 * shape[1] // shape[0]), batch.shape[2])
     assert (batch[:, :, :text_width] == 0).all()
     assert (batch[:, :, text_width:] == 128).all()
 

@@ -1,0 +1,1 @@
+"""Where lines lie on a page and what they form together: scale, shape, order, paragraphs, tables."""
