@@ -17,7 +17,7 @@ import openvino as ov  # type: ignore[import-untyped]
 
 from ocr_core.bundle import ModelBundle, read_bundle
 from ocr_core.decode import Decoder
-from ocr_core.evaluation import normalise
+from ocr_core.page_scores import normalise
 from training.batches import LabelledLine
 from training.compress.errors import CompressionFailed
 from training.compress.graph import compiled, network_input, read_graph, write_derived
