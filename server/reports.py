@@ -67,8 +67,9 @@ def report(
 
 def _structure(recognition: Recognition) -> Structured:
     """Pages whose text was not read but taken from a document have none: there each line is a paragraph."""
-    lines = enumerate(recognition.lines)
-    return recognition.structure or Structure(tuple(Paragraph(line.text, (number,)) for number, line in lines))
+    lines: Sequence[_Line] = recognition.lines
+    plain = Structure(tuple(Paragraph(line.text, (number,)) for number, line in enumerate(lines)))
+    return recognition.structure or plain
 
 
 def _texts(lines: Sequence[_Line]) -> Iterator[str]:
