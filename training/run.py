@@ -23,7 +23,7 @@ from training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_ch
 from training.curves import draw_curves
 from training.recipe import MODELS, TrainingRecipe, find_recipe
 from training.scores import score
-from training.sources import BatchSource, DrawnLines, atlas_batches, synth_lines
+from training.sources import AtlasBatches, BatchSource, DrawnLines, atlas_batches, synth_lines
 from training.train import Examine, Trainer
 
 if TYPE_CHECKING:
@@ -35,13 +35,14 @@ def run(
 ) -> Checkpoint:
     """Train in a folder until the recipe's end or for limit_s seconds. Returns the last checkpoint."""
     checkpoint = prepare(recipe, folder, models_dir)
+    source = _source(recipe, checkpoint, device)
     trainer = Trainer(
         checkpoint,
         recipe,
         folder,
-        source=_source(recipe, checkpoint, device),
+        source=source,
         teacher=_teacher(recipe, checkpoint, models_dir),
-        examine=_examine(recipe, checkpoint),
+        examine=_examine(recipe, checkpoint, source),
         device=device,
     )
     return trainer.train(limit_s)
@@ -75,9 +76,11 @@ def _teacher(recipe: TrainingRecipe, checkpoint: Checkpoint, models_dir: Path) -
     return load_teacher(models_dir, name, checkpoint.input, checkpoint.charset, threads=torch.get_num_threads())
 
 
-def _examine(recipe: TrainingRecipe, checkpoint: Checkpoint) -> Examine:
+def _examine(recipe: TrainingRecipe, checkpoint: Checkpoint, source: BatchSource) -> Examine:
     """Scores on the first lines of the validation seed, drawn once."""
     plan, data = recipe.validation, recipe.data
+    if isinstance(source, AtlasBatches):
+        return partial(score, batches=source.some(plan.seed, plan.lines), charset=checkpoint.charset)
     lines = synth_lines(checkpoint.charset, data.root, plan.seed)
     batches = list(
         bucketed(
@@ -100,10 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--limit-s", type=float, default=math.inf, help="stop after so many seconds [the recipe's end]")
     parser.add_argument("--prepare", action="store_true", help="only write the checkpoint to start from")
+    parser.add_argument("--root", type=Path, help="folder of texts, fonts and atlas [the recipe's]")
     parser.add_argument("--models-dir", type=Path, default=MODELS)
     flags = parser.parse_args(arguments)
     torch.set_num_threads(flags.threads)
     recipe = find_recipe(flags.recipe)
+    if flags.root:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": flags.root})})
     if flags.prepare:
         prepare(recipe, flags.folder, flags.models_dir)
         return 0

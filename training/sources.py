@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -76,6 +76,17 @@ class AtlasBatches:
         """As BatchSource. There are more lines than batches, so their count is a number not used before."""
         for index in itertools.count(first_line):
             yield self.lines.batch(index, max(1, self.columns // self.lines.width(index)))
+
+    def some(self, seed: int, count: int) -> list[LineBatch]:
+        """At least so many lines of another seed, in small batches, for more widths."""
+        small, taken = replace(self, lines=self.lines.with_seed(seed), columns=self.columns // 8), 0
+        batches = []
+        for batch in small.batches(0):
+            batches.append(batch)
+            taken += len(batch)
+            if taken >= count:
+                break
+        return batches
 
 
 def atlas_batches(charset: Charset, wanted: InputFormat, data: Data, device: torch.device) -> AtlasBatches:

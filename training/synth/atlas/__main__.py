@@ -42,7 +42,10 @@ _GAP = 4
 def build(arguments: Namespace) -> None:
     """Draw the atlas and sample the texts."""
     started = time.perf_counter()
-    charset = read_bundle(arguments.bundle).charset
+    from training.start import extra_characters  # its OpenVINO may be missing where lines are only composed
+
+    known = read_bundle(arguments.bundle).charset
+    charset = Charset((*known.characters, *extra_characters(arguments.extra)), known.blank_index)
     lines = SynthLines(charset, SynthSettings(root=arguments.root), arguments.seed)
     strokes = load_strokes(arguments.root / STROKES)
     writers = [Writer(seed, strokes, _WRITERS_WEIGHT / arguments.writers) for seed in range(arguments.writers)]
@@ -177,6 +180,7 @@ def main() -> None:
     builder = commands.add_parser("build", help=build.__doc__)
     builder.add_argument("--root", type=Path, default=BUILT, help="of fonts and texts")
     builder.add_argument("--bundle", type=Path, default=Path("models/ppocrv2-zh-en/1"), help="whose charset is drawn")
+    builder.add_argument("--extra", default="traditional", help="characters besides, as in training recipes")
     builder.add_argument("--mib", type=float, default=38.0, help="size of the atlas at most, about")
     builder.add_argument("--writers", type=int, default=6, help="hands that write from strokes")
     builder.add_argument("--lines", type=int, default=400_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,6 +72,12 @@ class AtlasLines:
         heights, shares = zip(*settings.shapes.items(), strict=True)
         self._widths = [round(share * settings.wanted.height / 8) * 8 for share in heights]
         self._width_chances = np.array(shares) / sum(shares)
+
+    def with_seed(self, seed: int) -> AtlasLines:
+        """Other lines of the same kind, from the same atlas in memory."""
+        other = copy.copy(self)
+        other._seed = seed
+        return other
 
     def width(self, index: int) -> int:
         """Pixels to which the lines of batch number `index` are padded, for who wants fewer lines in wider batches."""
