@@ -117,7 +117,9 @@ def _html_lines(folder: Path) -> Iterator[str]:
         text = _read(file)
         text = re.sub(r"(?is)<(script|style|pre|svg).*?</\1>", " ", text)
         text = re.sub(r"(?i)</?(p|div|li|td|tr|h\d|br|table|ul|title|dt|dd)\b[^>]*>", "\n", text)
-        yield from html.unescape(re.sub(r"<[^>]+>", "", text)).split("\n")
+        for line in html.unescape(re.sub(r"<[^>]+>", "", text)).split("\n"):
+            if not re.match(r"\s*(This page|Title) is", line):  # header of every page of LibreOffice's help
+                yield line
 
 
 def _read(file: Path) -> str:
@@ -154,6 +156,18 @@ def _speech(packages: Path) -> Iterator[str]:
     """Short clauses in a speaking tone: what subtitles look like."""
     for line in _reviews(packages):
         yield from (clause for clause in re.split(r"[，。！？；…,.!?;~ ]+", line) if 2 <= len(clause) <= 14)
+
+
+def _verse(packages: Path) -> Iterator[str]:
+    return _fortunes(packages / "debian/fortunes-zh", r"chinese|tang300|song100")
+
+
+def _converted(packages: Path, lines: Iterable[str]) -> Iterator[str]:
+    """Simplified text in Traditional characters, with the quotes of Taiwan. Some words come out oddly spelt."""
+    rows = _read(_one(packages, "pypi/opencc-python-reimplemented", "STCharacters.txt")).splitlines()
+    pairs = {row[0]: row.split("\t")[1].split(" ")[0] for row in rows if "\t" in row}
+    table = str.maketrans(pairs | dict(zip("“”‘’", "「」『』", strict=True)))
+    yield from (line.translate(table) for line in lines)
 
 
 def _areas(packages: Path) -> Iterator[str]:
@@ -215,12 +229,13 @@ _PROSE: dict[str, Callable[[Path], Iterable[str]]] = {
         *_html_lines(root / "debian/libreoffice-help-zh-tw" / _LIBREOFFICE),
         *_html_lines(root / "debian/debian-reference-zh-tw"),
         *_man_lines(root / "debian/manpages-zh/usr/share/man/zh_TW"),
+        *_converted(root, (*_news(root), *_reviews(root), *_verse(root))),
     ],
-    "verse": lambda root: _fortunes(root / "debian/fortunes-zh", r"chinese|tang300|song100"),
+    "verse": _verse,
     "english": lambda root: [
         *_fortunes(root / "debian/fortunes", r"[a-z-]+"),
         *_html_lines(root / "debian/libreoffice-help-en-us" / _LIBREOFFICE),
-        *_html_lines(root / "debian/anarchism"),
+        *list(_html_lines(root / "debian/anarchism"))[::5],  # a long book on one subject
         *_html_lines(root / "debian/debian-reference-en"),
     ],
     "areas": _areas,

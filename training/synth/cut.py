@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -13,26 +15,35 @@ from training.synth.rolls import Rolls
 _MIN_SIDE = 6
 
 
+@dataclass(frozen=True, slots=True)
+class _Bend:
+    """A line on an arch. reach: pixels the ends are off the middle; middle: where that is, a share of the width."""
+
+    reach: float
+    middle: float
+
+
 def cut_line(drawn: Drawn, rolls: Rolls) -> Image:
     """Cut the line out of its canvas. Returns RGB, uint8 [height, width, 3]."""
     left, top, right, bottom = _edges(drawn, rolls)
+    shifts = _corner_shifts(right - left, bottom - top, rolls)
+    bend = _bend(right - left, bottom - top, rolls) if rolls.does("curve") else _Bend(0.0, 0.5)
+    # What is turned or bent fills a taller crop.
+    slack = 0.6 * float(np.abs(shifts[:, 1]).max()) + 0.4 * abs(bend.reach)
+    top, bottom = top - slack, bottom + slack
     stretch = float(np.exp(rolls.between(-0.35, 0.3))) if rolls.does("stretch") else 1.0
     height, width = max(_MIN_SIDE, round(bottom - top)), max(_MIN_SIDE, round((right - left) * stretch))
-    shifts = _corner_shifts(right - left, bottom - top, rolls)
-    bent, wobbly = rolls.does("curve"), rolls.does("wobble")
-    if shifts is None and not bent and not wobbly and stretch == 1.0:
+    wobble = rolls.does("wobble")
+    if not shifts.any() and not bend.reach and not wobble and stretch == 1.0:
         return to_image(_slice(drawn.canvas, round(left), round(top), width, height))
-    corners = to_field([[left, top], [right, top], [right, bottom], [left, bottom]])
-    if shifts is not None:
-        corners = corners + shifts
+    corners = to_field([[left, top], [right, top], [right, bottom], [left, bottom]]) + shifts
     target = to_field([[0, 0], [width, 0], [width, height], [0, height]])
     matrix = cv2.getPerspectiveTransform(target, corners)
-    if not bent and not wobbly:
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return to_image(
-            cv2.warpPerspective(drawn.canvas, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-        )
-    return to_image(_warped(drawn.canvas, matrix, width, height, bent, wobbly, rolls))
+    if bend.reach or wobble:
+        return to_image(_warped(drawn.canvas, matrix, (height, width), bend, wobble, rolls))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = width, height
+    return to_image(cv2.warpPerspective(drawn.canvas, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101))
 
 
 def _edges(drawn: Drawn, rolls: Rolls) -> tuple[float, float, float, float]:
@@ -51,8 +62,8 @@ def _edges(drawn: Drawn, rolls: Rolls) -> tuple[float, float, float, float]:
     return left - margins[0], top - margins[1] - room, right + margins[2], bottom + margins[3] + room
 
 
-def _corner_shifts(width: float, height: float, rolls: Rolls) -> Field | None:
-    """How far the four corners are off, float32 [4, 2]; None: not at all."""
+def _corner_shifts(width: float, height: float, rolls: Rolls) -> Field:
+    """How far the four corners are off, float32 [4, 2]."""
     shifts = np.zeros((4, 2), np.float32)
     if rolls.does("tilt"):
         # A long line leaves its crop at small angles: what matters is how far its end has moved.
@@ -62,17 +73,21 @@ def _corner_shifts(width: float, height: float, rolls: Rolls) -> Field | None:
     if rolls.does("perspective"):
         reach = to_field([min(0.3 * height, 0.06 * width), 0.16 * height])
         shifts += np.clip(0.5 * rolls.normal(4, 2), -1, 1) * reach
-    return shifts if shifts.any() else None
+    return shifts
 
 
-def _warped(canvas: Field, matrix: Array, width: int, height: int, bent: bool, wobbly: bool, rolls: Rolls) -> Array:
+def _bend(width: float, height: float, rolls: Rolls) -> _Bend:
+    reach = min(0.45, 0.06 + 0.05 * width / height) * height
+    return _Bend(rolls.between(-reach, reach), rolls.between(0.3, 0.7))
+
+
+def _warped(canvas: Field, matrix: Array, shape: tuple[int, int], bend: _Bend, wobble: bool, rolls: Rolls) -> Array:
     """A cut along a curve, over waves of paper."""
+    height, width = shape
     rows, columns = map(to_field, np.mgrid[:height, :width])
-    if bent:
-        along = (columns / max(width, 1) - rolls.between(0.3, 0.7)) * 2
-        reach = min(0.45, 0.06 + 0.05 * width / height)
-        rows = to_field(rows + rolls.between(-reach, reach) * height * (along**2 - 0.4))
-    if wobbly:
+    along = 2 * (columns / width - bend.middle)
+    rows = to_field(rows + bend.reach * (along**2 - 0.4))
+    if wobble:
         strength = rolls.between(0.01, 0.035) * height
         rows = rows + strength * rolls.field(height, width, height * rolls.between(0.5, 1.5))
         columns = columns + strength * rolls.field(height, width, height * rolls.between(0.5, 1.5))

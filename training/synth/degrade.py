@@ -157,7 +157,7 @@ def _bilevel(image: Image, rolls: Rolls) -> Array:
         return image
     light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     # Scanners level the light first, or a shadow would swallow the text.
-    level = light - cv2.blur(light, (4 * height, 2 * height))
+    level = light - cv2.blur(light, (2 * height, 2 * height))
     level = 128 + 50 * level / max(float(level.std()), 1.0) + rolls.between(0, 12) * rolls.field(height, width, 1.5)
     even = to_image(level)
     threshold = cv2.threshold(even, 0, 255, cv2.THRESH_OTSU)[0] + rolls.between(-18, 18)

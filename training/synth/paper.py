@@ -100,7 +100,7 @@ def _scene(height: int, width: int, rolls: Rolls) -> tuple[Field, Colour]:
         canvas += rolls.between(1, 7) * rolls.field(height, width, rolls.between(1.5, 5)).reshape(height, width, 1)
     if rolls.happens(0.12):
         canvas = 0.6 * canvas + 0.4 * _photo_picture(height, width, rolls)
-    return canvas, _contrasting(paper, rolls, rolls.between(45, 120))
+    return canvas, _contrasting(paper, rolls, rolls.between(45, 110) if rolls.happens(0.5) else rolls.between(100, 125))
 
 
 def _photo_picture(height: int, width: int, rolls: Rolls) -> Field:

@@ -37,6 +37,7 @@ _FORM = {
     "measure": 3,
     "phone": 2,
     "address": 4,
+    "english_address": 2,
     "person": 2,
     "organisation": 3,
 }
@@ -197,7 +198,16 @@ SCENES = (
             "capitals": 3,
             "english_words": 5,
         }
-        | {"address": 2, "organisation": 2, "measure": 1, "web": 1, "words": 2, "rare": 3, "english": 1},
+        | {
+            "address": 2,
+            "english_address": 5,
+            "organisation": 2,
+            "measure": 1,
+            "web": 1,
+            "words": 2,
+            "rare": 3,
+            "english": 1,
+        },
         {"mono": 10, "print": 6, "dots": 2},
         (16, 44),
         {"thermal": 6, "white": 3, "aged": 1},
@@ -214,7 +224,7 @@ SCENES = (
         | {"stamp": 0.03, "tight": 0.35, "loose": 0.15, "tilt": 0.4, "perspective": 0.12, "curve": 0.12, "stretch": 0.5}
         | {
             "uneven": 0.25,
-            "shadow": 0.1,
+            "shadow": 0.03,
             "texture": 0.2,
             "low_contrast": 0.2,
             "low_resolution": 0.3,
@@ -248,7 +258,7 @@ SCENES = (
             "tilt": 0.5,
             "perspective": 0.55,
         }
-        | {"curve": 0.14, "stretch": 0.45, "uneven": 0.45, "shadow": 0.3, "glare": 0.2, "low_contrast": 0.25}
+        | {"curve": 0.14, "stretch": 0.45, "uneven": 0.45, "shadow": 0.3, "glare": 0.2, "low_contrast": 0.15}
         | {"low_resolution": 0.45, "blur": 0.5, "motion": 0.2, "sharpen": 0.2, "noise": 0.45, "jpeg": 0.6},
     ),
     Scene(

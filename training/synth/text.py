@@ -29,6 +29,7 @@ KINDS: Mapping[str, float] = {
     "scattered": 4,
     "mixed": 6,
     "address": 4,
+    "english_address": 3,
     "person": 1,
     "organisation": 2,
     "labelled": 5,
@@ -61,7 +62,34 @@ _SOURCES: Mapping[str, str] = {
     "capitals": "english",
     "web": "words_english",
     "receipt": "words_english",
+    "english_address": "words_english",
 }
+# Marks of figures.fill; a mark before a brace would be a count.
+_ENGLISH_ADDRESSES = (
+    *(
+        "## {} Street, {}",
+        "No. ##, Jalan {} #/#,",
+        "Lot ####, {} {} Road,",
+        "##### {} {}, @@",
+        "{} {} Sdn Bhd",
+        "{} and {} Ltd.",
+    ),
+    *(
+        "### {} Ave., Suite ##",
+        "##-#, Taman {},",
+        "Unit ##/F, {} Centre",
+        "{} {} Co., Inc.",
+        "#### {} Blvd",
+        "P.O. Box ###, {}",
+    ),
+    *(
+        "Co. Reg No: ######-@",
+        "GST ID: ############",
+        "Flat #, ##/F, {} House, {}",
+        "{} Mall, Level #",
+        "@## {} Park, @@# #@@",
+    ),
+)
 # Looks alike, and is in fewer charsets than what stands here for it.
 _STAND_INS = str.maketrans("–―‐‑−‚„′・‧•﹐～〜⋯`", "-—---,“'···，~~…'")
 _LABELS, _TILL = (
@@ -132,6 +160,7 @@ class LineText:
             "labelled": self._labelled,
             "item": lambda dice: figures.list_mark(dice) + self._any_prose(dice),
             "receipt": self._receipt,
+            "english_address": self._english_address,
             "web": lambda dice: figures.web_address(self.corpus.words["english"].pick(dice), dice),
         }
 
@@ -189,6 +218,12 @@ class LineText:
         return text + figures.fill(
             dice.choice(("", "#号", "##号", "###号", "##号楼#单元##室", "#栋###室", "###弄##号", "B座##层")), dice
         )
+
+    def _english_address(self, dice: Random) -> str:
+        """Parts of addresses and names of firms, as they head receipts and letters."""
+        one, two = (self.corpus.words["english"].pick(dice).title() for _ in range(2))
+        text = figures.fill(dice.choice(_ENGLISH_ADDRESSES), dice).format(one, two)
+        return text.upper() if dice.random() < 0.6 else text
 
     def _person(self, dice: Random) -> str:
         name = self.corpus.line("people", dice)
