@@ -29,7 +29,8 @@ class LineBatch:
     """Lines padded to one width, with their labels.
 
     images: float32 [line, 3, height, width], channels and scaling as the network wants them; widths: int64 [line],
-    columns before the padding; targets: int64 [line, longest], labels, then blanks; target_lengths: int64 [line].
+    columns before the padding; targets: int64 [line, longest], labels, then blanks; target_lengths: int64 [line], on
+    the CPU, where CTC wants them: it would have to wait for a GPU.
     """
 
     images: Tensor
@@ -41,8 +42,9 @@ class LineBatch:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> LineBatch:
-        """The batch on another device."""
-        return LineBatch(*(part.to(device, non_blocking=True) for part in self._parts()))
+        """The batch on another device, but for target_lengths."""
+        images, widths, targets = (part.to(device, non_blocking=True) for part in self._parts()[:3])
+        return LineBatch(images, widths, targets, self.target_lengths)
 
     def pin_memory(self) -> LineBatch:
         """The batch in memory from which a GPU copies while it works."""

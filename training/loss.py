@@ -33,7 +33,7 @@ def distillation_loss(log_probs: Tensor, teacher_probs: Tensor, trusted: Tensor,
     log_probs, teacher_probs: float32 [line, time, class]; trusted: bool [line]; label_counts: int64 [line]. Its
     gradient is that of the Kullback-Leibler divergence. 0 when no line is trusted.
     """
-    lines = -(teacher_probs * log_probs).sum((1, 2)) / label_counts
+    lines = -(teacher_probs * log_probs).sum((1, 2)) / label_counts.to(log_probs.device)
     return (lines * trusted).sum() / trusted.sum().clamp(min=1)
 
 

@@ -103,17 +103,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--limit-s", type=float, default=math.inf, help="stop after so many seconds [the recipe's end]")
     parser.add_argument("--prepare", action="store_true", help="only write the checkpoint to start from")
-    parser.add_argument("--root", type=Path, help="folder of texts, fonts and atlas [the recipe's]")
+    parser.add_argument("--data-root", type=Path, help="folder of texts and fonts, or of the atlas [the recipe's]")
     parser.add_argument("--models-dir", type=Path, default=MODELS)
     flags = parser.parse_args(arguments)
     torch.set_num_threads(flags.threads)
     recipe = find_recipe(flags.recipe)
-    if flags.root:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": flags.root})})
+    if flags.data_root:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": flags.data_root})})
     if flags.prepare:
         prepare(recipe, flags.folder, flags.models_dir)
         return 0
     device = torch.device(flags.device)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
     checkpoint = run(recipe, flags.folder, device=device, models_dir=flags.models_dir, limit_s=flags.limit_s)
     draw_curves(flags.folder)
     print(checkpoint.progress)

@@ -93,6 +93,8 @@ def atlas_batches(charset: Charset, wanted: InputFormat, data: Data, device: tor
     """The lines that are composed on the device. Raises OSError without what training.synth.atlas builds."""
     folder = (data.root or BUILT) / "atlas"
     settings = AtlasSettings(folder / "atlas.npz", folder / "lines.xz", wanted)
+    narrow = {shape: share for shape, share in settings.shapes.items() if shape * wanted.height <= data.max_width}
+    settings = replace(settings, shapes=narrow)
     return AtlasBatches(AtlasLines(charset, settings, data.seed, device), data.columns)
 
 

@@ -13,7 +13,7 @@ if [ ! -d "$run/packages" ]; then
 	cp "$carried"/start/* "$run"
 fi
 PYTHONUNBUFFERED=1 PYTHONPATH="$run/packages:." "$python" -m training.run "$recipe" "$run" \
-	--root "$carried" --limit-s "$seconds" "$@"
+	--data-root "$carried" --limit-s "$seconds" "$@"
 mkdir -p "$results"
 for file in checkpoint.pt optimiser.pt best.pt metrics.jsonl curves.svg; do
 	[ ! -e "$run/$file" ] || cp "$run/$file" "$results"

@@ -130,7 +130,10 @@ def _blurred(image: Tensor, dice: Dice) -> Tensor:
     kernel = torch.exp(-(along / wide.clamp_min(0.2)).square() / 2 - (across / narrow).square() / 2)
     kernel = (kernel / kernel.sum(dim=(1, 2), keepdim=True)).repeat_interleave(channels, dim=0)
     padded = functional.pad(image, (reach,) * 4, mode="replicate").flatten(0, 1)[None]
-    return functional.conv2d(padded, kernel[:, None], groups=count * channels).view(count, channels, rows, columns)
+    # Sizes differ from call to call: cuDNN would try its algorithms anew each time.
+    with torch.backends.cudnn.flags(enabled=False):
+        blurred = functional.conv2d(padded, kernel[:, None], groups=count * channels)
+    return blurred.view(count, channels, rows, columns)
 
 
 def _toned(image: Tensor, dice: Dice) -> Tensor:

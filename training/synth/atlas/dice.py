@@ -64,7 +64,9 @@ def alter(images: Tensor, which: Tensor, change: Callable[[Tensor], Tensor]) -> 
 def to_device(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
     """An array as a tensor on a device, without waiting for what the device does."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    return (
+        tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" and array.size else tensor.to(device)
+    )
 
 
 @cache

@@ -98,7 +98,7 @@ class AtlasLines:
             images=self._scaled(images, widths),
             widths=widths,
             targets=to_device(self._targets(layout), self._device),
-            target_lengths=to_device(layout.lengths, self._device),
+            target_lengths=torch.from_numpy(layout.lengths),
         )
 
     def _targets(self, layout: Layout) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

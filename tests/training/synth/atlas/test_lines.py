@@ -45,7 +45,7 @@ def test_a_batch_is_reproducible_by_its_number_alone(charset, settings, lines):
 def test_targets_are_labels_of_the_charset(lines, charset):
     """Targets read as pieces of the lines in the charset's labels, blanks after their lengths."""
     batch = lines.batch(7, 16)
-    assert batch.targets.dtype == torch.int64
+    assert batch.targets.dtype == batch.target_lengths.dtype == torch.int64
     for target, length in zip(batch.targets, batch.target_lengths, strict=True):
         text = charset.text(target[:length].tolist())
         assert text.strip() == text != ""
