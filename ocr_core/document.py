@@ -106,6 +106,9 @@ class FailedPage:
 class Document(Protocol):
     """A document. Its methods block and are called by one thread at a time, but for stop()."""
 
+    def prepare(self) -> None:
+        """Begin, while the file is still coming, what can be done without it. May be left out."""
+
     def open(self) -> int:
         """Returns the number of its pages. Raises DocumentUnreadable, DocumentEncrypted or DocumentTooLarge."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import BinaryIO
 
 from ocr_core.document import Document, DocumentLimits, DocumentOptions
@@ -18,15 +17,15 @@ _TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def document_of(file: BinaryIO, options: DocumentOptions, limits: DocumentLimits) -> Document:
-    """The document in a file that is open. What it is is found from its bytes. Its methods raise InputError.
+    """The document in a file, of which the first MARK_WITHIN bytes have to be there. Its methods raise InputError."""
+    return PdfDocument(file, options, limits) if is_pdf(file) else ImageDocument(file, limits.image)
 
-    Raises DocumentUnreadable for an empty file, and DocumentTooLarge.
-    """
-    size = file.seek(0, os.SEEK_END)
+
+def check_size(size: int, limits: DocumentLimits) -> None:
+    """size: of the whole file. Raises DocumentUnreadable for an empty one, and DocumentTooLarge."""
     if size == 0:
         raise DocumentUnreadable("the document has no bytes", "document")
     limits.check_bytes(size)
-    return PdfDocument(file, options, limits) if is_pdf(file) else ImageDocument(file, limits.image)
 
 
 def is_pdf(file: BinaryIO) -> bool:

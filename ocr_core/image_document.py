@@ -26,6 +26,9 @@ class ImageDocument:
         self._limits = limits
         self._is_stopped = False
 
+    def prepare(self) -> None:
+        """As Document: there is nothing."""
+
     def open(self) -> int:
         """As Document."""
         self._file.seek(0)

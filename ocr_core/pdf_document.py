@@ -30,17 +30,22 @@ class PdfDocument:
         self._is_stopped = False
         self._renderer: _Renderer | None = None
 
+    def prepare(self) -> None:
+        """As Document: the process starts."""
+        if _has_pdfium():
+            self._start()
+
     def open(self) -> int:
         """As Document."""
-        if not importlib.util.find_spec("pypdfium2"):
+        if not _has_pdfium():
             raise DocumentUnreadable("PDFs are not read here: install glyphwire-server[documents]", "document")
-        return self._start()[1]
+        return self._open(self._renderer or self._start())
 
     def pages(self, numbers: Sequence[int]) -> Iterator[Page | FailedPage]:
         """As Document. A page that ends the process is a FailedPage; the third of them is raised: PageUnreadable."""
         waiting = list(numbers)
         crashes = 0
-        renderer = self._renderer or self._start()[0]
+        renderer = self._renderer or self._restarted()
         renderer.ask(waiting)
         while waiting:
             number = waiting.pop(0)
@@ -52,7 +57,7 @@ class PdfDocument:
                 crashes += 1
                 if crashes == _MAX_CRASHES:
                     raise page.error
-                renderer, _ = self._start()
+                renderer = self._restarted()
                 renderer.ask(waiting)
             yield page
 
@@ -68,15 +73,27 @@ class PdfDocument:
         if self._renderer:
             self._renderer.wait()
 
-    def _start(self) -> tuple[_Renderer, int]:
-        """A new process that has opened the file, and the number of pages. Raises as open() does."""
+    def _start(self) -> _Renderer:
+        """A new process. Raises DocumentUnreadable when the document has been given up."""
         self._renderer = renderer = _Renderer(self._file, self._options, self._limits)
         if self._is_stopped:
             # Whoever has stopped the document may have closed it as well, and then knows nothing of this process.
             renderer.kill()
             renderer.wait()
-            raise DocumentUnreadable("the document was given up while it was opened", "document")
-        return renderer, renderer.open()
+            raise _given_up()
+        return renderer
+
+    def _open(self, renderer: _Renderer) -> int:
+        """Returns the number of pages. Raises as open() does."""
+        if self._is_stopped:
+            raise _given_up()
+        return renderer.open()
+
+    def _restarted(self) -> _Renderer:
+        """A process that has opened the file. Raises as open() does."""
+        renderer = self._start()
+        self._open(renderer)
+        return renderer
 
 
 class _Renderer:
@@ -173,6 +190,14 @@ class _Renderer:
         """The next line, which is not believed to be more than JSON; None when the process has ended."""
         row = self._answers.readline()
         return json.loads(row) if row.endswith(b"\n") else None
+
+
+def _given_up() -> DocumentUnreadable:
+    return DocumentUnreadable("the document was given up while it was opened", "document")
+
+
+def _has_pdfium() -> bool:
+    return importlib.util.find_spec("pypdfium2") is not None
 
 
 def _opening_error(answer: dict[str, Any] | None, options: DocumentOptions) -> InputError:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Hashable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import BinaryIO
 
 from ocr_core.document import Document, DocumentLimits, DocumentOptions, FailedPage, Page, PageSource
-from ocr_core.document_file import document_of
 from ocr_core.page_ranges import page_numbers
 from ocr_core.types import Recognition, Timings
 from server.admission import draining
@@ -31,6 +29,16 @@ class DocumentJob:
     options: DocumentOptions
 
 
+@asynccontextmanager
+async def closing(document: Document, batcher: Batcher) -> AsyncIterator[Document]:
+    """Gives up what the document is doing, and closes it."""
+    try:
+        yield document
+    finally:
+        document.stop()
+        await batcher.in_document_thread(document.close)
+
+
 @dataclass(frozen=True, slots=True)
 class ReadPage:
     """What came of a page. Fields are those of the contract, RecognizeDocumentResponse; source: None with an error."""
@@ -44,8 +52,8 @@ class ReadPage:
     outcome: Recognition | Exception
 
 
-Source = AbstractAsyncContextManager[tuple[BinaryIO, DocumentJob]]
-"""Where a document comes from: entered, it waits for the file to be there."""
+Source = AbstractAsyncContextManager[tuple[Document, DocumentJob]]
+"""Where a document comes from: entered, it waits for the whole file; left, it closes the document."""
 
 _Pending = tuple[Page | FailedPage, Answer | Recognition | Exception]
 
@@ -99,13 +107,11 @@ class DocumentReading:
     async def _render_ahead(self, source: Source) -> None:
         """Render each page as soon as there is room for it."""
         try:
-            async with source as (file, wanted), self._batcher.documents.document(self._client):
-                document = document_of(file, wanted.options, self._limits)
+            async with source as (document, wanted), self._batcher.documents.document(self._client):
                 try:
                     await self._take_pages(document, wanted)
                 finally:
                     document.stop()
-                    await self._batcher.in_document_thread(document.close)
         except asyncio.CancelledError:
             if self._batcher.draining.done():
                 raise draining() from None

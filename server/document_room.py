@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Iterator
@@ -19,7 +20,7 @@ class DocumentRoom:
     """Used in the event loop's thread only. client: who shares the room evenly with others."""
 
     def __init__(self, settings: Settings) -> None:
-        self._free = settings.max_documents
+        self._free = self._free_starts = settings.max_documents
         self._free_bytes: int = settings.max_spool_bytes
         self._held: Counter[Hashable] = Counter()
         self._waiting: list[tuple[Hashable, asyncio.Future[None]]] = []
@@ -42,6 +43,16 @@ class DocumentRoom:
                 yield spool
             finally:
                 self._free_bytes += spool.size
+
+    @contextmanager
+    def head_start(self) -> Iterator[bool]:
+        """Whether a document may get ready while it comes: as many as may be open."""
+        may_prepare = self._free_starts > 0
+        self._free_starts -= may_prepare
+        try:
+            yield may_prepare
+        finally:
+            self._free_starts += may_prepare
 
     def take_bytes(self, size: int) -> None:
         """Raises QueueFull."""
@@ -86,6 +97,12 @@ class Spool:
         self.file = file
         self.size = 0
         self._room = room
+
+    def append(self, content: bytes) -> None:
+        """Blocks."""
+        self.file.seek(0, os.SEEK_END)
+        self.file.write(content)
+        self.file.flush()
 
     def reserve(self, size: int) -> None:
         """Before so many bytes are written. Raises QueueFull."""

@@ -6,13 +6,14 @@ import os
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import glyphwire
 
-from ocr_core.document import DocumentOptions, TextLayer
+from ocr_core.document import Document, DocumentOptions, TextLayer
+from ocr_core.document_file import check_size, document_of
 from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, RecognizeOptions
 from server.connections import connect
 from server.reports import Recognition
@@ -209,7 +210,7 @@ async def _local_reader(options: RecognizeOptions, settings: Settings, flags: Na
     # Here and not above: a client of a server does not wait for the engine to be imported.
     from server.app import build_pipeline
     from server.batcher import Batcher
-    from server.document_reading import DocumentJob, DocumentReading
+    from server.document_reading import DocumentJob, DocumentReading, closing
     from server.request import Job
 
     class LocalReader:
@@ -222,7 +223,14 @@ async def _local_reader(options: RecognizeOptions, settings: Settings, flags: Na
             reading = DocumentReading(
                 batcher, settings.document_limits, None, deadline=deadline, page_timeout_s=_NO_DEADLINE_S
             )
-            return reading.pages(nullcontext((file, DocumentJob(Job(b"", options), _document_options(flags)))))
+            return reading.pages(_source(file))
+
+    @asynccontextmanager
+    async def _source(file: BinaryIO) -> AsyncIterator[tuple[Document, DocumentJob]]:
+        check_size(file.seek(0, os.SEEK_END), settings.document_limits)
+        wanted = DocumentJob(Job(b"", options), _document_options(flags))
+        async with closing(document_of(file, wanted.options, settings.document_limits), batcher) as document:
+            yield document, wanted
 
     batcher = Batcher(build_pipeline(settings), settings)
     try:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from ocr_core.document import DocumentLimits, DocumentOptions, FailedPage, Page, PageSource
-from ocr_core.document_file import document_of
+from ocr_core.document_file import check_size, document_of
 from ocr_core.errors import DocumentTooLarge, DocumentUnreadable, ImageTooLarge, ImageUndecodable
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.types import RawImage
@@ -133,10 +133,11 @@ def test_what_is_no_document_says_so(content):
 
 def test_limits_on_bytes_hold_before_anything_is_read():
     """An empty file and one that is too large are refused by their size."""
+    check_size(4_000_000, LIMITS)
     with pytest.raises(DocumentUnreadable, match="no bytes"):
-        opened(b"")
+        check_size(0, LIMITS)
     with pytest.raises(DocumentTooLarge, match="4000000"):
-        opened(bytes(4_000_001))
+        check_size(4_000_001, LIMITS)
 
 
 def test_pixels_of_a_frame_are_not_copied_twice():

@@ -336,6 +336,37 @@ def test_a_document_closed_before_it_is_open_leaves_no_process():
         assert document._renderer._process.returncode == -signal.SIGKILL
 
 
+def test_the_process_may_start_before_the_file_is_there():
+    """A document that was prepared while its file was coming is opened by the process that was started then."""
+    with tempfile.TemporaryFile() as file:
+        content = text_pdf(LONG)
+        file.write(content[:100])
+        file.flush()
+        document = document_of(file, DocumentOptions(), LIMITS)
+        document.prepare()
+        process = document._renderer._process
+        file.seek(0, os.SEEK_END)
+        file.write(content[100:])
+        file.flush()
+        assert document.open() == 1
+        assert document._renderer._process is process
+        assert next(iter(document.pages([1]))).lines[0].text == LONG
+        document.close()
+
+
+def test_a_prepared_document_can_be_given_up():
+    """Its process, which has nothing to do yet, is gone when the document is closed."""
+    with tempfile.TemporaryFile() as file:
+        file.write(b"%PDF-")
+        file.flush()
+        document = document_of(file, DocumentOptions(), LIMITS)
+        document.prepare()
+        document.close()
+        assert document._renderer._process.returncode == -signal.SIGKILL
+        with pytest.raises(DocumentUnreadable, match="given up"):
+            document.open()
+
+
 def test_without_pdfium_it_is_said_what_is_missing(monkeypatch):
     """Where pypdfium2 is not installed, a PDF is refused with the name of the extra."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -76,3 +76,12 @@ async def test_bytes_are_given_back():
         assert spool.size == 100
     with documents.spool() as spool:
         spool.reserve(100)
+
+
+async def test_head_starts_are_bounded():
+    """As many documents may get ready while they come as may be open."""
+    documents = room(max_documents=1)
+    with documents.head_start() as first, documents.head_start() as second:
+        assert (first, second) == (True, False)
+    with documents.head_start() as third:
+        assert third
