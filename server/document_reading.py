@@ -72,7 +72,8 @@ class DocumentReading:
         self._client = client
         self._deadline = deadline
         self._page_timeout_s = page_timeout_s
-        self._room = asyncio.Semaphore(READ_AHEAD)
+        # The first page has the workers to itself: somebody waits for it, and for those after it later.
+        self._room = asyncio.Semaphore(1)
         self._pending: asyncio.Queue[_Pending | None] = asyncio.Queue()
         self._page_count = 0
         self._selected = 0
@@ -94,7 +95,8 @@ class DocumentReading:
             while pending := await self._pending.get():
                 done += 1
                 yield await self._completed(*pending, done)
-                self._room.release()
+                for _ in range(READ_AHEAD if done == 1 else 1):
+                    self._room.release()
             await renderer
         finally:
             self._batcher.draining.remove_done_callback(stop_rendering)
