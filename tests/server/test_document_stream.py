@@ -165,26 +165,23 @@ async def test_messages_must_be_in_order(running, wrong):
 
 async def test_the_first_page_does_not_wait_for_the_others(running, stages):
     """A page is answered while a later one is still being read."""
-    call = running.stub.RecognizeDocument(messages(blank_pdf(100, 200, 300)))
-    assert texts((await call.read()).recognition) == ["100x100"]
-    stages.gate.clear()
-    await reached(stages, 2)
-    stages.gate.set()
-    assert [response.pages_done async for response in call] == [2, 3]
+    responses = aiter(running.stub.RecognizeDocument(messages(blank_pdf(100, 17, 300))))
+    assert texts((await anext(responses)).recognition) == ["100x100"]
+    stages.may_read_narrow.set()
+    assert [response.pages_done async for response in responses] == [2, 3]
 
 
 async def test_read_ahead_is_bounded(start_app, stages):
     """However many pages there are, one is held until it is answered, and from then on two."""
     running = await start_app(workers=1)
     stages.gate.clear()
-    call = running.stub.RecognizeDocument(messages(blank_pdf(*[100] * 20)))
+    responses = aiter(running.stub.RecognizeDocument(messages(blank_pdf(*[100] * 20))))
     await reached(stages)
     held = running.app._batcher._admission
     assert held.images == 1
     stages.gate.set()
-    await call.read()
     most = 0
-    async for _ in call:
+    async for _ in responses:
         most = max(most, held.images)
     assert 1 <= most <= 2
 
