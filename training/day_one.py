@@ -6,9 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Literal
 
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from training.network import Crnn, CrnnSpec, FrozenSpec, Pair, Sequence
@@ -122,6 +120,10 @@ def read_day_one(path: Path) -> Crnn:
 
 
 def _constants(path: Path) -> dict[str, Tensor]:
+    # Machines that only train need not have it.
+    import onnx
+    from onnx import numpy_helper
+
     nodes = onnx.load(str(path)).graph.node
     constants = (node for node in nodes if node.op_type == "Constant")
     return {node.output[0]: torch.from_numpy(numpy_helper.to_array(node.attribute[0].t).copy()) for node in constants}

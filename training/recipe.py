@@ -85,11 +85,12 @@ class Optimiser(FrozenSpec):
 class Distillation(FrozenSpec):
     """How much a teacher counts besides the labels.
 
-    teacher: the name of a recogniser bundle; weight: at first, falling to 0 at the share `until` of the run. Lines that
-    the teacher misreads do not count.
+    teacher: the name of a recogniser bundle; bundles: the folder of bundles that it is in, None for models; weight: at
+    first, falling to 0 at the share `until` of the run. Lines that the teacher misreads do not count.
     """
 
     teacher: str
+    bundles: Path | None = None
     weight: float = Field(gt=0)
     until: float = Field(1.0, gt=0, le=1)
 

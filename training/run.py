@@ -72,8 +72,9 @@ def _teacher(recipe: TrainingRecipe, checkpoint: Checkpoint, models_dir: Path) -
         return None
     from training.teacher import load_teacher
 
-    name = recipe.distillation.teacher
-    return load_teacher(models_dir, name, checkpoint.input, checkpoint.charset, threads=torch.get_num_threads())
+    plan = recipe.distillation
+    folder, threads = plan.bundles or models_dir, torch.get_num_threads()
+    return load_teacher(folder, plan.teacher, checkpoint.input, checkpoint.charset, threads=threads)
 
 
 def _examine(recipe: TrainingRecipe, checkpoint: Checkpoint, source: BatchSource) -> Examine:
