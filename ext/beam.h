@@ -80,7 +80,8 @@ typedef struct {
     double *extended;     /* [-1 to width] each prefix with one more label; the first is nobody's */
     int32_t *leaving;     /* [width] slots of prefixes that leave the beam */
     int32_t *ties;        /* [candidate_room] scratch */
-    LikelyLabel *likely;  /* [likely_room] */
+    int64_t *likely;      /* [likely_room] keys of the labels that are likely */
+    double *likely_probs; /* [likely_room] */
     uint32_t *maxima;     /* [block_count] */
     float *row, *columns; /* [classes], [columns] scratch */
     int32_t exponent;
@@ -99,12 +100,9 @@ static void *take(char **memory, size_t count, size_t size) {
 
 /* The labels that are collected at a timestep: to extend prefixes, or as alternatives to one that stands there. */
 static int32_t likely_room(const Search *s) {
-    int32_t most = s->options->top_k > s->options->alternatives ? s->options->top_k : s->options->alternatives + 1;
-    return most < s->layout->columns ? most : (int32_t)s->layout->columns;
+    int32_t top = s->top_k > s->options->alternatives ? s->top_k : s->options->alternatives + 1;
+    return collection_room(s->layout->columns, top);
 }
-
-/* Loops over vectors take whole ones: arrays that they read or write have room for what stands behind their end. */
-static inline int32_t whole_vectors(int32_t count) { return (count + 7) & ~7; }
 
 /* Hands out the arrays of known length; with memory NULL only counts. Returns the bytes needed. */
 static size_t place_arrays(Search *s, char *memory) {
@@ -129,7 +127,8 @@ static size_t place_arrays(Search *s, char *memory) {
     PLACE(s->extended, 1 + width);
     PLACE(s->leaving, width);
     PLACE(s->ties, room);
-    PLACE(s->likely, (size_t)likely_room(s));
+    PLACE(s->likely, (size_t)likely_room(s) + 7);
+    PLACE(s->likely_probs, (size_t)likely_room(s));
     PLACE(s->maxima, (size_t)block_count(s->layout->columns));
     PLACE(s->row, (size_t)(s->in_place ? 0 : s->layout->classes));
     PLACE(s->columns, (size_t)(s->in_place ? 0 : s->layout->columns));

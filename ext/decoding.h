@@ -159,7 +159,7 @@ static int32_t find_others(Search *s, const Line *line, ptrdiff_t t, int32_t lab
     collect_likely(&found, s->maxima);
     sort_likely(s->likely, found.count);
     for (int32_t i = 0; i < found.count && count < wanted; i++) {
-        int32_t other = class_of(layout, column_of(s->likely + i));
+        int32_t other = class_of(layout, column_of(s->likely[i]));
         if (other != label) others[count++] = other;
     }
     for (int32_t i = count; i < wanted; i++) others[i] = -1;

@@ -3,13 +3,8 @@
 #ifndef GLYPHWIRE_LIKELY_H
 #define GLYPHWIRE_LIKELY_H
 
+#include "parting.h"
 #include "scan.h"
-
-/* A label worth an extension. The key orders by probability, then by ascending label. */
-typedef struct {
-    uint64_t key;
-    double prob;
-} LikelyLabel;
 
 /* A key that no column with at least this share of the row can fall below; prob_of has the last word. */
 static uint32_t lowest_key(Kind kind, double most, double least_prob) {
@@ -23,48 +18,55 @@ static uint32_t lowest_key(Kind kind, double most, double least_prob) {
     return score_key(bits_of((float)(least - 1e-6 * (1.0 + fabs(least)))));
 }
 
-static inline uint64_t likely_key(uint32_t key, int32_t column) { return (uint64_t)key << 32 | (uint32_t)~column; }
+/* Orders labels by probability, then by ascending label. */
+static inline int64_t likely_key(uint32_t key, int32_t column) {
+    return (int64_t)((uint64_t)(key ^ SIGN_BIT) << 32 | (uint32_t)~column);
+}
 
-static inline int32_t column_of(const LikelyLabel *label) { return (int32_t)~(uint32_t)label->key; }
+static inline int32_t column_of(int64_t likely) { return (int32_t)~(uint32_t)likely; }
 
-/* Puts a label in its place among sorted ones, the last of which it replaces when there are top_k. Returns how many
- * there are then. */
-static int32_t insert_likely(LikelyLabel *likely, int32_t count, int32_t top_k, uint64_t key) {
-    int32_t at = count < top_k ? count : top_k - 1;
-    while (at && likely[at - 1].key < key) {
-        likely[at] = likely[at - 1];
-        at--;
+/* Likeliest first; few enough for the simplest sort. */
+static void sort_likely(int64_t *keys, int32_t count) {
+    for (int32_t i = 1; i < count; i++) {
+        int64_t key = keys[i];
+        int32_t at = i;
+        for (; at && keys[at - 1] < key; at--) keys[at] = keys[at - 1];
+        keys[at] = key;
     }
-    likely[at].key = key;
-    return count < top_k ? count + 1 : top_k;
 }
 
-/* Likeliest first. */
-static void sort_likely(LikelyLabel *likely, int32_t count) {
-    for (int32_t i = 1; i < count; i++) insert_likely(likely, i, count, likely[i].key);
-}
-
-/* Labels that have been found at a timestep: in no order while there are less than top_k, then the likeliest first. */
+/* Labels that have been found at a timestep, in no order. */
 typedef struct {
     const Layout *layout;
     const float *values;
-    LikelyLabel *labels;
+    int64_t *keys; /* [collection_room] */
     int32_t count, top_k;
     uint32_t lowest; /* keys below cannot enter; rises once there are top_k */
 } Collection;
 
+/* When there are as many, all but the likeliest are dropped. There are never as many columns without blank. */
+static inline int32_t collection_room(ptrdiff_t columns, int32_t top_k) {
+    return top_k < columns / 4 ? 4 * top_k : (int32_t)columns;
+}
+
+/* Leaves at most top_k. */
+static void drop_unlikely(Collection *found) {
+    int64_t *keys = found->keys, low = likely_key(found->lowest, INT32_MAX);
+    int64_t least = find_bound(keys, found->count, low, greatest_of(keys, found->count), found->top_k).least;
+    int32_t left = 0;
+    for (int32_t i = 0; i < found->count; i++) {
+        int64_t key = keys[i];
+        keys[left] = key;
+        left += key >= least;
+    }
+    found->count = left;
+    found->lowest = (uint32_t)((uint64_t)least >> 32) ^ SIGN_BIT;
+}
+
 static inline void collect(Collection *found, int32_t column) {
-    uint32_t key = key_of(found->layout->kind, found->values[column]);
-    int enters = column != found->layout->blank && key >= found->lowest;
-    if (found->count < found->top_k) {
-        found->labels[found->count].key = likely_key(key, column);
-        found->count += enters;
-        if (found->count < found->top_k || !enters) return;
-        sort_likely(found->labels, found->count);
-    } else if (enters) insert_likely(found->labels, found->count, found->top_k, likely_key(key, column));
-    else return;
-    /* Among equals the lower column is in already: only a greater one may still enter. */
-    found->lowest = (uint32_t)(found->labels[found->count - 1].key >> 32) + 1;
+    found->keys[found->count] = likely_key(key_of(found->layout->kind, found->values[column]), column);
+    found->count += column != found->layout->blank;
+    if (found->count == collection_room(found->layout->columns, found->top_k)) drop_unlikely(found);
 }
 
 enum { WORD = 64 };
@@ -131,24 +133,27 @@ AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
 AVX2 static uint32_t greatest_and_all_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
 #endif
 
-/* Collects the likeliest columns but blank, in no order. maxima: of the row's blocks, as find_peak has left them. */
+/* Collects the likeliest columns but blank. maxima: of the row's blocks, as find_peak has left them. */
 static void collect_likely(Collection *found, const uint32_t *maxima) {
 #ifdef HAS_AVX2
-    if (HAS_AVX2) {
-        collect_all_avx2(found, maxima);
-        return;
-    }
+    if (HAS_AVX2) collect_all_avx2(found, maxima);
+    else
 #endif
-    collect_all(found, maxima, hits_of);
+        collect_all(found, maxima, hits_of);
+    if (found->count > found->top_k) drop_unlikely(found);
 }
 
 /* The same of a row of probabilities, in the pass that finds its greatest key, which is returned: what is likely in a
  * block is collected while the next ones are on their way from memory. */
 static uint32_t collect_in_passing(Collection *found) {
+    uint32_t greatest;
 #ifdef HAS_AVX2
-    if (HAS_AVX2) return greatest_and_all_avx2(found);
+    if (HAS_AVX2) greatest = greatest_and_all_avx2(found);
+    else
 #endif
-    return greatest_and_all(found, hits_of);
+        greatest = greatest_and_all(found, hits_of);
+    if (found->count > found->top_k) drop_unlikely(found);
+    return greatest;
 }
 
 #endif

@@ -34,27 +34,28 @@ static double row_share(const Layout *layout, const Row *row, double z) {
 /* Leaves in s->likely those of the labels found that extend prefixes at this timestep. Returns how many there are.
  * share: what row_share says. */
 static int32_t choose_likely(Search *s, const Row *row, const Collection *found, double share) {
+    enum { FEW = 8 };
     const SearchOptions *options = s->options;
     const Layout *layout = s->layout;
     double least = options->min_prob * share, taken = -INFINITY;
-    LikelyLabel *likely = s->likely;
+    /* To begin with the likeliest spares more extensions than it costs where there are many. */
+    int in_order = options->cum_prob < 1.0 || (found->count > FEW && found->count < s->size);
     int32_t count = 0;
-    if (options->cum_prob < 1.0) {
-        sort_likely(likely, found->count);
-        taken = prob_of(row, layout->blank);
-    }
+    if (in_order) sort_likely(s->likely, found->count);
+    if (options->cum_prob < 1.0) taken = prob_of(row, layout->blank);
     for (int32_t i = 0; i < found->count && taken < options->cum_prob * share; i++) {
-        likely[count].key = likely[i].key;
-        likely[count].prob = prob_of(row, column_of(likely + i));
-        taken += likely[count].prob;
-        count += likely[count].prob >= least && likely[count].prob > 0.0;
+        double prob = prob_of(row, column_of(s->likely[i]));
+        s->likely[count] = s->likely[i];
+        s->likely_probs[count] = prob;
+        taken += prob;
+        count += prob >= least && prob > 0.0;
     }
     /* Where nothing but blank was found the likeliest is known. */
     if (count || (!found->count && key_of(row->kind, row->values[layout->blank]) >= found->lowest)) return count;
     int32_t peak = find_peak(layout, row->values, s->maxima);
-    likely[0].key = likely_key(key_of(row->kind, row->values[peak]), peak);
-    likely[0].prob = prob_of(row, peak);
-    return peak != layout->blank && likely[0].prob > 0.0;
+    s->likely[0] = likely_key(key_of(row->kind, row->values[peak]), peak);
+    s->likely_probs[0] = prob_of(row, peak);
+    return peak != layout->blank && s->likely_probs[0] > 0.0;
 }
 
 /* Whether the labels of a come before those of b in lexicographic order, a prefix before what extends it. */
@@ -72,40 +73,6 @@ static int precedes(const Search *s, Extension a, Extension b) {
     return after_x < after_y || (after_x == after_y && length_x < length_y);
 }
 
-/* Masses are no less than 0 and so order as their bits do. Compilers find extremes of integers with vectors. */
-typedef int64_t __attribute__((__may_alias__)) mass_bits;
-
-static inline int64_t bits_of_mass(double mass) {
-    int64_t bits;
-    memcpy(&bits, &mass, sizeof bits);
-    return bits;
-}
-
-static inline double mass_of_bits(int64_t bits) {
-    double mass;
-    memcpy(&mass, &bits, sizeof mass);
-    return mass;
-}
-
-static inline __attribute__((always_inline)) double greatest_mass(const double *masses, int32_t count) {
-    const mass_bits *bits = (const mass_bits *)masses;
-    int64_t greatest = 0;
-    for (int32_t i = 0; i < whole_vectors(count); i++) greatest = bits[i] > greatest ? bits[i] : greatest;
-    return mass_of_bits(greatest);
-}
-
-static inline __attribute__((always_inline)) int64_t
-count_at_least(const double *masses, int32_t count, int64_t least) {
-    const mass_bits *bits = (const mass_bits *)masses;
-    int64_t found = 0;
-    for (int32_t i = 0; i < whole_vectors(count); i++) found += bits[i] >= least;
-    return found;
-}
-
-static void clear_behind(double *masses, int32_t count) {
-    for (int32_t i = count; i < whole_vectors(count); i++) masses[i] = 0.0;
-}
-
 typedef struct {
     double greatest, least;
 } Range;
@@ -118,9 +85,9 @@ keep_prefixes(Search *s, Row row, int32_t likely_count, int has_automata) {
     const Masses *now = &beam->masses, *next = &s->next;
     double blank = prob_of(&row, s->layout->blank), prob = 0.0;
     Range range = {0.0, INFINITY};
-    uint64_t least = UINT64_MAX;
+    int64_t least = INT64_MAX;
     int32_t known = NONE;
-    for (int32_t i = 0; i < likely_count; i++) least = s->likely[i].key < least ? s->likely[i].key : least;
+    for (int32_t i = 0; i < likely_count; i++) least = s->likely[i] < least ? s->likely[i] : least;
     for (int32_t slot = 0; slot < s->size; slot++) {
         int32_t label = beam->label[slot];
         int is_likely = likely_key(key_of(row.kind, row.values[label]), label) >= least;
@@ -216,33 +183,24 @@ static void reject_ties(Search *s, double total, int64_t excess) {
     while (excess--) s->next.total[s->ties[--count]] = 0.0;
 }
 
-/* The total that candidates must have to be in the next beam. Found by halves, which takes less than to sort what is
- * only to be parted. */
-WIDE_CLONES static double find_cut(Search *s) {
-    double *totals = s->next.total;
-    clear_behind(totals, s->candidates);
-    double greatest = greatest_mass(totals, s->candidates);
-    int64_t low = bits_of_mass(greater(s->threshold, lowest_total(greatest))), high = bits_of_mass(greatest) + 1;
-    int64_t width = s->options->width, count = count_at_least(totals, s->candidates, low), excess = count - width;
-    s->greatest = greatest;
-    if (excess <= 0) return mass_of_bits(low);
-    while (high - low > 1) {
-        int64_t middle = low + (high - low) / 2, more = count_at_least(totals, s->candidates, middle) - width;
-        if (!more) return mass_of_bits(middle);
-        low = more > 0 ? middle : low;
-        high = more > 0 ? high : middle;
-        excess = more > 0 ? more : excess;
-    }
-    reject_ties(s, mass_of_bits(low), excess);
-    return mass_of_bits(low);
+/* The total that candidates must have to be in the next beam. */
+static double find_cut(Search *s) {
+    ordered *totals = (ordered *)s->next.total;
+    int64_t greatest = greatest_of(totals, s->candidates);
+    s->greatest = mass_of_bits(greatest);
+    int64_t low = bits_of_mass(greater(s->threshold, lowest_total(s->greatest)));
+    Bound bound = find_bound(totals, s->candidates, low, greatest, s->options->width);
+    double cut = mass_of_bits(bound.least);
+    if (bound.excess) reject_ties(s, cut, bound.excess);
+    return cut;
 }
 
 /* Finds the extensions that may enter the beam. */
 static void extend_prefixes(Search *s, int32_t likely_count) {
     double greatest = s->greatest; /* before the timestep */
     for (int32_t i = 0; i < likely_count; i++) {
-        if (greatest * s->likely[i].prob * s->most_weight < s->threshold) continue;
-        extend_by(s, column_of(s->likely + i), s->likely[i].prob);
+        if (greatest * s->likely_probs[i] * s->most_weight < s->threshold) continue;
+        extend_by(s, column_of(s->likely[i]), s->likely_probs[i]);
         if ((size_t)s->candidates + (size_t)s->size <= candidate_room(s)) continue;
         s->threshold = find_cut(s);
         drop_extensions(s, s->size, s->threshold);
