@@ -9,7 +9,11 @@ import pytest
 
 pytest.importorskip("fontTools", reason="needs the extra `training`")
 
-from training.synth.fonts import FontBook, Run, drawable, load_fonts
+from fontTools.subset import Subsetter
+from fontTools.ttLib import TTFont
+
+from training.synth import fonts
+from training.synth.fonts import FontBook, Run, build_fonts, drawable, load_fonts
 
 WANTED = frozenset("abcXYZ019,. 汉")
 
@@ -60,3 +64,59 @@ def test_a_folder_without_fonts_is_an_error(tmp_path):
     """A build that was not made is told, with the command."""
     with pytest.raises(FileNotFoundError, match=r"training\.synth build"):
         load_fonts(tmp_path, WANTED)
+
+
+def web_font(source, target, characters: str) -> None:
+    """A slice of a font with these characters, as web fonts are packed."""
+    font = TTFont(source)
+    subsetter = Subsetter()
+    subsetter.populate(text=characters)
+    subsetter.subset(font)
+    font.flavor = "woff2"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    font.save(target)
+
+
+def test_families_become_files_and_an_index(book, tmp_path, monkeypatch):
+    """Web fonts are unpacked, slices put together, weights shared, and characters kept that are drawable and wanted."""
+    source, packages = book.faces[0].path, tmp_path / "packages"
+    for package, characters in (("one", "abc"), ("two", "xyz")):
+        web_font(source, packages / f"npm/{package}/{package}.woff2", characters)
+    web_font(source, packages / "npm/sliced/1.woff2", "01")
+    web_font(source, packages / "npm/sliced/2.woff2", "89")
+    (tmp_path / "fonts.toml").write_text(
+        """
+        [[family]]
+        name = "letters"
+        packages = ["one", "two"]
+        files = ["npm/{0}/{0}.woff2"]
+        only = "abxy"
+        style = "print"
+        chinese = false
+        weight = 4
+        [[family]]
+        name = "digits"
+        files = ["npm/sliced/*.woff2"]
+        merge = true
+        style = "mono"
+        chinese = false
+        weight = 1
+        """
+    )
+    monkeypatch.setattr(fonts, "FAMILIES", tmp_path / "fonts.toml")
+    build_fonts(packages, tmp_path / "fonts")
+    faces = load_fonts(tmp_path / "fonts", frozenset("abcxyz0189")).faces
+    assert [(face.style, face.weight, "".join(sorted(face.characters))) for face in faces] == [
+        ("print", 2.0, "ab"),
+        ("print", 2.0, "xy"),
+        ("mono", 1.0, "0189"),
+    ]
+    assert drawable(faces[2].path, 0) >= set("0189")
+
+
+def test_a_family_without_files_is_an_error(tmp_path, monkeypatch):
+    """A package that changed its layout is told, not left out."""
+    (tmp_path / "fonts.toml").write_text('[[family]]\nname = "gone"\nfiles = ["npm/gone/*.ttf"]\n')
+    monkeypatch.setattr(fonts, "FAMILIES", tmp_path / "fonts.toml")
+    with pytest.raises(FileNotFoundError, match="gone"):
+        build_fonts(tmp_path, tmp_path / "fonts")
