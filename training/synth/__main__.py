@@ -1,4 +1,4 @@
-"""`python -m training.synth build | sheet | coverage | speed`: fetch what lines are made of, look at lines, measure."""
+"""`python -m training.synth build | sheet | coverage | missing | speed`: make what lines are made of; look; measure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from ocr_core.bundle import Kind, Registry
 from ocr_core.charset import Charset
 from ocr_core.types import Image
-from training.synth.corpus import build_corpus
-from training.synth.fonts import build_fonts
+from training.synth.corpus import build_corpus, character_counts, load_corpus
+from training.synth.fonts import build_fonts, load_fonts
 from training.synth.packages import fetch_packages
 from training.synth.pen import STROKES, build_strokes
 from training.synth.samples import BUILT, SynthLines, SynthSettings
@@ -39,6 +39,7 @@ def _parser() -> ArgumentParser:
     for name, run, lines, told in (
         ("sheet", _sheet, 96, "draw lines into one picture"),
         ("coverage", _coverage, 100_000, "count the classes that come up in so many lines"),
+        ("missing", _missing, 0, "list what the texts have and the charset lacks, most frequent first"),
         ("speed", _speed, 500, "measure lines per second on one core"),
     ):
         command = commands.add_parser(name, help=told)
@@ -46,9 +47,10 @@ def _parser() -> ArgumentParser:
         command.add_argument("--root", type=Path, default=BUILT)
         command.add_argument("--bundle", default="ppocrv2-zh-en", help="whose charset to use (default: %(default)s)")
         command.add_argument("--models", type=Path, default=Path("models"))
-        command.add_argument("--lines", type=int, default=lines)
-        command.add_argument("--seed", type=int, default=0)
-        command.add_argument("--scene", choices=[scene.name for scene in SCENES], help="this scene alone")
+        if lines:
+            command.add_argument("--lines", type=int, default=lines)
+            command.add_argument("--seed", type=int, default=0)
+            command.add_argument("--scene", choices=[scene.name for scene in SCENES], help="this scene alone")
         if name == "sheet":
             command.add_argument("--columns", type=int, default=3)
             command.add_argument("--texts", action="store_true", help="also print scene and text of each line")
@@ -111,6 +113,16 @@ def _coverage(args: Namespace) -> None:
     print(f"in {args.lines} lines never seen: {len(never)} {''.join(never)}")
     percentile, median = (counts[len(counts) // part] for part in (100, 2))
     print(f"times a class was seen: least {counts[0]}, first percentile {percentile}, median {median}")
+
+
+def _missing(args: Namespace) -> None:
+    """Candidates for a larger charset: a font draws them, and texts have them."""
+    counts = character_counts(load_corpus(args.root / "text"))
+    known = set(_charset(args).characters)
+    drawable = load_fonts(args.root / "fonts", counts.keys() - known).characters
+    for character, count in counts.most_common():
+        if character in drawable:
+            print(character, count, sep="\t")
 
 
 def _speed(args: Namespace) -> None:

@@ -50,6 +50,16 @@ class Corpus:
         return text[start : end if end >= 0 else len(text)]
 
 
+def character_counts(corpus: Corpus) -> Counter[str]:
+    """How often each character is in the prose, and in how many words."""
+    counts: Counter[str] = Counter()
+    for text in corpus.prose.values():
+        counts.update(text)
+    for words in corpus.words.values():
+        counts.update("".join(words.words))
+    return counts
+
+
 def load_corpus(folder: Path | None) -> Corpus:
     """Corpus of a folder that build_corpus wrote, None: the few bundled words. Raises FileNotFoundError."""
     folder = folder or BUNDLED

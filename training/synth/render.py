@@ -75,7 +75,7 @@ def render_line(runs: Sequence[Run], scene: Scene, rolls: Rolls, strokes: Stroke
     return Drawn(_inked(mask, ink_box, baseline, size, scene, rolls), ink_box)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _font(path: Path, index: int, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from training.synth import corpus as corpus_module
-from training.synth.corpus import Corpus, build_corpus, load_corpus
+from training.synth.corpus import Corpus, build_corpus, character_counts, load_corpus
 
 
 def write(file: Path, text: str) -> None:
@@ -93,6 +93,13 @@ def test_words_come_by_their_frequency_and_are_found_by_character():
     picked = [words.pick(dice) for _ in range(2000)]
     assert picked.count("中国") > picked.count("麒麟") > 0
     assert words.at["麒"] == ("麒麟",)
+
+
+def test_characters_are_counted_in_prose_and_words():
+    """Each occurrence in the prose counts, and each word that has the character."""
+    words = load_corpus(None).words["simplified"]
+    counts = character_counts(Corpus({"verse": "中中"}, {"simplified": words}))
+    assert counts["中"] == 2 + sum("中" in word for word in words.words)
 
 
 def test_a_folder_without_texts_is_an_error(tmp_path):

@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth import __main__ as command
+from training.synth.corpus import Corpus
+from training.synth.fonts import load_fonts
 from training.synth.samples import SynthLines, SynthSettings
 
 
@@ -49,6 +51,15 @@ def test_speed_is_in_lines_per_second(run, capsys):
     """A number of lines per second of processor time."""
     run("speed", "--lines", "5")
     assert int(capsys.readouterr().out.split()[0]) > 0
+
+
+def test_missing_lists_what_a_larger_charset_could_have(run, monkeypatch, capsys):
+    """Characters that texts have, fonts draw and the charset lacks, the most frequent first; others are not listed."""
+    corpus = Corpus({"verse": "éØ汉aéééØ"}, {})
+    monkeypatch.setattr(command, "load_corpus", lambda folder: corpus)
+    monkeypatch.setattr(command, "load_fonts", lambda folder, wanted: load_fonts(None, wanted))
+    run("missing")
+    assert capsys.readouterr().out == "é\t4\nØ\t2\n"
 
 
 @pytest.mark.parametrize("only", ["packages", "text", "fonts"])
