@@ -67,7 +67,7 @@ def second_look(outlines: Sequence[Points], scale: float, width: int, height: in
 
 
 def both_looks(first: Sequence[Points], second: Sequence[Points], look: SecondLook) -> list[Points]:
-    """Outlines of the second look, and those of the first that are too large for it or lie outside its part."""
+    """Outlines of the second look, and those of the first that are too large for it or reach out of its part."""
     kept = [points for points in first if _is_kept(points, look)]
     return kept + [points for points in second if not any(_covers(other, points) for other in kept)]
 
@@ -81,9 +81,9 @@ def line_height(points: Points) -> float:
 
 
 def _is_kept(points: Points, look: SecondLook) -> bool:
-    x, y = points.mean(axis=0)
-    inside = look.left <= x < look.right and look.top <= y < look.bottom
-    return not inside or line_height(points) * look.scale > LARGE
+    low, high = points.min(axis=0), points.max(axis=0)
+    seen = (low >= (look.left, look.top)).all() and (high <= (look.right, look.bottom)).all()
+    return not seen or line_height(points) * look.scale > LARGE
 
 
 def _covers(large: Points, small: Points) -> bool:
