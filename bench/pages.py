@@ -26,8 +26,8 @@ from statistics import fmean, median
 from typing import IO, Any
 
 from bench.tables import markdown
-from ocr_core.evaluation import PAGES, find_sets
-from ocr_core.page_scores import PageCounts, PageLine, compare_page, labelled_polygon
+from ocr_core.evaluation import PAGES, find_sets, read_pages
+from ocr_core.page_scores import PageCounts, PageLine, compare_page, polygon_of
 
 _CORES = 2
 _READERS = {"glyphwire": "ocr_core", "rapidocr": "rapidocr", "tesseract": "tesserocr"}
@@ -102,17 +102,16 @@ def _installed(flags: Namespace) -> Iterator[tuple[str, str]]:
 
 
 def _measure(readers: Sequence[_Reader], folder: Path, rounds: int, every: int) -> Iterator[Result]:
-    pages = json.loads((folder / PAGES).read_text(encoding="utf-8"))[::every]
+    pages = read_pages(folder)[::every]
     counts: dict[str, PageCounts] = defaultdict(PageCounts)
     times_ms: dict[str, list[float]] = defaultdict(list)
     for reader in readers:
-        reader.read((folder / pages[0]["image"]).resolve())  # the first of a kind is slower
-    for page in pages:
-        labels = [PageLine(line["text"], labelled_polygon(line["polygon"]), line["ignore"]) for line in page["lines"]]
+        reader.read((folder / pages[0][0]).resolve())  # the first of a kind is slower
+    for path, labels in pages:
         for reader in readers:
-            answers = [reader.read((folder / page["image"]).resolve()) for _ in range(rounds)]
+            answers = [reader.read((folder / path).resolve()) for _ in range(rounds)]
             times_ms[reader.name].append(min(answer["ms"] for answer in answers))
-            found = [PageLine(line["text"], labelled_polygon(line["polygon"])) for line in answers[0]["lines"]]
+            found = [PageLine(line["text"], polygon_of(line["polygon"])) for line in answers[0]["lines"]]
             counts[reader.name] += compare_page(labels, found)
     for name, counted in counts.items():
         figures = (counted.precision, counted.recall, counted.h_mean, counted.cer, counted.line_recall)

@@ -1,4 +1,4 @@
-"""How well labelled images are read: exact match and CER of lines, share of page lines covered and read.
+"""How well labelled images are read: exact match and CER of lines; detection, CER and line recall of pages.
 
 A set is a folder with labels.tsv ("path<TAB>text", UTF-8) or pages.json (image, lines with text, polygon, ignore).
 ignore.txt in a set lists characters that do not count.
@@ -12,18 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import cv2
-import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from ocr_core.errors import InputError
-from ocr_core.page_scores import normalise
-from ocr_core.types import Line, Mode, Polygon, Recognition, RecognizeOptions
+from ocr_core.page_scores import PageCounts, PageLine, compare_page, normalise, polygon_of
+from ocr_core.types import Line, Mode, Recognition, RecognizeOptions
 
 LABELS = "labels.tsv"
 PAGES = "pages.json"
-
-_COVERED_SHARE = 0.5
 
 Progress = Callable[[str], None]
 """Called with the path of each image that has been read."""
@@ -56,18 +52,21 @@ class LineScore:
 
 @dataclass(frozen=True, slots=True)
 class PageScore:
-    """One set of pages. failed: images that could not be read at all; their lines count as not covered.
+    """One set of pages. failed: images that could not be read at all; their lines count as not found.
 
-    covered: share of labelled lines at least half covered by polygons of found lines; read: share whose text,
-    normalised, stands in the text of the lines that cover it.
+    precision, recall, h_mean: of the lines found, at an intersection over union of 0.5. cer, line_recall: of their
+    text, normalised, however lines were cut; see page_scores.
     """
 
     name: str
     pages: int
     lines: int
     failed: int
-    covered: float
-    read: float
+    precision: float
+    recall: float
+    h_mean: float
+    cer: float
+    line_recall: float
 
 
 def evaluate(
@@ -109,6 +108,15 @@ def score_lines(
     return score_texts(folder.name, [label.translate(dropped) for _, label in rows], texts, failed)
 
 
+def read_pages(folder: Path) -> list[tuple[str, list[PageLine]]]:
+    """Pages of pages.json: path of an image below the folder, and its labelled lines."""
+    pages = json.loads((folder / PAGES).read_text(encoding="utf-8"))
+    return [
+        (page["image"], [PageLine(line["text"], polygon_of(line["polygon"]), line["ignore"]) for line in page["lines"]])
+        for page in pages
+    ]
+
+
 def score_texts(name: str, labels: Sequence[str], texts: Sequence[str], failed: int = 0) -> LineScore:
     """Compare texts with their labels, pair by pair."""
     exact, cer = _compare(labels, texts)
@@ -124,20 +132,15 @@ def _compare(labels: Sequence[str], texts: Sequence[str]) -> tuple[float, float]
 
 
 def _score_pages(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> PageScore:
-    pages = json.loads((folder / PAGES).read_text(encoding="utf-8"))
-    covered = read = total = failed = 0
-    for page in pages:
-        lines = _lines(recognizer, folder / page["image"], options)
+    pages = read_pages(folder)
+    counts, failed = PageCounts(), 0
+    for path, labels in pages:
+        lines = _lines(recognizer, folder / path, options)
         failed += lines is None
-        for label in page["lines"]:
-            if label["ignore"]:
-                continue
-            share, text = _overlap(label["polygon"], lines or ())
-            total += 1
-            covered += share >= _COVERED_SHARE
-            read += bool(text) and normalise(label["text"]) in normalise(text)
-        progress(page["image"])
-    return PageScore(folder.name, len(pages), total, failed, covered / max(total, 1), read / max(total, 1))
+        counts += compare_page(labels, [PageLine(line.text, line.polygon) for line in lines or ()])
+        progress(path)
+    figures = (counts.precision, counts.recall, counts.h_mean, counts.cer, counts.line_recall)
+    return PageScore(folder.name, len(pages), counts.labelled, failed, *figures)
 
 
 def _lines(recognizer: Recognizer, path: Path, options: RecognizeOptions) -> tuple[Line, ...] | None:
@@ -146,15 +149,3 @@ def _lines(recognizer: Recognizer, path: Path, options: RecognizeOptions) -> tup
         return recognizer.recognize(path.read_bytes(), options).lines
     except InputError:
         return None
-
-
-def _overlap(vertices: Sequence[Sequence[float]], lines: Sequence[Line]) -> tuple[float, str]:
-    """What share of a labelled polygon the found lines cover, and the text of those that touch it, in reading order."""
-    labelled = cv2.convexHull(np.array(vertices, np.float32))
-    area = max(cv2.contourArea(labelled), 1.0)
-    shares = [(cv2.intersectConvexConvex(labelled, _hull(line.polygon))[0] / area, line.text) for line in lines]
-    return min(1.0, sum(share for share, _ in shares)), "".join(text for share, text in shares if share > 0.1)
-
-
-def _hull(polygon: Polygon) -> np.ndarray:
-    return cv2.convexHull(np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32))

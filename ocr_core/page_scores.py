@@ -156,6 +156,6 @@ def _hull(polygon: Polygon) -> cv2.typing.MatLike:
     return cv2.convexHull(np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32))
 
 
-def labelled_polygon(vertices: Sequence[Sequence[float]]) -> Polygon:
-    """From the [x, y] pairs of a label."""
+def polygon_of(vertices: Sequence[Sequence[float]]) -> Polygon:
+    """From [x, y] pairs."""
     return Polygon(tuple(Point(float(x), float(y)) for x, y in vertices))

@@ -138,6 +138,17 @@ def test_large_lines_among_small_ones_come_from_the_first_look() -> None:
     assert max(heights[1:]) < 40
 
 
+def test_a_headline_reaching_out_of_the_small_text_is_not_cut() -> None:
+    """Small lines at the left are looked at again; the headline above them, twice as wide, stays as it was found."""
+    image = page(1200, 1200)
+    image[100:190, 100:1100] = 0
+    for top in (250, 290, 330, 370):
+        image[top : top + 12, 100:400] = 0
+    headline, *_ = LineDetector([DarkPixels(400)]).find(image)
+    assert headline.vertices[0].x < 100
+    assert headline.vertices[1].x > 1100
+
+
 def test_a_long_page_is_not_shrunk_to_nothing() -> None:
     """Lines of a page forty times as high as wide are found from one end to the other."""
     image = page(300, 12000)

@@ -55,18 +55,17 @@ def test_line_sets_honour_the_ignore_list(tmp_path: Path) -> None:
     assert set(reader.modes) == {Mode.LINE}
 
 
-def test_page_sets_count_covered_and_read_lines(tmp_path: Path) -> None:
-    """A label is covered by half its area and read when its text stands in the text over it; ignored ones are not."""
+def test_page_sets_count_found_and_read_lines(tmp_path: Path) -> None:
+    """One line of two was found, and read with two wrong characters of ten; ignored ones do not count."""
     lines = [
-        {"text": "Hello", "polygon": [[0, 0], [50, 0], [50, 20], [0, 20]], "ignore": False},
-        {"text": "absent", "polygon": [[0, 12], [50, 12], [50, 32], [0, 32]], "ignore": False},
-        {"text": "Hello", "polygon": [[200, 0], [250, 0], [250, 20], [200, 20]], "ignore": False},
+        {"text": "Hello you", "polygon": [[0, 0], [98, 0], [98, 20], [0, 20]], "ignore": False},
+        {"text": "ab", "polygon": [[0, 100], [98, 100], [98, 120], [0, 120]], "ignore": False},
         {"text": "###", "polygon": [[200, 0], [250, 0], [250, 20], [200, 20]], "ignore": True},
     ]
     (tmp_path / "pages.json").write_text(json.dumps([{"image": "p.png", "lines": lines}]))
-    (tmp_path / "p.png").write_text("say hello there")
+    (tmp_path / "p.png").write_text("hell you")
     (score,) = evaluate(Reader(), tmp_path, RecognizeOptions())
-    assert score == PageScore(tmp_path.name, 1, 3, 0, pytest.approx(1 / 3), pytest.approx(1 / 3))
+    assert score == PageScore(tmp_path.name, 1, 2, 0, 1.0, 0.5, pytest.approx(2 / 3), pytest.approx(0.3), 0.0)
 
 
 def test_an_image_that_cannot_be_read_counts_as_empty_text(tmp_path: Path) -> None:
