@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ocr_core.structure import Cell, Paragraph, Structure, Table
 from ocr_core.types import Alternative, Line, Point, Polygon, Recognition, StableLine, Timings
 from server.reports import TSV_HEADER, report, timings_row
 
@@ -68,3 +69,27 @@ def test_merged_lines_take_the_place_of_others(frames_missed, is_stable, state):
 def test_timings_are_named():
     """The timings row names each stage."""
     assert timings_row(RECOGNITION).startswith("queue 0.0 ms, load image 1.2 ms, find lines 0.0 ms")
+
+
+CELLS = (Cell(0, 0, 1, 1, "a", (1,), CORNERS), Cell(0, 1, 1, 1, "<b>", (), CORNERS))
+STRUCTURE = Structure((Paragraph("送货单", (0,)),), (), (Table(1, 2, True, CELLS, CORNERS),))
+STRUCTURED = replace(RECOGNITION, structure=STRUCTURE)
+
+
+def test_structure_as_markdown_and_html():
+    """Paragraphs and tables take the place of lines; a title names the source."""
+    assert rows("markdown", STRUCTURED) == ["送货单\n\n| a | \\<b\\> |\n| --- | --- |\n"]
+    assert rows("markdown", STRUCTURED, titled=True)[0] == "<!-- a.png -->\n"
+    (article,) = rows("html", STRUCTURED)
+    assert article.startswith('<article title="a.png">\n<p>送货单</p>\n<table>')
+    assert "<td>&lt;b&gt;</td>" in article
+
+
+def test_structure_as_tsv():
+    """Rows are those of paragraphs and tables, no longer of lines."""
+    assert rows("tsv", STRUCTURED) == ["送货单\n\na\t<b>"]
+
+
+def test_text_that_was_not_read_is_a_paragraph_per_line():
+    """Pages of a document with text of their own have no structure; their lines are shown all the same."""
+    assert rows("markdown") == ["送货单 Note\n\nsecond\n"]

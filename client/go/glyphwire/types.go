@@ -50,6 +50,16 @@ type (
 	CharacterAlternative = glyphwirev1.CharacterAlternative
 	// Alternative is another reading of a line.
 	Alternative = glyphwirev1.Alternative
+	// Structure is what the lines of a page form together.
+	Structure = glyphwirev1.Structure
+	// Paragraph is lines that belong together.
+	Paragraph = glyphwirev1.Paragraph
+	// KeyValue is a hint that one text names another.
+	KeyValue = glyphwirev1.KeyValue
+	// Table is a table, ruled or not.
+	Table = glyphwirev1.Table
+	// Cell is a cell of a table.
+	Cell = glyphwirev1.Cell
 	// Polygon is the outline of a line, in source pixels.
 	Polygon = glyphwirev1.Polygon
 	// Point is a place in the source image, in pixels.
