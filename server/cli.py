@@ -14,6 +14,7 @@ from server import (
     commands_bench,
     commands_demo,
     commands_evaluation,
+    commands_gateway,
     commands_lm,
     commands_models,
     commands_recognition,
@@ -27,6 +28,7 @@ from server.settings import load_settings
 _EXAMPLES = """\
 examples:
   glyphwire demo                                  start a server, read a sample page, stop it
+  glyphwire web                                   start a server and a web page
   glyphwire recognize photo.jpg                   read a file in this process
   glyphwire serve --listen 0.0.0.0:50051          serve
   glyphwire recognize --server host:50051 scans/  let a server read a folder
@@ -73,6 +75,8 @@ def _parser() -> ArgumentParser:
         ("eval", "score labelled images", commands_evaluation.add_arguments),
         ("train", "train a recogniser further on labelled lines", commands_train.add_arguments),
         ("bench", "put load on a server and measure it", commands_bench.add_arguments),
+        ("gateway", "serve HTTP and a web page in front of a server", commands_gateway.add_gateway_arguments),
+        ("web", "start a server and a web page, and open it", commands_gateway.add_web_arguments),
         ("demo", "start a server, read a sample page, stop it", commands_demo.add_arguments),
     ):
         add_arguments(commands.add_parser(name, help=sentence, description=f"Glyphwire: {sentence}."))

@@ -92,6 +92,17 @@ class Settings(BaseSettings):
     reflection: bool = Field(True, description="let generic tools ask for the contract")
     open_inference: bool = Field(True, description="also speak the Open Inference Protocol, as Triton's clients do")
     channelz: bool = Field(False, description="let tools look at connections, their calls and their bytes")
+    http_listen: str = Field("127.0.0.1:8080", description="HOST:PORT of the gateway; port 0 takes a free one")
+    http_token_file: Path | None = Field(None, description="callers of the gateway need a token of this file (TOML)")
+    http_calls_per_minute: int | None = Field(None, ge=1, description="requests that one address may begin [no limit]")
+    http_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="pages from there may call the gateway: https://HOST, by commas or by repeating"
+    )
+    http_max_body_bytes: ByteSize = Field(ByteSize(64 * _MIB), ge=1, description="largest request to the gateway")
+    http_timeout_s: float = Field(60.0, gt=0, description="how long the gateway waits for an image")
+    http_document_timeout_s: float = Field(3600.0, gt=0, description="how long the gateway waits for a document")
+    http_max_jobs: int = Field(32, ge=1, description="jobs that the gateway keeps, running and ended ones")
+    http_job_kept_s: float = Field(3600.0, ge=0, description="how long an ended job can be asked for")
     log_format: Literal["json", "console"] | None = Field(None, description="default: console in a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
 
@@ -121,7 +132,7 @@ class Settings(BaseSettings):
             max_memory_bytes=self.max_render_bytes,
         )
 
-    @field_validator("listen", mode="before")
+    @field_validator("listen", "http_cors_origins", mode="before")
     @classmethod
     def _split(cls, value: str | Sequence[str]) -> tuple[str, ...]:
         texts = (value,) if isinstance(value, str) else value
@@ -169,7 +180,13 @@ def child_environment(**more: str) -> dict[str, str]:
     return {**os.environ, **more}
 
 
-def add_flags(parser: ArgumentParser, names: Collection[str] = tuple(Settings.model_fields)) -> None:
+GATEWAY_SETTINGS = tuple(name for name in Settings.model_fields if name.startswith("http_"))
+"""Those of the gateway alone."""
+
+SERVER_SETTINGS = tuple(name for name in Settings.model_fields if name not in GATEWAY_SETTINGS)
+
+
+def add_flags(parser: ArgumentParser, names: Collection[str] = SERVER_SETTINGS) -> None:
     """Give a parser --config and one flag per setting in `names`; what is not given stays out of the namespace."""
     group = parser.add_argument_group(
         "settings", f"Also {PREFIX}NAME in the environment, or NAME in the file of --config."

@@ -1,0 +1,154 @@
+"""What callers get: results of the service as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import glyphwire
+from glyphwire import PageSource
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.problems import Problem, problem_of
+from gateway.reading import ReadPage
+
+Corners = list[tuple[float, float]]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CharacterAnswer(_Answer):
+    """One character. x_start, x_end: pixels along the first edge of its line's polygon."""
+
+    text: str
+    confidence: float
+    x_start: float
+    x_end: float
+    alternatives: list[tuple[str, float]] = Field(default=[], description="other characters and their shares")
+
+
+class LineAnswer(_Answer):
+    """One line of text. polygon: corners in pixels of the image, clockwise from where reading starts."""
+
+    text: str
+    confidence: float
+    polygon: Corners
+    characters: list[CharacterAnswer] | None = None
+    alternatives: list[tuple[str, float]] | None = Field(None, description="other readings and their log-probability")
+
+
+class PageAnswer(_Answer):
+    """What was read in one image. processing_time: seconds, from the request's arrival."""
+
+    success: bool = True
+    text: list[LineAnswer] | list[str]
+    processing_time: float
+    width: int
+    height: int
+    model: str
+    file: str | None = None
+    page: int | None = Field(None, description="of a document, from 1")
+    page_count: int | None = None
+    source: str | None = Field(None, description="of a document: text_layer, or ocr")
+
+
+class FailedAnswer(_Answer):
+    """One of several images that could not be read."""
+
+    success: bool = False
+    error: Problem
+    file: str | None = None
+    page: int | None = None
+    page_count: int | None = None
+
+
+class BatchAnswer(_Answer):
+    """What was read in several images or pages, in their order. success: whether all could be read."""
+
+    success: bool
+    results: list[PageAnswer | FailedAnswer]
+    processing_time: float
+
+
+class ModelAnswer(_Answer):
+    """A model that requests can name."""
+
+    name: str
+    version: str
+    is_default: bool
+    charset_size: int
+    licence: str
+
+
+def page_answer(page: ReadPage, *, plain: bool = False) -> PageAnswer | FailedAnswer:
+    """plain: texts of the lines alone."""
+    place = {"page": page.number, "page_count": page.count} if page.count > 1 else {}
+    read = page.outcome
+    if isinstance(read, glyphwire.OcrError):
+        return FailedAnswer.model_construct(error=problem_of(read), file=page.file, **place)
+    is_layer = page.source is PageSource.TEXT_LAYER
+    return PageAnswer.model_construct(
+        text=[line.text for line in read.lines] if plain else [line_answer(line) for line in read.lines],
+        processing_time=round(page.seconds, 6),
+        width=read.image_width,
+        height=read.image_height,
+        model=f"{read.model_name}/{read.model_version}",
+        file=page.file,
+        source=PageSource.TEXT_LAYER.value if is_layer else None,
+        **place,
+    )
+
+
+def line_answer(line: glyphwire.Line) -> LineAnswer:
+    """With characters and alternatives where the server gave them."""
+    return LineAnswer.model_construct(
+        text=line.text,
+        confidence=_share(line.confidence),
+        polygon=corners(line.polygon),
+        characters=[_character(character) for character in line.characters] or None,
+        alternatives=[(other.text, round(other.log_prob, 4)) for other in line.alternatives] or None,
+    )
+
+
+def batch_answer(pages: Sequence[ReadPage], seconds: float, *, plain: bool) -> BatchAnswer:
+    """One result per page."""
+    results = [page_answer(page, plain=plain) for page in pages]
+    success = all(result.success for result in results)
+    return BatchAnswer.model_construct(success=success, results=results, processing_time=round(seconds, 6))
+
+
+def model_answer(model: glyphwire.Model) -> ModelAnswer:
+    """As the server names it."""
+    return ModelAnswer(
+        name=model.name,
+        version=model.version,
+        is_default=model.is_default,
+        charset_size=model.charset_size,
+        licence=model.licence,
+    )
+
+
+def corners(polygon: glyphwire.Polygon) -> Corners:
+    """To a tenth of a pixel."""
+    return [(round(vertex.x, 1), round(vertex.y, 1)) for vertex in polygon.vertices]
+
+
+def dumped(answer: BaseModel) -> dict[str, Any]:
+    """As in the response."""
+    return answer.model_dump(mode="json", exclude_none=True)
+
+
+def _character(character: glyphwire.Character) -> CharacterAnswer:
+    return CharacterAnswer.model_construct(
+        text=character.text,
+        confidence=_share(character.confidence),
+        x_start=round(character.x_start, 1),
+        x_end=round(character.x_end, 1),
+        alternatives=[(other.text, _share(other.posterior)) for other in character.alternatives],
+    )
+
+
+def _share(value: float) -> float:
+    return round(value, 4)

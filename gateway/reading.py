@@ -1,0 +1,78 @@
+"""Uploads -> answers, through the client of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import glyphwire
+from glyphwire import DocumentOptions, DocumentPage, PageSource, Recognition, TextLayer
+
+from gateway.options import OcrOptions
+from gateway.uploads import Upload
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """One page of one file. number, count: of the page in its file, from 1. dpi: 0 when nobody knows."""
+
+    file: str | None
+    number: int
+    count: int
+    dpi: float
+    source: PageSource | None
+    seconds: float
+    outcome: Recognition | glyphwire.OcrError
+
+
+class Reader:
+    """Reads files. timeout_s: for an image; document_timeout_s: for a document."""
+
+    def __init__(self, client: glyphwire.AsyncOcrClient, timeout_s: float, document_timeout_s: float) -> None:
+        self._client = client
+        self._timeout_s = timeout_s
+        self._document_timeout_s = document_timeout_s
+
+    async def read(self, uploads: Sequence[Upload], options: OcrOptions) -> list[ReadPage]:
+        """All pages of all files, in their order; what is wrong with one file is the outcome of a page."""
+        read = await asyncio.gather(*(self._read_file(upload, options) for upload in uploads))
+        return [page for pages in read for page in pages]
+
+    async def document(self, upload: Upload, options: OcrOptions) -> AsyncIterator[tuple[ReadPage, DocumentPage]]:
+        """Pages of a document as they are read. Raises glyphwire.OcrError."""
+        pages = self._client.recognize_document(
+            upload.content,
+            options.recognize_options(),
+            document_options=_document_options(options),
+            timeout_s=self._document_timeout_s,
+        )
+        started = time.perf_counter()
+        async for page in pages:
+            seconds, started = time.perf_counter() - started, time.perf_counter()
+            yield (
+                ReadPage(upload.name, page.page_number, page.page_count, page.dpi, page.source, seconds, page.outcome),
+                page,
+            )
+
+    async def _read_file(self, upload: Upload, options: OcrOptions) -> list[ReadPage]:
+        started = time.perf_counter()
+        try:
+            if upload.has_pages:
+                return [page async for page, _ in self.document(upload, options)]
+            outcome: Recognition | glyphwire.OcrError = await self._client.recognize(
+                upload.content, options.recognize_options(), timeout_s=self._timeout_s
+            )
+        except glyphwire.OcrError as error:
+            outcome = error
+        return [ReadPage(upload.name, 1, 1, 0.0, PageSource.OCR, time.perf_counter() - started, outcome)]
+
+
+def _document_options(options: OcrOptions) -> DocumentOptions:
+    return DocumentOptions(
+        pages=options.pages,
+        dpi=options.dpi,
+        text_layer=TextLayer.IGNORE if options.ignore_text_layer else TextLayer.AUTO,
+        password=options.password,
+    )
