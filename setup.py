@@ -17,6 +17,7 @@ setup(
         "ocr_core",
         "ocr_core.layout",
         "ext",
+        "gateway",
         "server",
         "server.stubs",
         "training",
@@ -24,6 +25,7 @@ setup(
         "training.synth",
     ],
     package_data={
+        "gateway": ["web/*", "web/*/*"],
         "ext": ["ctc.pyi", "py.typed"],
         "ocr_core": ["py.typed"],
         "training.synth": ["*.toml", "*.txt", "bundled/*.txt"],

@@ -84,10 +84,10 @@ class ModelAnswer(_Answer):
 
 def page_answer(page: ReadPage, *, plain: bool = False) -> PageAnswer | FailedAnswer:
     """plain: texts of the lines alone."""
-    place = {"page": page.number, "page_count": page.count} if page.count > 1 else {}
+    number, count = (page.number, page.count) if page.count > 1 else (None, None)
     read = page.outcome
     if isinstance(read, glyphwire.OcrError):
-        return FailedAnswer.model_construct(error=problem_of(read), file=page.file, **place)
+        return FailedAnswer.model_construct(error=problem_of(read), file=page.file, page=number, page_count=count)
     is_layer = page.source is PageSource.TEXT_LAYER
     return PageAnswer.model_construct(
         text=[line.text for line in read.lines] if plain else [line_answer(line) for line in read.lines],
@@ -97,7 +97,8 @@ def page_answer(page: ReadPage, *, plain: bool = False) -> PageAnswer | FailedAn
         model=f"{read.model_name}/{read.model_version}",
         file=page.file,
         source=PageSource.TEXT_LAYER.value if is_layer else None,
-        **place,
+        page=number,
+        page_count=count,
     )
 
 

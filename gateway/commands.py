@@ -7,6 +7,7 @@ import webbrowser
 from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address
 
 import glyphwire
 import uvicorn
@@ -58,7 +59,7 @@ def _announce(server: uvicorn.Server, opens: bool) -> None:
     while not server.started:
         wait.wait(_OPEN_POLL_S)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
-    url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}/"
+    url = f"http://{'localhost' if ip_address(host).is_unspecified else host}:{port}/"
     print(f"Glyphwire is at {url}", flush=True)
     if opens:
         webbrowser.open(url)

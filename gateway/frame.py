@@ -38,7 +38,11 @@ class GatewayMetrics:
             "glyphwire_http_requests", "Requests that are over.", ["route", "status"], registry=self.registry
         )
         self.seconds = Histogram(
-            "glyphwire_http_seconds", "From arrival to the last byte.", ["route"], _BUCKETS_S, registry=self.registry
+            "glyphwire_http_seconds",
+            "From arrival to the last byte.",
+            ["route"],
+            registry=self.registry,
+            buckets=_BUCKETS_S,
         )
         self.in_flight = Gauge("glyphwire_http_in_flight", "Requests being answered.", registry=self.registry)
         self.jobs = Gauge("glyphwire_http_jobs", "Jobs that are kept, by state.", ["state"], registry=self.registry)

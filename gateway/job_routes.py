@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from gateway.answers import BatchAnswer, batch_answer, dumped, page_answer
+from gateway.dependencies import Caller, Shared
 from gateway.formats import formatted
 from gateway.jobs import Job, JobState
+from gateway.ocr_routes import body_schema
 from gateway.options import OcrOptions, OutputFormat
-from gateway.problems import Problem, answer, refused
+from gateway.problems import RESPONSES, Problem, answer, refused
 from gateway.uploads import read_submission
 
-if TYPE_CHECKING:
-    from gateway.app import Gateway
+router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=RESPONSES)
 
 
 class JobAnswer(BaseModel):
-    """State of a job. pages_selected: 0 until the document is open; seconds: since it was submitted, or that it took."""
+    """State of a job. pages_selected: 0 until the document is open; seconds: that it took."""
 
     id: str
     state: JobState
@@ -34,59 +35,53 @@ class JobAnswer(BaseModel):
     error: Problem | None = None
 
 
-def job_router(
-    gateway_of: Callable[[Request], Gateway], caller_of: Callable[[Request], AsyncIterator[str]]
-) -> APIRouter:
-    """gateway_of, caller_of: dependencies."""
-    router = APIRouter(prefix="/api/jobs", tags=["jobs"])
-    Shared = Annotated[Any, Depends(gateway_of)]
-    Caller = Annotated[str, Depends(caller_of)]
+@router.post("", status_code=202, openapi_extra=body_schema())
+async def submit(request: Request, response: Response, gateway: Shared, caller: Caller) -> JobAnswer:
+    """Read one document in the background. Files and options are sent as to /api/ocr."""
+    submission = await read_submission(request, 1)
+    job = gateway.jobs.submit(submission.uploads[0], submission.options(OcrOptions), caller)
+    response.headers["location"] = f"/api/jobs/{job.id}"
+    return _job_answer(job)
 
-    @router.post("", status_code=202)
-    async def submit(request: Request, response: Response, gateway: Shared, caller: Caller) -> JobAnswer:
-        """Read one document in the background. Files and options are sent as to /api/ocr."""
-        submission = await read_submission(request, 1)
-        job = gateway.jobs.submit(submission.uploads[0], submission.options(OcrOptions), caller)
-        response.headers["location"] = f"/api/jobs/{job.id}"
-        return _job_answer(job)
 
-    @router.get("/{job_id}")
-    async def state(job_id: str, gateway: Shared, caller: Caller) -> JobAnswer:
-        """How far it has got."""
-        return _job_answer(gateway.jobs.find(job_id, caller))
+@router.get("/{job_id}")
+async def state(job_id: str, gateway: Shared, caller: Caller) -> JobAnswer:
+    """How far it has got."""
+    return _job_answer(gateway.jobs.find(job_id, caller))
 
-    @router.get("/{job_id}/result", response_model=BatchAnswer)
-    async def result(
-        job_id: str,
-        gateway: Shared,
-        caller: Caller,
-        form: Annotated[OutputFormat | None, Query(alias="format")] = None,
-        first: Annotated[int, Query(ge=0, description="pages before this one, from 0, are left out")] = 0,
-    ) -> Response:
-        """The pages that are read so far; in a format other than JSON once the job is done."""
-        job = gateway.jobs.find(job_id, caller)
-        chosen = form or job.options.format
-        if job.problem:
-            return answer(job.problem)
-        if chosen is OutputFormat.JSON:
-            read = batch_answer(job.pages[first:], _job_answer(job).seconds or 0.0, plain=job.options.plain)
-            return Response(read.model_dump_json(exclude_none=True), media_type="application/json")
-        if job.state is not JobState.DONE:
-            raise refused(409, "JOB_NOT_DONE", f"the job is {job.state}; only JSON can be had of a part")
-        return formatted(job.pages, chosen)
 
-    @router.delete("/{job_id}", status_code=204)
-    async def cancel(job_id: str, gateway: Shared, caller: Caller) -> None:
-        """Stop reading, and forget the job."""
-        gateway.jobs.remove(gateway.jobs.find(job_id, caller))
+@router.get("/{job_id}/result", responses={200: {"model": BatchAnswer}})
+async def result(
+    job_id: str,
+    gateway: Shared,
+    caller: Caller,
+    form: Annotated[OutputFormat | None, Query(alias="format")] = None,
+    first: Annotated[int, Query(ge=0, description="pages before this one, from 0, are left out")] = 0,
+) -> Response:
+    """The pages that are read so far; in a format other than JSON once the job is done."""
+    job = gateway.jobs.find(job_id, caller)
+    chosen = form or job.options.format
+    if job.problem:
+        return answer(job.problem)
+    if chosen is OutputFormat.JSON:
+        read = batch_answer(job.pages[first:], _job_answer(job).seconds or 0.0, plain=job.options.plain)
+        return Response(read.model_dump_json(exclude_none=True), media_type="application/json")
+    if job.state is not JobState.DONE:
+        raise refused(409, "JOB_NOT_DONE", f"the job is {job.state}; only JSON can be had of a part")
+    return formatted(job.pages, chosen)
 
-    @router.get("/{job_id}/events", response_class=StreamingResponse)
-    async def events(job_id: str, gateway: Shared, caller: Caller) -> StreamingResponse:
-        """Server-sent events: `page` for each page, as in the result; at last `end` with the state of the job."""
-        job = gateway.jobs.find(job_id, caller)
-        return StreamingResponse(_events(job), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
-    return router
+@router.delete("/{job_id}", status_code=204)
+async def cancel(job_id: str, gateway: Shared, caller: Caller) -> None:
+    """Stop reading, and forget the job."""
+    gateway.jobs.remove(gateway.jobs.find(job_id, caller))
+
+
+@router.get("/{job_id}/events", response_class=StreamingResponse)
+async def events(job_id: str, gateway: Shared, caller: Caller) -> StreamingResponse:
+    """Server-sent events: `page` for each page, as in the result; at last `end` with the state of the job."""
+    job = gateway.jobs.find(job_id, caller)
+    return StreamingResponse(_events(job), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
 async def _events(job: Job) -> AsyncIterator[str]:

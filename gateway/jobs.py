@@ -33,10 +33,9 @@ class JobState(enum.StrEnum):
 class Job:
     """One document. owner: the caller who may see it. pages: read so far; pages_selected: 0 until it is known."""
 
-    def __init__(self, upload: Upload, options: OcrOptions, owner: str) -> None:
+    def __init__(self, file: str | None, options: OcrOptions, owner: str) -> None:
         self.id = secrets.token_urlsafe(16)
-        self.upload: Upload | None = upload
-        self.file = upload.name
+        self.file = file
         self.options = options
         self.owner = owner
         self.state = JobState.RUNNING
@@ -48,9 +47,9 @@ class Job:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, reader: Reader) -> None:
+    def start(self, reader: Reader, upload: Upload) -> None:
         """Read in the background."""
-        self._task = asyncio.create_task(self._run(reader))
+        self._task = asyncio.create_task(self._run(reader, upload))
 
     def cancel(self) -> None:
         """Stop reading; the server drops what it has begun."""
@@ -66,10 +65,9 @@ class Job:
                 return
             await changed.wait()
 
-    async def _run(self, reader: Reader) -> None:
-        assert self.upload
+    async def _run(self, reader: Reader, upload: Upload) -> None:
         try:
-            async for page, progress in reader.document(self.upload, self.options):
+            async for page, progress in reader.document(upload, self.options):
                 self.pages.append(page)
                 self.pages_selected = progress.pages_selected
                 self._note()
@@ -87,8 +85,6 @@ class Job:
     def _end(self, state: JobState) -> None:
         self.state = state
         self.ended = time.time()
-        if state is not JobState.DONE:
-            self.upload = None
         self._note()
 
     def _note(self) -> None:
@@ -119,9 +115,9 @@ class Jobs:
                     retry_after_s=5,
                 )
             )
-        job = Job(upload, options, owner)
+        job = Job(upload.name, options, owner)
         self._jobs[job.id] = job
-        job.start(self._reader)
+        job.start(self._reader, upload)
         return job
 
     def find(self, job_id: str, owner: str) -> Job:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from typing import cast
 
 import glyphwire
 import pydantic
-from fastapi import WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.access import token_subprotocol
 from gateway.answers import Corners, LineAnswer, corners, line_answer
+from gateway.dependencies import gateway_of
 from gateway.options import OcrOptions
-from gateway.problems import Problem, ProblemError, invalid, problem_of, refused
+from gateway.problems import Problem, ProblemError, answer, invalid, problem_of, refused
+
+router = APIRouter()
 
 _RATE_WINDOW_S = 3.0
 _POLICY_VIOLATION = 1008
@@ -29,7 +34,7 @@ class LiveConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    options: OcrOptions = OcrOptions()
+    options: OcrOptions = Field(default_factory=OcrOptions)
     stable_frames: int = Field(3, ge=1, le=100, description="frames in a row that make a text stable")
 
 
@@ -72,7 +77,32 @@ class _Rate:
         return round((len(self._times) - 1) / spent, 1) if spent else 0.0
 
 
-async def serve_live(socket: WebSocket, client: glyphwire.AsyncOcrClient, max_frame_bytes: int) -> None:
+@router.websocket("/api/live")
+async def live(socket: WebSocket) -> None:
+    """Accepts, or refuses with a problem before the handshake."""
+    gateway = gateway_of(socket)
+    async with AsyncExitStack() as stack:
+        try:
+            if not _is_welcome(socket, gateway.settings.http_cors_origins):
+                raise refused(403, "CALL_FORBIDDEN", "the page comes from elsewhere")
+            await stack.enter_async_context(gateway.access.call(socket))
+        except ProblemError as error:
+            await socket.send_denial_response(answer(error.problem))
+            return
+        await socket.accept(token_subprotocol(socket))
+        with gateway.metrics.live.track_inprogress():
+            await _serve(socket, gateway.client, gateway.settings.max_image_bytes)
+
+
+def _is_welcome(socket: WebSocket, origins: tuple[str, ...]) -> bool:
+    """Browsers let any page open a WebSocket; they say from where."""
+    origin = socket.headers.get("origin")
+    if origin is None or origin in origins or "*" in origins:
+        return True
+    return origin.partition("://")[2] == socket.headers.get("host")
+
+
+async def _serve(socket: WebSocket, client: glyphwire.AsyncOcrClient, max_frame_bytes: int) -> None:
     """One accepted socket, until it closes. What is wrong with a frame is answered in its place."""
     try:
         config = await _config(socket)
@@ -87,7 +117,7 @@ async def serve_live(socket: WebSocket, client: glyphwire.AsyncOcrClient, max_fr
             ),
         )
         rate = _Rate()
-        async with aclosing(stream):
+        async with aclosing(cast(AsyncGenerator[glyphwire.FrameResult, None], stream)):
             async for result in stream:
                 await socket.send_text(_answer(result, rate.hit()))
     except WebSocketDisconnect:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import glyphwire
 import grpc
@@ -48,6 +49,12 @@ class Problem(BaseModel):
     request_id: str | None = Field(None, description="names the call in the server's log")
     retry_after_s: float | None = Field(None, description="how long to wait before trying again")
     success: bool = False
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 404, 413, 415, 429, 503, 504)
+}
+"""Of the OpenAPI description."""
 
 
 class ProblemError(Exception):
@@ -96,38 +103,19 @@ def answer(problem: Problem) -> Response:
     return Response(problem.model_dump_json(exclude_none=True), problem.status, headers, MEDIA_TYPE)
 
 
-async def on_problem(request: Request, error: Exception) -> Response:
-    """Handler of ProblemError."""
+async def on_error(request: Request, error: Exception) -> Response:
+    """The one place where errors become answers. What is our own fault is raised again, and logged by the frame."""
     del request
-    assert isinstance(error, ProblemError)
-    return answer(error.problem)
-
-
-async def on_ocr_error(request: Request, error: Exception) -> Response:
-    """Handler of glyphwire.OcrError."""
-    del request
-    assert isinstance(error, glyphwire.OcrError)
-    return answer(problem_of(error))
-
-
-async def on_invalid(request: Request, error: Exception) -> Response:
-    """Handler of what FastAPI itself finds wrong with a request."""
-    del request
-    assert isinstance(error, RequestValidationError)
-    return answer(invalid(list(error.errors())).problem)
-
-
-async def on_http_error(request: Request, error: Exception) -> Response:
-    """Handler of unknown paths and methods."""
-    del request
-    assert isinstance(error, HTTPException)
-    reason = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "REQUEST_INVALID")
-    return answer(refused(error.status_code, reason, str(error.detail)).problem)
-
-
-async def on_our_fault(request: Request, error: Exception) -> Response:
-    """Handler of everything else; it is raised again, and logged by the frame."""
-    del request, error
+    match error:
+        case ProblemError():
+            return answer(error.problem)
+        case glyphwire.OcrError():
+            return answer(problem_of(error))
+        case RequestValidationError():
+            return answer(invalid(list(error.errors())).problem)
+        case HTTPException():
+            reason = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "REQUEST_INVALID")
+            return answer(refused(error.status_code, reason, str(error.detail)).problem)
     return answer(refused(500, "INTERNAL", "internal error").problem)
 
 
