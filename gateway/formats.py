@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import glyphwire
 from fastapi import Response
@@ -10,21 +11,46 @@ from fastapi import Response
 from gateway.options import OutputFormat
 from gateway.problems import ProblemError, problem_of
 from gateway.reading import ReadPage
+from ocr_core import alto, hocr
+from ocr_core.page_output import OutputPage
 from server.reports import TSV_HEADER, report
 
 _MEDIA_TYPES = {
     OutputFormat.TEXT: "text/plain; charset=utf-8",
     OutputFormat.TSV: "text/tab-separated-values; charset=utf-8",
+    OutputFormat.HOCR: "text/html; charset=utf-8",
+    OutputFormat.ALTO: "application/alto+xml; charset=utf-8",
 }
+_MARKUP = {OutputFormat.HOCR: hocr, OutputFormat.ALTO: alto}
+
+_Read = tuple[ReadPage, glyphwire.Recognition]
 
 
 def formatted(pages: Sequence[ReadPage], form: OutputFormat) -> Response:
     """All pages in one file. Raises ProblemError when one could not be read: the formats have no place for that."""
+    read = [(page, _text(page)) for page in pages]
+    text = _marked_up(read, _MARKUP[form]) if form in _MARKUP else _rows(read, form)
+    return Response(text, media_type=_MEDIA_TYPES[form])
+
+
+def _text(page: ReadPage) -> glyphwire.Recognition:
+    if isinstance(page.outcome, glyphwire.OcrError):
+        raise ProblemError(problem_of(page.outcome))
+    return page.outcome
+
+
+def _rows(read: Sequence[_Read], form: OutputFormat) -> str:
     rows = [TSV_HEADER] if form is OutputFormat.TSV else []
-    for page in pages:
-        if isinstance(page.outcome, glyphwire.OcrError):
-            raise ProblemError(problem_of(page.outcome))
+    for page, text in read:
         source = page.file or "image"
         name = source if page.count == 1 else f"{source}#{page.number}"
-        rows += report(form.value, name, page.outcome, titled=len(pages) > 1)
-    return Response("\n".join(rows) + "\n", media_type=_MEDIA_TYPES[form])
+        rows += report(form.value, name, text, titled=len(read) > 1)
+    return "\n".join(rows) + "\n"
+
+
+def _marked_up(read: Sequence[_Read], markup: ModuleType) -> str:
+    outputs = [
+        OutputPage(page.file or "image", page.number, position, page.dpi, text)
+        for position, (page, text) in enumerate(read, 1)
+    ]
+    return f"{markup.HEAD}{''.join(map(markup.page, outputs))}{markup.TAIL}"

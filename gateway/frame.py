@@ -1,4 +1,4 @@
-"""Around every HTTP request: its id, its size, what the log and the metrics say about it."""
+"""Around every HTTP request: its id, and what the log and the metrics say about it."""
 
 from __future__ import annotations
 

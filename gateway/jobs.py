@@ -7,7 +7,7 @@ import enum
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import glyphwire
 import structlog
@@ -104,7 +104,7 @@ class Jobs:
 
     def submit(self, upload: Upload, options: OcrOptions, owner: str) -> Job:
         """Begin. Raises ProblemError while there are as many running jobs as are accepted."""
-        self._forget()
+        self._forget(room=1)
         if len(self._jobs) >= self._most:
             raise ProblemError(
                 Problem(
@@ -144,12 +144,10 @@ class Jobs:
         for state in JobState:
             self._metrics.jobs.labels(state).set(states[state])
 
-    def _forget(self) -> None:
-        """Ended jobs go when their time is over, and the oldest first when there are too many."""
+    def _forget(self, room: int = 0) -> None:
+        """Ended jobs go when their time is over, and the oldest first where room is needed."""
         now = time.time()
-        for job in list(self._ended()):
-            if len(self._jobs) >= self._most or now - (job.ended or now) > self._kept_s:
+        ended = sorted((job for job in self._jobs.values() if job.ended), key=lambda job: job.ended or now)
+        for job in ended:
+            if len(self._jobs) + room > self._most or now - (job.ended or now) > self._kept_s:
                 self.remove(job)
-
-    def _ended(self) -> Iterator[Job]:
-        yield from sorted((job for job in self._jobs.values() if job.ended), key=lambda job: job.ended or 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,6 +15,8 @@ from gateway.dependencies import Caller, Shared
 from gateway.formats import formatted
 from gateway.options import OcrOptions, OutputFormat
 from gateway.uploads import read_submission
+
+_Result = TypeVar("_Result")
 
 router = APIRouter(tags=["ocr"])
 
@@ -74,13 +78,28 @@ async def ocr(request: Request, gateway: Shared, caller: Caller) -> Response:
     arrived = time.perf_counter()
     submission = await read_submission(request, gateway.settings.max_batch_items)
     options = submission.options(OcrOptions)
-    pages = await gateway.reader.read(submission.uploads, options)
+    pages = await _unless_gone(request, gateway.reader.read(submission.uploads, options))
     if options.format is not OutputFormat.JSON:
         return formatted(pages, options.format)
     if submission.is_batch or len(pages) > 1:
         return _json(batch_answer(pages, time.perf_counter() - arrived, plain=options.plain))
     answer = page_answer(pages[0], plain=options.plain)
     return problems.answer(answer.error) if isinstance(answer, FailedAnswer) else _json(answer)
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Do the work, and drop it when the caller goes away. Raises ProblemError then, which nobody sees."""
+    working = asyncio.create_task(work)
+    # The body has been read: what comes next is the end of the connection.
+    leaving = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise problems.refused(499, "CANCELLED", "the caller has gone away")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
 
 
 def _json(answer: PageAnswer | BatchAnswer) -> Response:

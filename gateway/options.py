@@ -17,6 +17,8 @@ class OutputFormat(enum.StrEnum):
     JSON = "json"
     TEXT = "text"
     TSV = "tsv"
+    HOCR = "hocr"
+    ALTO = "alto"
 
 
 def _listed(value: object) -> object:

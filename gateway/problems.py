@@ -33,6 +33,7 @@ _STATUS_OF_REASON = {
     ErrorReason.IMAGE_UNDECODABLE: 415,
 }
 _BAD_GATEWAY = 502
+_REASON_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "IMAGE_TOO_LARGE"}
 
 
 class Problem(BaseModel):
@@ -114,7 +115,7 @@ async def on_error(request: Request, error: Exception) -> Response:
         case RequestValidationError():
             return answer(invalid(list(error.errors())).problem)
         case HTTPException():
-            reason = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "REQUEST_INVALID")
+            reason = _REASON_OF_STATUS.get(error.status_code, "REQUEST_INVALID")
             return answer(refused(error.status_code, reason, str(error.detail)).problem)
     return answer(refused(500, "INTERNAL", "internal error").problem)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -19,6 +20,7 @@ from gateway.problems import invalid, refused
 
 _Options = TypeVar("_Options", bound=BaseModel)
 
+_BODY_S = 120.0
 _FORM = "multipart/form-data"
 _JSON = "application/json"
 _DATA_URL = "data:"
@@ -67,7 +69,15 @@ class Submission:
 
 
 async def read_submission(request: Request, max_files: int) -> Submission:
-    """Options of the query hold where the body has none. Raises ProblemError."""
+    """Options of the query hold where the body has none. Raises ProblemError, also when the body does not come."""
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await _submission(request, max_files)
+    except TimeoutError:
+        raise refused(408, "DEADLINE_EXPIRED", f"the request took more than {_BODY_S:.0f} s to arrive") from None
+
+
+async def _submission(request: Request, max_files: int) -> Submission:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     query = dict(request.query_params)
     if kind == _FORM:
