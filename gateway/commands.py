@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 import webbrowser
 from argparse import Namespace
@@ -50,6 +52,8 @@ def _serve(settings: Settings, connect_client: Callable[[], glyphwire.AsyncOcrCl
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_announce, args=(server, opens), daemon=True).start()
+    # uvicorn raises the signal that ended it once more, and a server of our own has to be stopped then.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run()
 
 
