@@ -33,7 +33,7 @@ def create_app(settings: Settings, connect: Callable[[], glyphwire.AsyncOcrClien
         async with connect() as client:
             app.state.gateway = Gateway(settings, client, metrics)
             yield
-            app.state.gateway.jobs.close()
+            app.state.gateway.close()
 
     app = FastAPI(
         title="Glyphwire",

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from gateway.access import Access
 from gateway.frame import GatewayMetrics
 from gateway.jobs import Jobs
+from gateway.pdf_writer import PdfWriter
 from gateway.reading import Reader
 from server.settings import Settings
 
@@ -25,7 +26,13 @@ class Gateway:
         self.metrics = metrics
         self.access = Access(settings)
         self.reader = Reader(client, settings.http_timeout_s, settings.http_document_timeout_s)
+        self.pdfs = PdfWriter(settings.image_limits)
         self.jobs = Jobs(self.reader, metrics, settings.http_max_jobs, settings.http_job_kept_s)
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        self.jobs.close()
+        self.pdfs.close()
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

@@ -7,10 +7,13 @@ from types import ModuleType
 
 import glyphwire
 from fastapi import Response
+from glyphwire import PageSource
 
 from gateway.options import OutputFormat
+from gateway.pdf_writer import PdfPart, PdfWriter
 from gateway.problems import ProblemError, problem_of
 from gateway.reading import ReadPage
+from gateway.uploads import Upload
 from ocr_core import alto, hocr
 from ocr_core.page_output import OutputPage
 from server.reports import TSV_HEADER, report
@@ -26,9 +29,21 @@ _MARKUP = {OutputFormat.HOCR: hocr, OutputFormat.ALTO: alto}
 _Read = tuple[ReadPage, glyphwire.Recognition]
 
 
-def formatted(pages: Sequence[ReadPage], form: OutputFormat) -> Response:
-    """All pages in one file. Raises ProblemError when one could not be read: the formats have no place for that."""
+async def formatted(
+    pages: Sequence[ReadPage], form: OutputFormat, uploads: Sequence[Upload], pdfs: PdfWriter, password: str
+) -> Response:
+    """All pages in one file. uploads: whose pages they are; password: of encrypted ones.
+
+    Raises ProblemError when one could not be read: the formats have no place for that.
+    """
     read = [(page, _text(page)) for page in pages]
+    if form is OutputFormat.PDF:
+        files = [upload.content for upload in uploads]
+        parts = [
+            PdfPart(page.upload, page.number, text if page.source is PageSource.OCR else None, page.dpi)
+            for page, text in read
+        ]
+        return Response(await pdfs.write(files, parts, password), media_type="application/pdf")
     text = _marked_up(read, _MARKUP[form]) if form in _MARKUP else _rows(read, form)
     return Response(text, media_type=_MEDIA_TYPES[form])
 

@@ -68,7 +68,9 @@ async def result(
         return Response(read.model_dump_json(exclude_none=True), media_type="application/json")
     if job.state is not JobState.DONE:
         raise refused(409, "JOB_NOT_DONE", f"the job is {job.state}; only JSON can be had of a part")
-    return formatted(job.pages, chosen)
+    if chosen is OutputFormat.PDF and not job.uploads:
+        raise refused(409, "OPTION_INVALID", "the document is kept only for jobs submitted with format=pdf", "format")
+    return await formatted(job.pages, chosen, job.uploads, gateway.pdfs, job.options.password)
 
 
 @router.delete("/{job_id}", status_code=204)

@@ -13,7 +13,7 @@ import glyphwire
 import structlog
 
 from gateway.frame import GatewayMetrics
-from gateway.options import OcrOptions
+from gateway.options import OcrOptions, OutputFormat
 from gateway.problems import Problem, ProblemError, problem_of, refused
 from gateway.reading import Reader, ReadPage
 from gateway.uploads import Upload
@@ -31,11 +31,15 @@ class JobState(enum.StrEnum):
 
 
 class Job:
-    """One document. owner: the caller who may see it. pages: read so far; pages_selected: 0 until it is known."""
+    """One document. owner: the caller who may see it. pages: read so far; pages_selected: 0 until it is known.
 
-    def __init__(self, file: str | None, options: OcrOptions, owner: str) -> None:
+    uploads: the document, where it is needed for the result, and else nothing: that saves memory.
+    """
+
+    def __init__(self, upload: Upload, options: OcrOptions, owner: str) -> None:
         self.id = secrets.token_urlsafe(16)
-        self.file = file
+        self.file = upload.name
+        self.uploads = (upload,) if options.format is OutputFormat.PDF else ()
         self.options = options
         self.owner = owner
         self.state = JobState.RUNNING
@@ -115,7 +119,7 @@ class Jobs:
                     retry_after_s=5,
                 )
             )
-        job = Job(upload.name, options, owner)
+        job = Job(upload, options, owner)
         self._jobs[job.id] = job
         job.start(self._reader, upload)
         return job

@@ -80,7 +80,7 @@ async def ocr(request: Request, gateway: Shared, caller: Caller) -> Response:
     options = submission.options(OcrOptions)
     pages = await _unless_gone(request, gateway.reader.read(submission.uploads, options))
     if options.format is not OutputFormat.JSON:
-        return formatted(pages, options.format)
+        return await formatted(pages, options.format, submission.uploads, gateway.pdfs, options.password)
     if submission.is_batch or len(pages) > 1:
         return _json(batch_answer(pages, time.perf_counter() - arrived, plain=options.plain))
     answer = page_answer(pages[0], plain=options.plain)

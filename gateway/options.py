@@ -19,6 +19,10 @@ class OutputFormat(enum.StrEnum):
     TSV = "tsv"
     HOCR = "hocr"
     ALTO = "alto"
+    PDF = "pdf"
+
+
+_PLACES_WORDS = {OutputFormat.HOCR, OutputFormat.ALTO, OutputFormat.PDF}
 
 
 def _listed(value: object) -> object:
@@ -64,7 +68,7 @@ class OcrOptions(BaseModel):
             decoder=self.decoder or self._needed_decoder(),
             beam_width=self.beam_width,
             alternatives=self.alternatives,
-            include_characters=self.characters or self.character_alternatives > 0,
+            include_characters=self.characters or self.character_alternatives > 0 or self.format in _PLACES_WORDS,
             character_alternatives=self.character_alternatives,
             min_confidence=self.min_confidence,
             language=glyphwire.LanguageOptions(

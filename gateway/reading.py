@@ -16,8 +16,12 @@ from gateway.uploads import Upload
 
 @dataclass(frozen=True, slots=True)
 class ReadPage:
-    """One page of one file. number, count: of the page in its file, from 1. dpi: 0 when nobody knows."""
+    """One page of one file. upload: which of the request's files, from 0, and file its name.
 
+    number, count: of the page in its file, from 1. dpi: 0 when nobody knows.
+    """
+
+    upload: int
     file: str | None
     number: int
     count: int
@@ -37,11 +41,15 @@ class Reader:
 
     async def read(self, uploads: Sequence[Upload], options: OcrOptions) -> list[ReadPage]:
         """All pages of all files, in their order; what is wrong with one file is the outcome of a page."""
-        read = await asyncio.gather(*(self._read_file(upload, options) for upload in uploads))
+        read = await asyncio.gather(
+            *(self._read_file(upload, options, position) for position, upload in enumerate(uploads))
+        )
         return [page for pages in read for page in pages]
 
-    async def document(self, upload: Upload, options: OcrOptions) -> AsyncIterator[tuple[ReadPage, DocumentPage]]:
-        """Pages of a document as they are read. Raises glyphwire.OcrError."""
+    async def document(
+        self, upload: Upload, options: OcrOptions, position: int = 0
+    ) -> AsyncIterator[tuple[ReadPage, DocumentPage]]:
+        """Pages of a document as they are read. position: of the upload in its request. Raises glyphwire.OcrError."""
         pages = self._client.recognize_document(
             upload.content,
             options.recognize_options(),
@@ -52,21 +60,30 @@ class Reader:
         async for page in pages:
             seconds, started = time.perf_counter() - started, time.perf_counter()
             yield (
-                ReadPage(upload.name, page.page_number, page.page_count, page.dpi, page.source, seconds, page.outcome),
+                ReadPage(
+                    position,
+                    upload.name,
+                    page.page_number,
+                    page.page_count,
+                    page.dpi,
+                    page.source,
+                    seconds,
+                    page.outcome,
+                ),
                 page,
             )
 
-    async def _read_file(self, upload: Upload, options: OcrOptions) -> list[ReadPage]:
+    async def _read_file(self, upload: Upload, options: OcrOptions, position: int) -> list[ReadPage]:
         started = time.perf_counter()
         try:
             if upload.has_pages:
-                return [page async for page, _ in self.document(upload, options)]
+                return [page async for page, _ in self.document(upload, options, position)]
             outcome: Recognition | glyphwire.OcrError = await self._client.recognize(
                 upload.content, options.recognize_options(), timeout_s=self._timeout_s
             )
         except glyphwire.OcrError as error:
             outcome = error
-        return [ReadPage(upload.name, 1, 1, 0.0, PageSource.OCR, time.perf_counter() - started, outcome)]
+        return [ReadPage(position, upload.name, 1, 1, 0.0, PageSource.OCR, time.perf_counter() - started, outcome)]
 
 
 def _document_options(options: OcrOptions) -> DocumentOptions:

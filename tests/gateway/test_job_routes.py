@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pypdfium2
 import pytest
 
 from tests.gateway.conftest import GatewayClient
@@ -112,3 +113,17 @@ async def test_a_document_can_be_read_at_once(gateway: GatewayClient):
     """/api/ocr answers for each page of a document."""
     body = (await gateway.post("/api/ocr", content=blank_pdf(200, 300), params={"dpi": 72})).json()
     assert [(page["page"], page["page_count"]) for page in body["results"]] == [(1, 2), (2, 2)]
+
+
+async def test_a_searchable_pdf_of_a_document(gateway: GatewayClient):
+    """The pages that were read can be searched; a document that was not kept for that has none."""
+    path = await submitted(gateway, blank_pdf(200, 300), format="pdf")
+    await ended(gateway, path)
+    written = await gateway.get(f"{path}/result")
+    assert written.headers["content-type"] == "application/pdf", written.text
+    document = pypdfium2.PdfDocument(written.content)
+    assert ["".join(page.get_textpage().get_text_range().split()) for page in document] == ["200x100", "300x100"]
+    document.close()
+    path = await submitted(gateway, blank_pdf(200))
+    await ended(gateway, path)
+    assert (await gateway.get(f"{path}/result", params={"format": "pdf"})).status_code == 409
