@@ -52,6 +52,15 @@ OTHER_VALUES = {
     "reflection": "false",
     "open_inference": "false",
     "channelz": "true",
+    "http_listen": "0.0.0.0:80",
+    "http_token_file": "http.toml",
+    "http_calls_per_minute": "60",
+    "http_cors_origins": "https://a.example",
+    "http_max_body_bytes": "1MiB",
+    "http_timeout_s": "5",
+    "http_document_timeout_s": "6",
+    "http_max_jobs": "2",
+    "http_job_kept_s": "7",
     "log_format": "json",
     "log_level": "debug",
 }
@@ -68,7 +77,7 @@ NEEDED = {
 def parsed(*arguments: str):
     """The namespace of a command line."""
     parser = ArgumentParser()
-    add_flags(parser)
+    add_flags(parser, Settings.model_fields)
     return parser.parse_args(arguments)
 
 
