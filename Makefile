@@ -94,6 +94,7 @@ bench: dev
 	python -m bench.streams
 	python -m bench.call_frame
 	python -m bench.gateway
+	python -m bench.documents
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.

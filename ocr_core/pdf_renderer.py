@@ -58,8 +58,9 @@ def main() -> None:
     """Serve one document until the other end is closed."""
     commands, answers = sys.stdin.buffer, sys.stdout.buffer
     opening: Opening = json.loads(commands.readline())
+    content = mmap.mmap(opening["file"], 0, access=mmap.ACCESS_COPY)
     try:
-        pdf = _open(opening)
+        pdf = _open(content, opening)
     except pdfium.PdfiumError as error:
         is_locked = pdfium_c.FPDF_GetLastError() in {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}
         _write(answers, {"error": "encrypted" if is_locked else "damaged", "message": str(error)})
@@ -68,11 +69,12 @@ def main() -> None:
     if row := commands.readline():
         for number in json.loads(row)["pages"]:
             _answer(pdf, number, opening, answers)
+            # What was read of the file for a page is hardly needed for the next one.
+            content.madvise(mmap.MADV_DONTNEED)
 
 
-def _open(opening: Opening) -> pdfium.PdfDocument:
-    # Only pages that are looked at get into memory. Python gives no pointer into a mapping that is read-only.
-    content = mmap.mmap(opening["file"], 0, access=mmap.ACCESS_COPY)
+def _open(content: mmap.mmap, opening: Opening) -> pdfium.PdfDocument:
+    """content: the file, of which only what is looked at gets into memory; a copy, as Python gives no other pointer."""
     limit = opening["max_memory_bytes"] + len(content)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)

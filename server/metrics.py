@@ -106,7 +106,9 @@ class Metrics:
             self._gauge("glyphwire_calls_in_flight", "Calls being answered.", "livesum", ["method"]).labels
         )
         self._items = cache(
-            self._counter("glyphwire_items", "Items of batches and frames of streams.", ["method", "outcome"]).labels
+            self._counter(
+                "glyphwire_items", "Items of batches, frames, pages of documents.", ["method", "outcome"]
+            ).labels
         )
 
     def _add_images(self) -> None:

@@ -239,6 +239,19 @@ def test_a_page_of_miles_is_refused():
     assert isinstance(second, Page)
 
 
+def test_a_hundred_thousand_pages_are_only_counted():
+    """Opening costs no page: of a document with very many, the last one is loaded at once."""
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [" + b"3 0 R " * 100_000 + b"] /Count 100000 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 100 100] >>",
+    ]
+    with opened(assembled(objects)) as (document, count):
+        (page,) = document.pages([100_000])
+    assert (count, page.number) == (100_000, 100_000)
+    assert isinstance(page, Page)
+
+
 def test_a_page_that_takes_too_long_is_given_up():
     """A page that is drawn for ever ends the process when its time is up; the next page is rendered by a new one."""
     rings = b"0 0 m 600 600 l 600 0 l 0 600 l h f* " * 40
