@@ -16,6 +16,7 @@ setup(
     packages=[
         "ocr_core",
         "ocr_core.layout",
+        "ocr_core.prepare",
         "ext",
         "gateway",
         "server",

@@ -23,7 +23,12 @@ from ocr_core.layout.page import build_structure, find_layout
 from ocr_core.layout.stacked import side_by_side
 from ocr_core.model_agreement import ModelAgreement
 from ocr_core.model_shelf import LoadedModel, ModelShelf
-from ocr_core.preprocess import crop_line, make_batch, turn_if_vertical, turned, whole_image
+from ocr_core.prepare.crops import cut_lines, whole_line
+from ocr_core.prepare.measures import Measures
+from ocr_core.prepare.plan import prepare_page
+from ocr_core.prepare.steps import Step, Switch
+from ocr_core.prepare.upright import find_upright
+from ocr_core.preprocess import make_batch, turn_if_vertical, turned, whole_image
 from ocr_core.recognizer import Recognizer, load_recognizer
 from ocr_core.types import (
     Line,
@@ -104,7 +109,7 @@ class Pipeline:
         # The first run of each is several times slower.
         for side in _DETECTOR_CANVASES:
             self._detector.find(np.full((side, side, 3), 255, np.uint8), side)
-        self._is_upside_down(whole_image(np.full((48, 192, 3), 255, np.uint8)))
+        self._upside_down(whole_image(np.full((48, 192, 3), 255, np.uint8)))
         self.shelf.start()
 
     def close(self) -> None:
@@ -144,21 +149,30 @@ class Pipeline:
         started = time.perf_counter()
         pixels = load_image(image, self._config.limits, apply_exif_orientation=chosen.apply_exif_orientation)
         loaded = time.perf_counter()
-        polygons = self._detector.find(pixels, chosen.detector_max_side) if options.mode is Mode.PAGE else ()
         layout = None
-        if options.include_structure and options.mode is Mode.PAGE:
-            polygons, layout = find_layout(pixels, polygons, place=lambda polygon: polygon)
-        found = time.perf_counter()
-        crops = (
-            [crop_line(pixels, polygon) for polygon in polygons] if options.mode is Mode.PAGE else [whole_image(pixels)]
-        )
+        if options.mode is Mode.PAGE:
+            measures = Measures(pixels)
+            page, polygons = find_upright(
+                prepare_page(measures, chosen.preparation),
+                chosen.preparation,
+                partial(self._detector.find, max_side=chosen.detector_max_side),
+                self._upside_down,
+                lease.model.recognizer.sureness,
+            )
+            if options.include_structure:
+                polygons, layout = find_layout(page.image, polygons, place=page.in_source)
+            found = time.perf_counter()
+            crops, applied = cut_lines(page, polygons, measures, chosen.preparation)
+        else:
+            found = loaded
+            crops, applied = whole_line(pixels, chosen.preparation)
         if chosen.rotate_vertical:
             crops = [turn_if_vertical(crop) for crop in crops]
         timings = Timings(
             load_image_ms=1e3 * (loaded - started), find_lines_ms=1e3 * (found - loaded), preprocess_ms=_since(found)
         )
         leased = tuple(replace(crop, lease=lease) for crop in crops)
-        return PreparedImage(pixels.shape[1], pixels.shape[0], leased, timings, lease, layout)
+        return PreparedImage(pixels.shape[1], pixels.shape[0], leased, timings, lease, layout, applied)
 
     def batch_key(self, crop: LineCrop, options: RecognizeOptions) -> Hashable:
         """Crops with equal keys may share a batch: same model in memory, same padded width."""
@@ -182,7 +196,7 @@ class Pipeline:
         views = []
         if crop.is_vertical:
             views.append(replace(crop, image=side_by_side(turned(crop, 3).image)))
-        if _wants_classifier(first.line, options) and self._is_upside_down(crop):
+        if _wants_classifier(first.line, options) and self._upside_down(crop) > UPSIDE_DOWN_THRESHOLD:
             views.append(turned(crop, 2))
         timings = first.timings + Timings(preprocess_ms=_since(started))
         again = [recognizer.read([view], [options])[0] for view in views]
@@ -198,7 +212,16 @@ class Pipeline:
             structure = build_structure(prepared.layout, [None if line is None else line.text for line in kept])
         timings = sum((read.timings for read in lines), prepared.timings)
         found = tuple(line for line in kept if line is not None)
-        return Recognition(found, prepared.width, prepared.height, model.name, model.version, timings, structure)
+        return Recognition(
+            lines=found,
+            image_width=prepared.width,
+            image_height=prepared.height,
+            model_name=model.name,
+            model_version=model.version,
+            timings=timings,
+            structure=structure,
+            applied_steps=prepared.applied_steps,
+        )
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Recognisers that requests can name, sorted by name and version."""
@@ -237,10 +260,10 @@ class Pipeline:
         size = self._config.max_batch_size
         return [group[i : i + size] for group in by_width.values() for i in range(0, len(group), size)]
 
-    def _is_upside_down(self, crop: LineCrop) -> bool:
-        """By the 0/180 degree classifier."""
+    def _upside_down(self, crop: LineCrop) -> float:
+        """Probability that a crop is upside down, by the 0/180 degree classifier."""
         with self._orientation.infer(make_batch([crop], self._orientation.bundle.input)) as probs:
-            return bool(probs[0, 1] > UPSIDE_DOWN_THRESHOLD)
+            return float(probs[0, 1])
 
 
 def _is_doubtful(line: Line, crop: LineCrop) -> bool:
@@ -250,7 +273,8 @@ def _is_doubtful(line: Line, crop: LineCrop) -> bool:
 def _wants_classifier(line: Line, options: RecognizeOptions) -> bool:
     wanted = options.preprocess.classify_orientation
     if wanted is None:
-        wanted = options.mode is Mode.PAGE
+        switch = options.preprocess.preparation.switch(Step.ORIENTATION)
+        wanted = options.mode is Mode.PAGE or switch is Switch.ON
     return wanted and line.confidence < DOUBTFUL_CONFIDENCE
 
 

@@ -87,6 +87,11 @@ class Recognizer:
         )
         return [ReadLine(line, timings) for line in lines]
 
+    def sureness(self, crop: LineCrop) -> float:
+        """Confidence with which a crop is read, in [0, 1]."""
+        (read,) = self.read([crop], [RecognizeOptions()])
+        return read.line.confidence
+
     def _read_long(self, crop: LineCrop, options: RecognizeOptions) -> ReadLine:
         """Read a crop through windows, one after the other, so that they take the memory of one."""
         started = time.perf_counter()

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr_core.errors import OptionInvalid
+from ocr_core.prepare.steps import AppliedStep, Preparation
 
 if TYPE_CHECKING:
     from ocr_core.layout.page import PageLayout
@@ -159,6 +160,7 @@ class PreprocessOptions:
     rotate_vertical: bool = True
     classify_orientation: bool | None = None
     detector_max_side: int | None = None
+    preparation: Preparation = field(default_factory=Preparation)
 
     def __post_init__(self) -> None:
         if self.detector_max_side is not None:
@@ -312,6 +314,7 @@ class PreparedImage:
     timings: Timings
     lease: Lease | None = None
     layout: PageLayout | None = None
+    applied_steps: tuple[AppliedStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +336,7 @@ class Recognition:
     model_version: str
     timings: Timings
     structure: Structure | None = None
+    applied_steps: tuple[AppliedStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from glyphwire.v1 import admin_pb2, ocr_pb2
 
 from ocr_core.errors import OptionInvalid, RawImageInvalid
 from ocr_core.model_status import ModelState, ModelStatus
+from ocr_core.prepare.steps import Preparation, Step, Switch
 from ocr_core.types import (
     Character,
     DecodeMethod,
@@ -61,6 +62,13 @@ _FRAME_POLICIES = {
     ocr_pb2.FRAME_POLICY_EVERY: FramePolicy.EVERY,
     ocr_pb2.FRAME_POLICY_LATEST: FramePolicy.LATEST,
 }
+_SWITCHES = {
+    ocr_pb2.SWITCH_UNSPECIFIED: None,
+    ocr_pb2.SWITCH_AUTO: Switch.AUTO,
+    ocr_pb2.SWITCH_ON: Switch.ON,
+    ocr_pb2.SWITCH_OFF: Switch.OFF,
+}
+_STEPS = {step: ocr_pb2.PreparationStep.Value(f"PREPARATION_STEP_{step.name}") for step in Step}
 _MODEL_STATES = {
     ModelState.LOADING: admin_pb2.MODEL_STATE_LOADING,
     ModelState.READY: admin_pb2.MODEL_STATE_READY,
@@ -199,6 +207,9 @@ def recognition_message(recognition: Recognition) -> ocr_pb2.Recognition:
         model_name=recognition.model_name,
         model_version=recognition.model_version,
         timings=_timings(recognition.timings),
+        applied_steps=[
+            ocr_pb2.AppliedStep(step=_STEPS[each.step], amount=each.amount) for each in recognition.applied_steps
+        ],
         structure=structure_message(recognition.structure) if recognition.structure else None,
     )
 
@@ -264,7 +275,15 @@ def _preprocess_options(message: ocr_pb2.PreprocessOptions) -> PreprocessOptions
         rotate_vertical=message.rotate_vertical if message.HasField("rotate_vertical") else _PREPROCESS.rotate_vertical,
         classify_orientation=message.classify_orientation if message.HasField("classify_orientation") else None,
         detector_max_side=message.detector_max_side if message.HasField("detector_max_side") else None,
+        preparation=_preparation(message.preparation),
     )
+
+
+def _preparation(message: ocr_pb2.Preparation) -> Preparation:
+    root = "options.preprocess.preparation"
+    switches = {step.value: chosen(_SWITCHES, getattr(message, step.value), step.value, root=root) for step in Step}
+    other_steps = chosen(_SWITCHES, message.other_steps, "other_steps", root=root)
+    return Preparation(other_steps=other_steps or _PREPROCESS.preparation.other_steps, **switches)
 
 
 def _unchanged_options(message: ocr_pb2.UnchangedOptions) -> UnchangedOptions:

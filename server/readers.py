@@ -14,7 +14,8 @@ import glyphwire
 
 from ocr_core.document import Document, DocumentOptions, TextLayer
 from ocr_core.document_file import check_size, document_of
-from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, RecognizeOptions
+from ocr_core.prepare.steps import Preparation, Step, Switch
+from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, PreprocessOptions, RecognizeOptions
 from server.connections import connect
 from server.reports import Recognition
 from server.settings import Settings
@@ -36,6 +37,8 @@ LOCAL_SETTINGS = (
 _NO_DEADLINE_S = 86_400.0
 _DECODE = DecodeOptions()
 _DOCUMENT = DocumentOptions()
+_STEPS = {"": "other_steps"} | {step.value: step.value for step in Step}
+_SWITCHES = [switch.value for switch in Switch]
 
 
 class Reader(Protocol):
@@ -63,6 +66,13 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--alternatives", type=int, default=0, metavar="N", help="further readings of each line [0]")
     group.add_argument(
         "--character-alternatives", type=int, default=0, metavar="N", help="other characters for each [0]"
+    )
+    group.add_argument(
+        "--prepare",
+        type=_switches,
+        default={},
+        metavar="STEP=SWITCH,...",
+        help="what is done to pixels first: off, or on, off or auto per step, deskew=on,denoise=off [auto]",
     )
     group.add_argument("--characters", action="store_true", help="confidence and position of each character (JSON)")
     group.add_argument("--structure", action="store_true", help="paragraphs, pairs of key and value, tables")
@@ -122,6 +132,19 @@ def _words(path: str) -> tuple[str, ...]:
         raise ArgumentTypeError(str(error)) from None
 
 
+def _switches(flag: str) -> dict[str, str]:
+    """Switches by the names of the fields of Preparation; one without a name is for all others."""
+    switches = {}
+    for part in flag.replace("-", "_").split(","):
+        name, _, switch = part.rpartition("=")
+        if name not in _STEPS:
+            raise ArgumentTypeError(f"{name!r} is no step; there are {', '.join(filter(None, _STEPS))}")
+        if switch not in _SWITCHES:
+            raise ArgumentTypeError(f"{switch!r} is none of {', '.join(_SWITCHES)}")
+        switches[_STEPS[name]] = switch
+    return switches
+
+
 def _method(flags: Namespace) -> DecodeMethod:
     if flags.decoder:
         return DecodeMethod(flags.decoder.replace("-", "_"))
@@ -148,6 +171,9 @@ def core_options(flags: Namespace) -> RecognizeOptions:
                 language_model=flags.language_model,
             ),
         ),
+        preprocess=PreprocessOptions(
+            preparation=Preparation(**{name: Switch(switch) for name, switch in flags.prepare.items()})
+        ),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
         include_structure=flags.structure,
@@ -171,6 +197,7 @@ def client_options(flags: Namespace) -> glyphwire.RecognizeOptions:
             lexicon_bonus=flags.lexicon_bonus,
             language_model=flags.language_model,
         ),
+        preparation=glyphwire.Preparation(**{name: glyphwire.Switch(switch) for name, switch in flags.prepare.items()}),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
         include_structure=flags.structure,

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from enum import Enum
 
 import glyphwire
 from rich.console import Console
@@ -47,7 +48,8 @@ def report(
     match form:
         case "json":
             more = {} if merged is None else {"stable_lines": [asdict(line) for line in merged]}
-            yield json.dumps({"source": source, **(page or {})} | asdict(recognition) | more, ensure_ascii=False)
+            whole = {"source": source, **(page or {})} | asdict(recognition) | more
+            yield json.dumps(whole, ensure_ascii=False, default=_enum_value)
         case "tsv" if recognition.structure:
             yield from [f"==> {source} <=="] if titled else []
             yield to_tsv(recognition.structure)
@@ -100,6 +102,10 @@ def stage_times(recognition: Recognition) -> list[tuple[str, float]]:
 
 def _corners(line: _Line | StableLine) -> str:
     return " ".join(f"{vertex.x:.1f},{vertex.y:.1f}" for vertex in line.polygon.vertices)
+
+
+def _enum_value(member: Enum) -> object:
+    return member.value
 
 
 def _one_row(text: str) -> str:

@@ -21,12 +21,14 @@ from glyphwire import (
     RecognizeOptions,
     StableLine,
     StreamOptions,
+    Switch,
     Tls,
     UnchangedOptions,
     VotingOptions,
 )
 
 from ocr_core import types
+from ocr_core.prepare import steps
 from server.errors import QueueFull
 from tests.server.authorities import Authority
 from tests.server.messages import reached, until
@@ -147,6 +149,25 @@ async def test_language_knowledge_is_handed_on(client, running):
         language_model_bonus=0.25,
     )
     assert default == types.DecodeOptions()
+
+
+async def test_switches_of_preparation_are_handed_on(client, running):
+    """Those that are set reach the pipeline, all others follow the one for them, which is auto."""
+    asked = glyphwire.Preparation(Switch.OFF, deskew=Switch.ON, local_contrast=Switch.AUTO)
+    await client.call("recognize", b"a", RecognizeOptions(preparation=asked))
+    await client.call("recognize", b"a")
+    chosen, default = (found.preprocess.preparation for found in running.stages.options)
+    assert chosen == steps.Preparation(steps.Switch.OFF, deskew=steps.Switch.ON, local_contrast=steps.Switch.AUTO)
+    assert default == steps.Preparation()
+
+
+async def test_what_was_done_to_the_image_comes_back(client):
+    """Steps with their amounts, in their order."""
+    recognition = await client.call("recognize", b"a")
+    assert recognition.applied_steps == (
+        glyphwire.AppliedStep(glyphwire.Step.CONTRAST, 2.5),
+        glyphwire.AppliedStep(glyphwire.Step.ORIENTATION, 90.0),
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,30 @@
 """The whole product with its real models: server in a process of its own, Python client, our own sample images."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import glyphwire
+import numpy as np
 import pytest
 
 from ocr_core.evaluation import score_texts
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.page_scores import normalise
 from ocr_core.pipeline import Pipeline, PipelineConfig
-from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, PreprocessOptions, RecognizeOptions
+from ocr_core.prepare.placed_image import PlacedImage, levelling
+from ocr_core.prepare.steps import AppliedStep, Preparation, Step, Switch
+from ocr_core.types import (
+    DecodeMethod,
+    DecodeOptions,
+    LanguageOptions,
+    Mode,
+    PixelFormat,
+    PreprocessOptions,
+    RawImage,
+    RecognizeOptions,
+)
 
 LINE = glyphwire.RecognizeOptions(mode=glyphwire.Mode.LINE)
 ROOT = Path(__file__).parents[2]
@@ -160,3 +173,35 @@ def test_raw_pixels_read_like_the_file_they_came_from(address: str) -> None:
         one, other = (client.recognize(source, LINE) for source in (image, raw))
     assert [line.text for line in one.lines] == [line.text for line in other.lines]
     assert one.lines[0].text
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_page_that_lies_otherwise_is_read_alike(pipeline: Pipeline, quarters: int) -> None:
+    """Its lines come in their order; their polygons are in pixels of the image as it was sent."""
+    upright = load_image((DATA / "page_small.jpg").read_bytes(), ImageLimits())
+    image = np.ascontiguousarray(np.rot90(upright, -quarters))
+    height, width = image.shape[:2]
+    raw = RawImage(image.tobytes(), width, height, PixelFormat.RGB24)
+    plain = pipeline.recognize((DATA / "page_small.jpg").read_bytes())
+    turned = pipeline.recognize(raw)
+    assert [line.text for line in turned.lines] == [line.text for line in plain.lines]
+    assert AppliedStep(Step.ORIENTATION, 360.0 - 90 * quarters) in turned.applied_steps
+    assert (turned.image_width, turned.image_height) == (width, height)
+    first, second = turned.lines[0].polygon.vertices[:2]
+    angle = math.degrees(math.atan2(second.y - first.y, second.x - first.x))
+    assert angle % 360 == pytest.approx(90 * quarters, abs=2)
+
+
+def test_a_sloping_line_is_levelled(pipeline: Pipeline) -> None:
+    """It is read as well as the level one, by default, and its polygon slopes; switched off, it is not."""
+    level = load_image((DATA / "line_zh.jpg").read_bytes(), ImageLimits())
+    placed = PlacedImage.unprepared(level)
+    image = placed.warped(*levelling(placed.source_size, 12), AppliedStep(Step.DESKEW)).image
+    raw = RawImage(image.tobytes(), image.shape[1], image.shape[0], PixelFormat.RGB24)
+    (line,) = pipeline.recognize(raw, RecognizeOptions(mode=Mode.LINE)).lines
+    assert normalise(line.text) == normalise(LABELS["line_zh.jpg"])
+    first, second = line.polygon.vertices[:2]
+    assert math.degrees(math.atan2(second.y - first.y, second.x - first.x)) == pytest.approx(12, abs=1.5)
+    off = PreprocessOptions(preparation=Preparation(Switch.OFF))
+    (sloping,) = pipeline.recognize(raw, RecognizeOptions(mode=Mode.LINE, preprocess=off)).lines
+    assert normalise(sloping.text) != normalise(LABELS["line_zh.jpg"])

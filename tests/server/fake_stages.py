@@ -10,6 +10,7 @@ import numpy as np
 
 from ocr_core import errors
 from ocr_core.frame_change import FrameSketch
+from ocr_core.prepare.steps import AppliedStep, Step
 from ocr_core.types import (
     Alternative,
     Character,
@@ -27,6 +28,7 @@ from ocr_core.types import (
     Timings,
 )
 
+APPLIED = (AppliedStep(Step.CONTRAST, 2.5), AppliedStep(Step.ORIENTATION, 90.0))
 MODEL = ModelInfo("fake", "1", True, 95, 48, "nowhere", "Apache-2.0")
 OTHER_MODEL = ModelInfo("other", "2", False, 10, 32, "elsewhere", "MIT")
 
@@ -123,7 +125,7 @@ class FakeStages:
         kept = tuple(read.line for read in lines if read.line.confidence >= options.min_confidence)
         model = OTHER_MODEL if options.model.startswith("other") else MODEL
         timings = sum((read.timings for read in lines), prepared.timings)
-        return Recognition(kept, prepared.width, prepared.height, model.name, model.version, timings)
+        return Recognition(kept, prepared.width, prepared.height, model.name, model.version, timings, APPLIED)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Two."""

@@ -9,6 +9,7 @@ import pytest
 
 from ocr_core import types
 from ocr_core.errors import BundleInvalid
+from ocr_core.prepare.steps import Preparation, Switch
 
 
 @pytest.fixture
@@ -88,6 +89,33 @@ async def test_what_is_known_of_the_text_is_handed_on(glyphwire_command, running
             language_model="receipts",
         ),
     )
+
+
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("off", Preparation(Switch.OFF)),
+        ("deskew=on,local-contrast=off", Preparation(deskew=Switch.ON, local_contrast=Switch.OFF)),
+        ("off,grey=auto", Preparation(Switch.OFF, grey=Switch.AUTO)),
+    ],
+)
+async def test_steps_of_preparation_are_switched(
+    glyphwire_command, running, fake_pipeline, folder, remote, flag, expected
+):
+    """One switch for all steps, and one for each that is named."""
+    server = ["--server", running.target] if remote else []
+    assert (await glyphwire_command("recognize", *server, "--prepare", flag, folder / "a.jpg"))[0] == 0
+    (options,) = (running.stages if remote else fake_pipeline).options
+    assert options.preprocess.preparation == expected
+
+
+@pytest.mark.parametrize(("flag", "named"), [("desk=on", "'desk'"), ("deskew=maybe", "'maybe'"), ("", "''")])
+async def test_unknown_steps_and_switches_are_named(glyphwire_command, folder, flag, named, capsys):
+    """The command ends with what there is instead."""
+    with pytest.raises(SystemExit):
+        await glyphwire_command("recognize", "--prepare", flag, folder / "a.jpg")
+    assert f"argument --prepare: {named} is " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [["--hot-word", "ab"], ["--lexicon", "nowhere.txt"]])

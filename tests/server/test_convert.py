@@ -9,6 +9,7 @@ from glyphwire.v1 import ocr_pb2
 
 from ocr_core import types
 from ocr_core.errors import ImageUndecodable, OptionInvalid, RawImageInvalid
+from ocr_core.prepare.steps import AppliedStep, Preparation, Step, Switch
 from ocr_core.structure import Cell, KeyValue, Paragraph, Structure, Table
 from server import convert
 from server.errors import RequestInvalid
@@ -61,7 +62,13 @@ def test_every_option_is_taken_over():
             ),
         ),
         preprocess=ocr_pb2.PreprocessOptions(
-            apply_exif_orientation=False, rotate_vertical=False, classify_orientation=False, detector_max_side=640
+            apply_exif_orientation=False,
+            rotate_vertical=False,
+            classify_orientation=False,
+            detector_max_side=640,
+            preparation=ocr_pb2.Preparation(
+                other_steps=ocr_pb2.SWITCH_OFF, deskew=ocr_pb2.SWITCH_ON, local_contrast=ocr_pb2.SWITCH_AUTO
+            ),
         ),
         include_characters=True,
         min_confidence=0.5,
@@ -82,7 +89,9 @@ def test_every_option_is_taken_over():
                 "a+", "ab", (("aa", 2.5),), "names", ("a", "aa"), "words", 0.0, "", "receipts", 0.0, 0.25
             ),
         ),
-        preprocess=types.PreprocessOptions(False, False, False, 640),
+        preprocess=types.PreprocessOptions(
+            False, False, False, 640, Preparation(Switch.OFF, deskew=Switch.ON, local_contrast=Switch.AUTO)
+        ),
         include_characters=True,
         min_confidence=0.5,
         include_structure=True,
@@ -145,6 +154,11 @@ BEAM = ocr_pb2.DECODER_PREFIX_BEAM
         ],
         ({"preprocess": {"detector_max_side": 319}}, "options.preprocess.detector_max_side"),
         ({"preprocess": {"detector_max_side": 2561}}, "options.preprocess.detector_max_side"),
+        (
+            {"preprocess": {"preparation": {"other_steps": ocr_pb2.SWITCH_ON}}},
+            "options.preprocess.preparation.other_steps",
+        ),
+        ({"preprocess": {"preparation": {"deskew": 9}}}, "options.preprocess.preparation.deskew"),
     ],
 )
 def test_bad_options_name_their_field(options, field):
@@ -299,13 +313,28 @@ def test_no_field_of_a_recognition_is_forgotten():
         (KeyValue("k", "v", 1, 2),),
         (Table(3, 4, True, (cell,), line.polygon),),
     )
-    message = convert.recognition_message(types.Recognition((line,), 10, 20, "m", "1", timings, structure))
+    applied = (AppliedStep(Step.CONTRAST, 2.5), AppliedStep(Step.DESKEW, -7.5))
+    message = convert.recognition_message(types.Recognition((line,), 10, 20, "m", "1", timings, structure, applied))
     assert filled(message) == []
     assert message.timings.queue_ms == 1
     assert message.timings.total_ms == 8
     weighed, plain = message.lines[0].characters
     assert (weighed.timestep, weighed.start_timestep, weighed.end_timestep) == (3, 2, 5)
     assert not plain.HasField("posterior")
+    contrast, deskew = message.applied_steps
+    assert (contrast.step, contrast.amount) == (ocr_pb2.PREPARATION_STEP_CONTRAST, 2.5)
+    assert (deskew.step, deskew.amount) == (ocr_pb2.PREPARATION_STEP_DESKEW, -7.5)
+
+
+@pytest.mark.parametrize("step", Step)
+def test_every_step_has_its_switch_and_its_name(step):
+    """A switch of the contract is that of the step with its name, and no other; the step comes back by its number."""
+    message = ocr_pb2.PreprocessOptions(preparation={step.value: ocr_pb2.SWITCH_OFF})
+    chosen = convert.options(ocr_pb2.RecognizeOptions(preprocess=message)).preprocess.preparation
+    assert [each for each in Step if chosen.switch(each) is not Switch.AUTO] == [step]
+    read = types.Recognition((), 1, 1, "m", "1", types.Timings(), (AppliedStep(step, 1.0),))
+    (applied,) = convert.recognition_message(read).applied_steps
+    assert ocr_pb2.PreparationStep.Name(applied.step) == f"PREPARATION_STEP_{step.name}"
 
 
 def test_no_field_of_a_model_is_forgotten():

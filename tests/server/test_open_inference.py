@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from structlog.testing import capture_logs
 
+from ocr_core.prepare.steps import Preparation, Switch
 from ocr_core.types import DecodeMethod, Mode
 from server import parameters
 from server.request import Priority
@@ -142,6 +143,8 @@ async def test_parameters_are_the_options_of_our_contract(stub, stages):
         "min_confidence": Parameter(string_param="0.5"),
         "include_characters": Parameter(bool_param=True),
         "classify_orientation": Parameter(bool_param=False),
+        "other_steps": Parameter(string_param="off"),
+        "deskew": Parameter(string_param="on"),
         "pattern": Parameter(string_param="[a-z]+"),
         "hot_words": Parameter(string_param=words),
         "lexicon": Parameter(string_param="one\ntwo words\n"),
@@ -153,6 +156,7 @@ async def test_parameters_are_the_options_of_our_contract(stub, stages):
     assert (options.decode.beam_width, options.decode.prune_top_k, options.decode.prune_min_prob) == (20, 30, 0.25)
     assert (options.min_confidence, options.include_characters) == (0.5, True)
     assert options.preprocess.classify_orientation is False
+    assert options.preprocess.preparation == Preparation(Switch.OFF, deskew=Switch.ON)
     language = options.decode.language
     assert (language.pattern, language.lexicon) == ("[a-z]+", ("one", "two words"))
     assert language.hot_words == (("wörd", 1.5), ("other", -2.0))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ocr_core.structure import Cell, Paragraph, Structure, Table
+from ocr_core.prepare.steps import AppliedStep, Step
 from ocr_core.types import Alternative, Line, Point, Polygon, Recognition, StableLine, Timings
 from server.reports import TSV_HEADER, report, timings_row
 
@@ -35,11 +36,12 @@ def test_text_shows_alternatives_below_their_line():
 
 def test_json_is_one_object_with_everything():
     """JSON is one row per image that holds every field."""
-    (row,) = rows("json")
+    (row,) = rows("json", replace(RECOGNITION, applied_steps=(AppliedStep(Step.DESKEW, 7.5),)))
     parsed = json.loads(row)
     assert "送货单" in row
     assert (parsed["source"], parsed["image_width"], parsed["timings"]["load_image_ms"]) == ("a.png", 10, 1.25)
     assert parsed["lines"][1]["polygon"]["vertices"][1] == {"x": 10.25, "y": 0}
+    assert parsed["applied_steps"] == [{"step": "deskew", "amount": 7.5}]
 
 
 def test_tsv_has_one_row_per_line():

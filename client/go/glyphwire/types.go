@@ -21,6 +21,10 @@ type (
 	HotWord = glyphwirev1.HotWord
 	// PreprocessOptions says what is done to an image before it is read.
 	PreprocessOptions = glyphwirev1.PreprocessOptions
+	// Preparation says what is done to the pixels of an image first; it belongs to PreprocessOptions.
+	Preparation = glyphwirev1.Preparation
+	// AppliedStep is a step of preparation that was done.
+	AppliedStep = glyphwirev1.AppliedStep
 	// RawImage is uncompressed pixels; see Raw.
 	RawImage = glyphwirev1.RawImage
 	// Image is an image as it travels.
@@ -95,6 +99,16 @@ type Priority = glyphwirev1.Priority
 const (
 	PriorityInteractive = glyphwirev1.Priority_PRIORITY_INTERACTIVE
 	PriorityBulk        = glyphwirev1.Priority_PRIORITY_BULK
+)
+
+// Switch says whether a step of preparation is done.
+type Switch = glyphwirev1.Switch
+
+// The switches. The default of a step is that of Preparation.Others, whose default is SwitchAuto.
+const (
+	SwitchAuto = glyphwirev1.Switch_SWITCH_AUTO
+	SwitchOn   = glyphwirev1.Switch_SWITCH_ON
+	SwitchOff  = glyphwirev1.Switch_SWITCH_OFF
 )
 
 // FramePolicy says which frames of a stream are read: all, or of those that wait the newest alone.

@@ -5,6 +5,7 @@ from glyphwire.aio import AsyncOcrClient
 from glyphwire.client import OcrClient
 from glyphwire.documents import DocumentOptions, DocumentPage, PageSource, TextLayer
 from glyphwire.errors import ErrorReason, OcrError
+from glyphwire.preparation import AppliedStep, Preparation, Step, Switch
 from glyphwire.structure import Cell, KeyValue, Paragraph, Structure, Table
 from glyphwire.types import (
     Alternative,
@@ -39,6 +40,7 @@ from glyphwire.types import (
 __all__ = [
     "AdminClient",
     "Alternative",
+    "AppliedStep",
     "AsyncOcrClient",
     "Cell",
     "Character",
@@ -65,13 +67,16 @@ __all__ = [
     "PixelFormat",
     "Point",
     "Polygon",
+    "Preparation",
     "Priority",
     "RawImage",
     "Recognition",
     "RecognizeOptions",
     "StableLine",
+    "Step",
     "StreamOptions",
     "Structure",
+    "Switch",
     "Table",
     "TextLayer",
     "Timings",

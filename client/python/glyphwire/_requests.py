@@ -13,6 +13,7 @@ import grpc
 
 from glyphwire.documents import DocumentOptions, TextLayer
 from glyphwire.errors import ErrorReason, OcrError
+from glyphwire.preparation import Preparation, Step, Switch
 from glyphwire.types import (
     Decoder,
     Frame,
@@ -42,6 +43,12 @@ _DECODERS = {
     Decoder.PREFIX_BEAM: ocr_pb2.DECODER_PREFIX_BEAM,
 }
 _PRIORITIES = {Priority.INTERACTIVE: ocr_pb2.PRIORITY_INTERACTIVE, Priority.BULK: ocr_pb2.PRIORITY_BULK}
+_SWITCHES = {
+    None: ocr_pb2.SWITCH_UNSPECIFIED,
+    Switch.AUTO: ocr_pb2.SWITCH_AUTO,
+    Switch.ON: ocr_pb2.SWITCH_ON,
+    Switch.OFF: ocr_pb2.SWITCH_OFF,
+}
 _FRAME_POLICIES = {
     FramePolicy.EVERY: ocr_pb2.FRAME_POLICY_EVERY,
     FramePolicy.LATEST: ocr_pb2.FRAME_POLICY_LATEST,
@@ -153,12 +160,20 @@ def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
             rotate_vertical=options.rotate_vertical,
             classify_orientation=options.classify_orientation,
             detector_max_side=options.detector_max_side,
+            preparation=_preparation_message(options.preparation),
         ),
         include_characters=options.include_characters,
         min_confidence=options.min_confidence,
         priority=_PRIORITIES[options.priority],
         include_structure=options.include_structure,
     )
+
+
+def _preparation_message(preparation: Preparation) -> ocr_pb2.Preparation:
+    message = ocr_pb2.Preparation(other_steps=_SWITCHES[preparation.other_steps])
+    for step in Step:
+        setattr(message, step.value, _SWITCHES[getattr(preparation, step.value)])
+    return message
 
 
 def _unchanged_message(options: UnchangedOptions) -> ocr_pb2.UnchangedOptions:

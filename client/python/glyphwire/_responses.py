@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from glyphwire import _faults
 from glyphwire.documents import DocumentPage, PageSource
 from glyphwire.errors import OcrError
+from glyphwire.preparation import AppliedStep, Step
 from glyphwire.structure import Cell, KeyValue, Paragraph, Structure, Table
 from glyphwire.types import (
     Alternative,
@@ -36,6 +37,7 @@ _PAGE_SOURCES = {
     ocr_pb2.PAGE_SOURCE_TEXT_LAYER: PageSource.TEXT_LAYER,
     ocr_pb2.PAGE_SOURCE_OCR: PageSource.OCR,
 }
+_STEPS = {ocr_pb2.PreparationStep.Value(f"PREPARATION_STEP_{step.name}"): step for step in Step}
 _UTC = datetime.timezone.utc  # noqa: UP017 - datetime has UTC from Python 3.11 on
 
 
@@ -108,6 +110,7 @@ def recognition(message: ocr_pb2.Recognition) -> Recognition:
         model_name=message.model_name,
         model_version=message.model_version,
         timings=_timings(message.timings),
+        applied_steps=tuple(AppliedStep(_STEPS.get(each.step), each.amount) for each in message.applied_steps),
         structure=_structure(message.structure) if message.HasField("structure") else None,
     )
 

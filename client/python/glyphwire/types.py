@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from glyphwire.errors import OcrError
+from glyphwire.preparation import AppliedStep, Preparation
 
 if TYPE_CHECKING:
     import os
@@ -137,6 +138,7 @@ class RecognizeOptions:
     beam_width, prune_top_k, prune_min_prob, prune_cum_prob, alternatives, character_alternatives: for
     Decoder.PREFIX_BEAM.
     language: what is known of the text.
+    preparation: what is done to the pixels first.
     include_characters: adds Line.characters.
     include_structure: adds Recognition.structure.
     min_confidence: lines with less are left out.
@@ -160,6 +162,7 @@ class RecognizeOptions:
     language: LanguageOptions = field(default_factory=LanguageOptions)
     priority: Priority = Priority.INTERACTIVE
     include_structure: bool = False
+    preparation: Preparation = field(default_factory=Preparation)
 
 
 class FramePolicy(enum.Enum):
@@ -288,6 +291,7 @@ class Recognition:
     model_version: str
     timings: Timings
     structure: Structure | None = None
+    applied_steps: tuple[AppliedStep, ...] = ()
 
     @property
     def text(self) -> str:

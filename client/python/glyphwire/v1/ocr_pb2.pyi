@@ -210,6 +210,94 @@ DECODER_PREFIX_BEAM: Decoder.ValueType  # 2
 """Sums over the alignments of each reading and keeps the best (Hannun et al. 2014)."""
 Global___Decoder: typing_extensions.TypeAlias = Decoder
 
+class _Switch:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SwitchEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Switch.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    SWITCH_UNSPECIFIED: _Switch.ValueType  # 0
+    """As Preparation.other_steps says."""
+    SWITCH_AUTO: _Switch.ValueType  # 1
+    """Where measures of the image say that it helps; never for steps that were found not to pay (docs/preparation.md)."""
+    SWITCH_ON: _Switch.ValueType  # 2
+    """Whatever the image is like."""
+    SWITCH_OFF: _Switch.ValueType  # 3
+    """Not at all."""
+
+class Switch(_Switch, metaclass=_SwitchEnumTypeWrapper):
+    """Whether a step is done."""
+
+SWITCH_UNSPECIFIED: Switch.ValueType  # 0
+"""As Preparation.other_steps says."""
+SWITCH_AUTO: Switch.ValueType  # 1
+"""Where measures of the image say that it helps; never for steps that were found not to pay (docs/preparation.md)."""
+SWITCH_ON: Switch.ValueType  # 2
+"""Whatever the image is like."""
+SWITCH_OFF: Switch.ValueType  # 3
+"""Not at all."""
+Global___Switch: typing_extensions.TypeAlias = Switch
+
+class _PreparationStep:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PreparationStepEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_PreparationStep.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PREPARATION_STEP_UNSPECIFIED: _PreparationStep.ValueType  # 0
+    """Not used."""
+    PREPARATION_STEP_PERSPECTIVE: _PreparationStep.ValueType  # 1
+    """Preparation.perspective."""
+    PREPARATION_STEP_SHADOW: _PreparationStep.ValueType  # 2
+    """Preparation.shadow."""
+    PREPARATION_STEP_CONTRAST: _PreparationStep.ValueType  # 3
+    """Preparation.contrast."""
+    PREPARATION_STEP_LOCAL_CONTRAST: _PreparationStep.ValueType  # 4
+    """Preparation.local_contrast."""
+    PREPARATION_STEP_GREY: _PreparationStep.ValueType  # 5
+    """Preparation.grey."""
+    PREPARATION_STEP_DENOISE: _PreparationStep.ValueType  # 6
+    """Preparation.denoise."""
+    PREPARATION_STEP_SHARPEN: _PreparationStep.ValueType  # 7
+    """Preparation.sharpen."""
+    PREPARATION_STEP_BINARISE: _PreparationStep.ValueType  # 8
+    """Preparation.binarise."""
+    PREPARATION_STEP_ENLARGE: _PreparationStep.ValueType  # 9
+    """Preparation.enlarge."""
+    PREPARATION_STEP_DESKEW: _PreparationStep.ValueType  # 10
+    """Preparation.deskew."""
+    PREPARATION_STEP_ORIENTATION: _PreparationStep.ValueType  # 11
+    """Preparation.orientation."""
+
+class PreparationStep(_PreparationStep, metaclass=_PreparationStepEnumTypeWrapper):
+    """A step of preparation: the fields of Preparation, in the order in which they are done."""
+
+PREPARATION_STEP_UNSPECIFIED: PreparationStep.ValueType  # 0
+"""Not used."""
+PREPARATION_STEP_PERSPECTIVE: PreparationStep.ValueType  # 1
+"""Preparation.perspective."""
+PREPARATION_STEP_SHADOW: PreparationStep.ValueType  # 2
+"""Preparation.shadow."""
+PREPARATION_STEP_CONTRAST: PreparationStep.ValueType  # 3
+"""Preparation.contrast."""
+PREPARATION_STEP_LOCAL_CONTRAST: PreparationStep.ValueType  # 4
+"""Preparation.local_contrast."""
+PREPARATION_STEP_GREY: PreparationStep.ValueType  # 5
+"""Preparation.grey."""
+PREPARATION_STEP_DENOISE: PreparationStep.ValueType  # 6
+"""Preparation.denoise."""
+PREPARATION_STEP_SHARPEN: PreparationStep.ValueType  # 7
+"""Preparation.sharpen."""
+PREPARATION_STEP_BINARISE: PreparationStep.ValueType  # 8
+"""Preparation.binarise."""
+PREPARATION_STEP_ENLARGE: PreparationStep.ValueType  # 9
+"""Preparation.enlarge."""
+PREPARATION_STEP_DESKEW: PreparationStep.ValueType  # 10
+"""Preparation.deskew."""
+PREPARATION_STEP_ORIENTATION: PreparationStep.ValueType  # 11
+"""Preparation.orientation."""
+Global___PreparationStep: typing_extensions.TypeAlias = PreparationStep
+
 class _ErrorReason:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -1281,6 +1369,7 @@ class PreprocessOptions(google.protobuf.message.Message):
     ROTATE_VERTICAL_FIELD_NUMBER: builtins.int
     CLASSIFY_ORIENTATION_FIELD_NUMBER: builtins.int
     DETECTOR_MAX_SIDE_FIELD_NUMBER: builtins.int
+    PREPARATION_FIELD_NUMBER: builtins.int
     apply_exif_orientation: builtins.bool
     """Turns the image upright as its EXIF orientation says. Default: true."""
     rotate_vertical: builtins.bool
@@ -1291,6 +1380,10 @@ class PreprocessOptions(google.protobuf.message.Message):
     """In MODE_PAGE lines are looked for in a copy of the image whose longer side has at most this many pixels. More finds
     smaller text and takes longer. Range [320, 2560]. Default: not set, the copy's size is chosen from the height of the text.
     """
+    @property
+    def preparation(self) -> Global___Preparation:
+        """What is done to the pixels before lines are found and read. Default: what helps."""
+
     def __init__(
         self,
         *,
@@ -1298,10 +1391,11 @@ class PreprocessOptions(google.protobuf.message.Message):
         rotate_vertical: builtins.bool | None = ...,
         classify_orientation: builtins.bool | None = ...,
         detector_max_side: builtins.int | None = ...,
+        preparation: Global___Preparation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_apply_exif_orientation", b"_apply_exif_orientation", "_classify_orientation", b"_classify_orientation", "_detector_max_side", b"_detector_max_side", "_rotate_vertical", b"_rotate_vertical", "apply_exif_orientation", b"apply_exif_orientation", "classify_orientation", b"classify_orientation", "detector_max_side", b"detector_max_side", "rotate_vertical", b"rotate_vertical"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_apply_exif_orientation", b"_apply_exif_orientation", "_classify_orientation", b"_classify_orientation", "_detector_max_side", b"_detector_max_side", "_rotate_vertical", b"_rotate_vertical", "apply_exif_orientation", b"apply_exif_orientation", "classify_orientation", b"classify_orientation", "detector_max_side", b"detector_max_side", "preparation", b"preparation", "rotate_vertical", b"rotate_vertical"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_apply_exif_orientation", b"_apply_exif_orientation", "_classify_orientation", b"_classify_orientation", "_detector_max_side", b"_detector_max_side", "_rotate_vertical", b"_rotate_vertical", "apply_exif_orientation", b"apply_exif_orientation", "classify_orientation", b"classify_orientation", "detector_max_side", b"detector_max_side", "rotate_vertical", b"rotate_vertical"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_apply_exif_orientation", b"_apply_exif_orientation", "_classify_orientation", b"_classify_orientation", "_detector_max_side", b"_detector_max_side", "_rotate_vertical", b"_rotate_vertical", "apply_exif_orientation", b"apply_exif_orientation", "classify_orientation", b"classify_orientation", "detector_max_side", b"detector_max_side", "preparation", b"preparation", "rotate_vertical", b"rotate_vertical"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__apply_exif_orientation: typing_extensions.TypeAlias = typing.Literal["apply_exif_orientation"]
     _WhichOneofArgType__apply_exif_orientation: typing_extensions.TypeAlias = typing.Literal["_apply_exif_orientation", b"_apply_exif_orientation"]
@@ -1323,6 +1417,96 @@ class PreprocessOptions(google.protobuf.message.Message):
 Global___PreprocessOptions: typing_extensions.TypeAlias = PreprocessOptions
 
 @typing.final
+class Preparation(google.protobuf.message.Message):
+    """A switch per step of preparation. Steps are done in the order of PreparationStep; polygons are in source pixels whatever is
+    done. Steps that work on letters are done to the line crops of a page, all others to the page as a whole.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OTHER_STEPS_FIELD_NUMBER: builtins.int
+    PERSPECTIVE_FIELD_NUMBER: builtins.int
+    SHADOW_FIELD_NUMBER: builtins.int
+    CONTRAST_FIELD_NUMBER: builtins.int
+    LOCAL_CONTRAST_FIELD_NUMBER: builtins.int
+    GREY_FIELD_NUMBER: builtins.int
+    DENOISE_FIELD_NUMBER: builtins.int
+    SHARPEN_FIELD_NUMBER: builtins.int
+    BINARISE_FIELD_NUMBER: builtins.int
+    ENLARGE_FIELD_NUMBER: builtins.int
+    DESKEW_FIELD_NUMBER: builtins.int
+    ORIENTATION_FIELD_NUMBER: builtins.int
+    other_steps: Global___Switch.ValueType
+    """For every step that is SWITCH_UNSPECIFIED. SWITCH_AUTO or SWITCH_OFF; default SWITCH_AUTO."""
+    perspective: Global___Switch.ValueType
+    """Perspective of a sheet of paper whose four corners are seen. Not in MODE_LINE."""
+    shadow: Global___Switch.ValueType
+    """Shadows and uneven light. Not in MODE_LINE."""
+    contrast: Global___Switch.ValueType
+    """Contrast drawn apart to nearly the whole range of grey levels."""
+    local_contrast: Global___Switch.ValueType
+    """Contrast made even over the image (CLAHE)."""
+    grey: Global___Switch.ValueType
+    """Colour taken out."""
+    denoise: Global___Switch.ValueType
+    """Noise and jagged edges smoothed; lines only."""
+    sharpen: Global___Switch.ValueType
+    """Edges made steeper; lines only."""
+    binarise: Global___Switch.ValueType
+    """Black and white by the surroundings of each pixel."""
+    enlarge: Global___Switch.ValueType
+    """Small text enlarged."""
+    deskew: Global___Switch.ValueType
+    """The page, or the line in MODE_LINE, turned until its lines are level."""
+    orientation: Global___Switch.ValueType
+    """The page turned upright by quarters of a circle. In MODE_LINE: as PreprocessOptions.classify_orientation."""
+    def __init__(
+        self,
+        *,
+        other_steps: Global___Switch.ValueType = ...,
+        perspective: Global___Switch.ValueType = ...,
+        shadow: Global___Switch.ValueType = ...,
+        contrast: Global___Switch.ValueType = ...,
+        local_contrast: Global___Switch.ValueType = ...,
+        grey: Global___Switch.ValueType = ...,
+        denoise: Global___Switch.ValueType = ...,
+        sharpen: Global___Switch.ValueType = ...,
+        binarise: Global___Switch.ValueType = ...,
+        enlarge: Global___Switch.ValueType = ...,
+        deskew: Global___Switch.ValueType = ...,
+        orientation: Global___Switch.ValueType = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["binarise", b"binarise", "contrast", b"contrast", "denoise", b"denoise", "deskew", b"deskew", "enlarge", b"enlarge", "grey", b"grey", "local_contrast", b"local_contrast", "orientation", b"orientation", "other_steps", b"other_steps", "perspective", b"perspective", "shadow", b"shadow", "sharpen", b"sharpen"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Preparation: typing_extensions.TypeAlias = Preparation
+
+@typing.final
+class AppliedStep(google.protobuf.message.Message):
+    """A step of preparation that was done to an image, or to at least one line of a page."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    step: Global___PreparationStep.ValueType
+    """Which one."""
+    amount: builtins.float
+    """Degrees by which the image was turned clockwise (deskew, orientation), factor by which it grew (enlarge) or its contrast
+    did (contrast); 0 for all others.
+    """
+    def __init__(
+        self,
+        *,
+        step: Global___PreparationStep.ValueType = ...,
+        amount: builtins.float = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["amount", b"amount", "step", b"step"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___AppliedStep: typing_extensions.TypeAlias = AppliedStep
+
+@typing.final
 class Recognition(google.protobuf.message.Message):
     """Everything that was read in one image."""
 
@@ -1334,6 +1518,7 @@ class Recognition(google.protobuf.message.Message):
     MODEL_NAME_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     TIMINGS_FIELD_NUMBER: builtins.int
+    APPLIED_STEPS_FIELD_NUMBER: builtins.int
     STRUCTURE_FIELD_NUMBER: builtins.int
     image_width: builtins.int
     """Width of the image after EXIF orientation, in pixels; the frame of reference of all polygons."""
@@ -1352,6 +1537,10 @@ class Recognition(google.protobuf.message.Message):
         """Where the time went."""
 
     @property
+    def applied_steps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___AppliedStep]:
+        """What preparation did to the image; empty where it needed nothing."""
+
+    @property
     def structure(self) -> Global___Structure:
         """What the lines form together; only with include_structure."""
 
@@ -1364,11 +1553,12 @@ class Recognition(google.protobuf.message.Message):
         model_name: builtins.str = ...,
         model_version: builtins.str = ...,
         timings: Global___Timings | None = ...,
+        applied_steps: collections.abc.Iterable[Global___AppliedStep] | None = ...,
         structure: Global___Structure | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["structure", b"structure", "timings", b"timings"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["image_height", b"image_height", "image_width", b"image_width", "lines", b"lines", "model_name", b"model_name", "model_version", b"model_version", "structure", b"structure", "timings", b"timings"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["applied_steps", b"applied_steps", "image_height", b"image_height", "image_width", b"image_width", "lines", b"lines", "model_name", b"model_name", "model_version", b"model_version", "structure", b"structure", "timings", b"timings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Recognition: typing_extensions.TypeAlias = Recognition

@@ -1,0 +1,124 @@
+"""By what angle text slopes: that of a page from the lines found on it, that of a line from the edges of its letters.
+
+Edges are projected onto an axis at each angle; where the axis is across the line they pile up (Postl, Detection of
+linear oblique structures and skew scan in digitized documents, 1986).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ocr_core.prepare.tone import Grey
+from ocr_core.types import Polygon
+
+LARGEST = 30.0
+"""Degrees. Short words have clearer angles beyond it than their own."""
+
+_COARSE, _FINE = 2.0, 0.25
+_MOST_POINTS = 600
+_LEAST_POINTS = 60
+_EDGE_SHARE = 88.0
+"""Per cent of the pixels that are no edge of a letter."""
+
+_FAINT = 0.2
+"""Rows and columns with less than this share of the most edges are beside the text."""
+
+_ROOM = 0.15
+"""Of the height of the text, left free around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """degrees: clockwise slope of the line; clearness: how much better edges pile up at it than when level, from 1."""
+
+    degrees: float
+    clearness: float
+
+
+_UNKNOWN = Skew(0.0, 1.0)
+
+
+def find_skew(grey: Grey) -> Skew:
+    """Slope of the line in a small grey image, uint8 [height, width]; 0 where there is too little to see."""
+    points = _edges(grey)
+    if len(points) < _LEAST_POINTS:
+        return _UNKNOWN
+    coarse = _steps(-LARGEST, LARGEST, _COARSE)
+    best = float(coarse[np.argmax(_pile(points, coarse))])
+    fine = _steps(best - _COARSE, best + _COARSE, _FINE)
+    piles = _pile(points, fine)
+    degrees = float(fine[np.argmax(piles)])
+    if abs(degrees) > LARGEST - _COARSE:
+        return _UNKNOWN
+    level = _pile(points, np.zeros(1))[0]
+    return Skew(degrees, float(piles.max() / max(level, 1e-9)))
+
+
+def page_slope(polygons: Iterable[Polygon]) -> float:
+    """Clockwise slope of a page in degrees: the median of its lines', the longest half of them by length."""
+    sides = [(polygon.vertices[0], polygon.vertices[1]) for polygon in polygons]
+    runs = [(second.x - first.x, second.y - first.y) for first, second in sides]
+    wide = sorted((math.hypot(*run), math.degrees(math.atan2(run[1], run[0]))) for run in runs if run[0] > abs(run[1]))
+    return median(angle for _, angle in wide[len(wide) // 2 :]) if wide else 0.0
+
+
+def text_extent(grey: Grey) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what edges there are in a level line, a little room around it."""
+    strength = _strength(grey)
+    marks = strength > _edge_level(strength)
+    top, bottom = _extent(marks.sum(axis=1))
+    left, right = _extent(marks[top:bottom].sum(axis=0))
+    room = max(1, round(_ROOM * (bottom - top)))
+    height, width = grey.shape
+    return max(0, left - room), max(0, top - room), min(width, right + room), min(height, bottom + room)
+
+
+def _extent(counts: npt.NDArray[np.int_]) -> tuple[int, int]:
+    """From the first to one past the last place that has its share of edges; everything where none has."""
+    places = np.flatnonzero(counts > _FAINT * counts.max(initial=0))
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(counts))
+
+
+def _edges(grey: Grey) -> npt.NDArray[np.float32]:
+    """Places of strong edges, float32 [point, x y], evenly picked from all, anywhere within their pixels.
+
+    Whole numbers would pile up by themselves at some angles, 45 degrees above all.
+    """
+    strength = _strength(grey)
+    rows, columns = np.nonzero(strength > _edge_level(strength))
+    count = min(len(rows), _MOST_POINTS)
+    chosen = np.arange(count) * len(rows) // max(count, 1)
+    points = np.stack([columns[chosen], rows[chosen]], axis=1).astype(np.float32)
+    return points + np.random.default_rng(0).random(points.shape, np.float32)
+
+
+def _strength(grey: Grey) -> Grey:
+    across = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 1, 0))
+    down = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 0, 1))
+    return np.asarray(cv2.addWeighted(across, 0.5, down, 0.5, 0), np.uint8)
+
+
+def _edge_level(strength: Grey) -> float:
+    return max(10.0, float(np.percentile(strength, _EDGE_SHARE)))
+
+
+def _pile(points: npt.NDArray[np.float32], angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How unevenly points are spread over rows of one pixel, per angle in degrees; float64 [angle]."""
+    radians = np.radians(angles)
+    heights = np.outer(-np.sin(radians), points[:, 0]) + np.outer(np.cos(radians), points[:, 1])
+    rows = (heights - heights.min()).astype(np.int64)
+    count = int(rows.max()) + 1
+    rows += count * np.arange(len(angles))[:, None]
+    spread = np.bincount(rows.ravel(), minlength=count * len(angles)).reshape(len(angles), count)
+    return np.asarray(np.square(spread).sum(axis=1) / len(points), np.float64)
+
+
+def _steps(first: float, last: float, step: float) -> npt.NDArray[np.float64]:
+    return np.linspace(first, last, round((last - first) / step) + 1)

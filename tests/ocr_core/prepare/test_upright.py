@@ -1,0 +1,63 @@
+"""Tests of ocr_core.prepare.upright."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ocr_core.prepare.placed_image import PlacedImage
+from ocr_core.prepare.steps import Preparation, Step, Switch
+from ocr_core.prepare.upright import find_upright
+from ocr_core.types import Point, Polygon
+
+PAGE = PlacedImage.unprepared(np.full((300, 500, 3), 255, np.uint8))
+
+
+def sloping(degrees: float) -> tuple[Polygon, ...]:
+    """Lines of a page that slope alike."""
+    x, y = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    corners = ((0, 0), (200, 0), (200, 20), (0, 20))
+    return tuple(
+        Polygon(tuple(Point(100 + a * x - b * y, 50 + row + a * y + b * x) for a, b in corners)) for row in (0, 40, 80)
+    )
+
+
+def test_an_upright_page_is_looked_at_once() -> None:
+    """It comes back as it is, with the polygons that were found."""
+    looks = []
+
+    def find(image):
+        looks.append(image)
+        return sloping(0)
+
+    page, polygons = find_upright(PAGE, Preparation(), find, lambda _: 0.0, lambda _: 1.0)
+    assert page.image is PAGE.image
+    assert page.applied == ()
+    assert polygons == sloping(0)
+    assert len(looks) == 1
+
+
+def test_a_page_on_its_head_is_turned_and_looked_at_again() -> None:
+    """The polygons are those of the turned page, whose places in the source are known."""
+    page, polygons = find_upright(PAGE, Preparation(), lambda _: sloping(0), lambda _: 1.0, lambda _: 1.0)
+    assert [(each.step, each.amount) for each in page.applied] == [(Step.ORIENTATION, 180.0)]
+    assert page.in_source(polygons[0]).vertices[0] == Point(400, 250)
+
+
+def test_a_page_on_its_head_stays_so_when_asked() -> None:
+    """With the step switched off the classifier is not even asked."""
+    off = Preparation(orientation=Switch.OFF)
+    page, _ = find_upright(PAGE, off, lambda _: sloping(0), lambda _: pytest.fail("asked"), lambda _: 1.0)
+    assert page.image is PAGE.image
+    assert page.applied == ()
+
+
+def test_a_sloping_page_is_levelled_when_asked() -> None:
+    """By the slope of its lines, against it."""
+    asked = Preparation(deskew=Switch.ON)
+    page, _ = find_upright(PAGE, asked, lambda _: sloping(8), lambda _: 0.0, lambda _: 1.0)
+    (applied,) = page.applied
+    assert applied.step is Step.DESKEW
+    assert applied.amount == pytest.approx(-8)
+    (left, right) = page.in_source(Polygon((Point(100, 150), Point(300, 150)))).vertices
+    assert math.degrees(math.atan2(right.y - left.y, right.x - left.x)) == pytest.approx(8)
