@@ -58,7 +58,7 @@ def drop_colour(image: PlacedImage, _: Measures) -> PlacedImage:
 
 
 def denoise(image: PlacedImage, _: Measures) -> PlacedImage:
-    """Noise and jagged edges smoothed."""
+    """Noise smoothed."""
     return image.with_pixels(detail.denoised(image.image), AppliedStep(Step.DENOISE))
 
 

@@ -39,9 +39,9 @@ def _is_faint(page: Measures, _: int) -> bool:
     return 15 < page.contrast < 110
 
 
-def _is_rough(image: Measures, height: int) -> bool:
-    """Noise, or edges as steep as no lens makes them. Low lines have no pixels to spare for smoothing."""
-    return (image.noise > 8 and height >= 16) or (0 < image.blur < 0.9 and height >= 20)
+def _is_noisy(image: Measures, height: int) -> bool:
+    """Low lines have no pixels to spare for smoothing."""
+    return image.noise > 8 and height >= 16
 
 
 def _is_blurred(image: Measures, height: int) -> bool:
@@ -49,7 +49,7 @@ def _is_blurred(image: Measures, height: int) -> bool:
 
 
 def _is_low(_: Measures, height: int) -> bool:
-    return height < 20
+    return height < 14
 
 
 def _is_sloping(line: Measures, _: int) -> bool:
@@ -69,7 +69,7 @@ _VIEW = (
 )
 _CROP = (
     _Planned(Step.CONTRAST, acts.stretch),
-    _Planned(Step.DENOISE, acts.denoise, _is_rough),
+    _Planned(Step.DENOISE, acts.denoise, _is_noisy),
     _Planned(Step.SHARPEN, acts.sharpen, _is_blurred),
     _Planned(Step.ENLARGE, acts.enlarge_line),
 )
@@ -78,7 +78,7 @@ _LINE = (
     _Planned(Step.CONTRAST, acts.stretch),
     _Planned(Step.LOCAL_CONTRAST, acts.equalise),
     _Planned(Step.GREY, acts.drop_colour),
-    _Planned(Step.DENOISE, acts.denoise, _is_rough),
+    _Planned(Step.DENOISE, acts.denoise, _is_noisy),
     _Planned(Step.SHARPEN, acts.sharpen, _is_blurred),
     _Planned(Step.BINARISE, acts.binarise),
     _Planned(Step.ENLARGE, acts.enlarge_line, _is_low),

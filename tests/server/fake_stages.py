@@ -125,7 +125,9 @@ class FakeStages:
         kept = tuple(read.line for read in lines if read.line.confidence >= options.min_confidence)
         model = OTHER_MODEL if options.model.startswith("other") else MODEL
         timings = sum((read.timings for read in lines), prepared.timings)
-        return Recognition(kept, prepared.width, prepared.height, model.name, model.version, timings, APPLIED)
+        return Recognition(
+            kept, prepared.width, prepared.height, model.name, model.version, timings, applied_steps=APPLIED
+        )
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Two."""

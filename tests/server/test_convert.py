@@ -332,7 +332,7 @@ def test_every_step_has_its_switch_and_its_name(step):
     message = ocr_pb2.PreprocessOptions(preparation={step.value: ocr_pb2.SWITCH_OFF})
     chosen = convert.options(ocr_pb2.RecognizeOptions(preprocess=message)).preprocess.preparation
     assert [each for each in Step if chosen.switch(each) is not Switch.AUTO] == [step]
-    read = types.Recognition((), 1, 1, "m", "1", types.Timings(), (AppliedStep(step, 1.0),))
+    read = types.Recognition((), 1, 1, "m", "1", types.Timings(), applied_steps=(AppliedStep(step, 1.0),))
     (applied,) = convert.recognition_message(read).applied_steps
     assert ocr_pb2.PreparationStep.Name(applied.step) == f"PREPARATION_STEP_{step.name}"
 

@@ -2829,7 +2829,7 @@ type Preparation struct {
 	LocalContrast Switch `protobuf:"varint,5,opt,name=local_contrast,json=localContrast,proto3,enum=glyphwire.v1.Switch" json:"local_contrast,omitempty"`
 	// Colour taken out.
 	Grey Switch `protobuf:"varint,6,opt,name=grey,proto3,enum=glyphwire.v1.Switch" json:"grey,omitempty"`
-	// Noise and jagged edges smoothed; lines only.
+	// Noise smoothed; lines only.
 	Denoise Switch `protobuf:"varint,7,opt,name=denoise,proto3,enum=glyphwire.v1.Switch" json:"denoise,omitempty"`
 	// Edges made steeper; lines only.
 	Sharpen Switch `protobuf:"varint,8,opt,name=sharpen,proto3,enum=glyphwire.v1.Switch" json:"sharpen,omitempty"`

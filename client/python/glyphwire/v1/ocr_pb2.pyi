@@ -1449,7 +1449,7 @@ class Preparation(google.protobuf.message.Message):
     grey: Global___Switch.ValueType
     """Colour taken out."""
     denoise: Global___Switch.ValueType
-    """Noise and jagged edges smoothed; lines only."""
+    """Noise smoothed; lines only."""
     sharpen: Global___Switch.ValueType
     """Edges made steeper; lines only."""
     binarise: Global___Switch.ValueType
