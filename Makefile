@@ -96,6 +96,7 @@ bench: dev
 	python -m bench.gateway
 	python -m bench.documents
 	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
+	$(if $(EVAL),python -m bench.preparation $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.
 check: training lint types stubs-fresh go test sanitize

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ocr_core.structure import Cell, Paragraph, Structure, Table
 from ocr_core.prepare.steps import AppliedStep, Step
+from ocr_core.structure import Cell, Paragraph, Structure, Table
 from ocr_core.types import Alternative, Line, Point, Polygon, Recognition, StableLine, Timings
 from server.reports import TSV_HEADER, report, timings_row
 
