@@ -38,7 +38,7 @@ demo: setup
 serve: setup
 	$(BIN)/glyphwire serve
 
-protos: dev
+protos: $(VENV)/.dev
 	python -m grpc_tools.protoc --proto_path=protos --python_out=client/python --grpc_python_out=client/python \
 		--mypy_out=quiet:client/python --mypy_grpc_out=quiet:client/python $(wildcard protos/glyphwire/v1/*.proto)
 	python -m grpc_tools.protoc --proto_path=server/stubs=protos/inference --python_out=. --grpc_python_out=. \
