@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ocr_core.document import Document, DocumentLimits, DocumentOptions, FailedPage, Page, PageSource
+from ocr_core.layout.page import structure_of
 from ocr_core.page_ranges import page_numbers
 from ocr_core.types import Recognition, Timings
 from server.admission import draining
@@ -138,9 +139,9 @@ class DocumentReading:
         """Put the page into the queue, unless there is nothing to read."""
         if isinstance(page, FailedPage):
             return page.error
-        if page.image is None:
-            return _text_layer(page, job)
         try:
+            if page.image is None:
+                return await self._batcher.in_document_thread(partial(_text_layer, page, job))
             deadline = min(self._deadline, time.monotonic() + self._page_timeout_s)
             return await self._batcher.submit_in_turn(replace(job, image=page.image), deadline, self._client)
         except Draining:
@@ -174,5 +175,6 @@ class DocumentReading:
 def _text_layer(page: Page, job: Job) -> Recognition:
     """What was there to be taken."""
     lines = page.lines if job.options.include_characters else tuple(replace(line, characters=()) for line in page.lines)
+    structure = structure_of(lines) if job.options.include_structure else None
     timings = Timings(load_image_ms=page.load_ms, total_ms=page.load_ms)
-    return Recognition(lines, page.width, page.height, "", "", timings)
+    return Recognition(lines, page.width, page.height, "", "", timings, structure)

@@ -17,7 +17,7 @@ from ocr_core.layout.ruled import find_ruled
 from ocr_core.layout.snapping import snapped
 from ocr_core.layout.unruled import find_unruled
 from ocr_core.structure import Cell, Paragraph, Structure, Table
-from ocr_core.types import Image, Polygon
+from ocr_core.types import Image, Line, Polygon
 
 Place = Callable[[Polygon], Polygon]
 """From the page on which lines were found to the source image."""
@@ -109,6 +109,14 @@ def build_structure(layout: PageLayout, texts: Sequence[str | None]) -> Structur
     key_values = find_key_values(layout.boxes[kept], [known[line] for line in kept])
     tables = [_table(table, known, numbers) for table in layout.tables]
     return Structure(tuple(paragraphs), tuple(key_values), tuple(tables))
+
+
+def structure_of(lines: Sequence[Line]) -> Structure:
+    """Of lines that come with their texts and without an image, in an order of their own; no table of it is ruled."""
+    polygons = [line.polygon for line in lines]
+    slant = page_slant(polygons)
+    layout = _layout(polygons, _unruled(polygons, (), slant), slant, place=lambda polygon: polygon)
+    return build_structure(layout, [line.text for line in lines])
 
 
 def _table(table: TableLayout, texts: Sequence[str], numbers: dict[int, int]) -> Table:

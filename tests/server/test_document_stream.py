@@ -83,6 +83,14 @@ async def test_characters_of_a_text_layer_are_left_out(running):
     assert not page.recognition.lines[0].characters
 
 
+async def test_a_text_layer_has_structure_when_it_is_asked_for(running):
+    """Its lines form paragraphs that name them by their numbers."""
+    content = text_pdf("The first row of a paragraph\nand its second row")
+    (page,) = await answers(running, content, {"include_structure": True})
+    (paragraph,) = page.recognition.structure.paragraphs
+    assert (paragraph.text, list(paragraph.lines)) == ("The first row of a paragraph and its second row", [0, 1])
+
+
 async def test_a_text_layer_can_be_ignored(running):
     """With TEXT_LAYER_POLICY_IGNORE the page is rendered and read."""
     (page,) = await answers(running, text_pdf(LONG), text_layer=ocr_pb2.TEXT_LAYER_POLICY_IGNORE)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from ocr_core.image import ImageLimits, load_image
-from ocr_core.layout.page import build_structure, find_layout
-from ocr_core.types import Point, Polygon
+from ocr_core.layout.page import build_structure, find_layout, structure_of
+from ocr_core.types import Line, Point, Polygon
 
 DATA = Path(__file__).parents[2] / "data" / "layout"
 TRUTH = json.loads((DATA / "layout.json").read_text(encoding="utf-8"))
@@ -126,3 +126,16 @@ def test_an_empty_page() -> None:
     assert ordered == ()
     structure = build_structure(layout, [])
     assert (structure.paragraphs, structure.key_values, structure.tables) == ((), (), ())
+
+
+def test_lines_with_texts_of_their_own_have_structure() -> None:
+    """Without an image, gaps make a table's columns; every text is in its cell, and no lines are no structure."""
+    rows = [("Article", "Pieces", "Price"), ("Paper", "12", "3.50"), ("Ink", "7", "19.00"), ("Pens", "30", "0.80")]
+    lines = [
+        Line(text, 1.0, box(100 + 300 * column, 100 + 60 * row, 200 + 300 * column, 130 + 60 * row))
+        for row, texts in enumerate(rows)
+        for column, text in enumerate(texts)
+    ]
+    (table,) = structure_of(lines).tables
+    assert [[cell.text for cell in table.cells if cell.row == row] for row in range(4)] == [list(row) for row in rows]
+    assert not structure_of([]).paragraphs
