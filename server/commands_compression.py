@@ -65,13 +65,13 @@ def _add_quantize(commands: _SubParsersAction[ArgumentParser]) -> None:
     parser = _add_step(commands, "quantize", "make a bundle that computes or stores in INT8", _quantize)
     parser.add_argument("model", metavar="NAME[/VERSION]", help="bundle to quantise")
     parser.add_argument(
-        "--compute", choices=("convolutions", "all", "none"), help="in INT8 [convolutions; none with --weights]"
+        "--compute", choices=("dense", "convolutions", "all", "none"), help="in INT8 [dense; none with --weights]"
     )
     parser.add_argument("--weights", choices=("float16", "int8"), help="how to store weights that stay float")
     parser.add_argument(
         "--max-drop", type=float, default=0.005, metavar="SHARE", help="of lines that may be lost [0.005]"
     )
-    parser.add_argument("--full-range", action="store_true", help="for processors with VNNI: weights use all 8 bits")
+    parser.add_argument("--half-range", action="store_true", help="weights use 7 bits, for processors without VNNI")
     _add_lines(parser)
 
 
@@ -128,10 +128,10 @@ def _quantize(flags: Namespace, _: Path) -> tuple[Sequence[Path], Any]:
 
     source = _folder(flags, flags.model)
     settings = QuantizeSettings(
-        compute=flags.compute or ("none" if flags.weights else "convolutions"),
+        compute=flags.compute or ("none" if flags.weights else "dense"),
         weights=flags.weights or "float32",
         max_drop=flags.max_drop,
-        full_range=flags.full_range,
+        half_range=flags.half_range,
     )
     lines = _lines(flags, source) if settings.compute != "none" else []
     target, details = quantize(source, load_settings(flags).models_dir, flags.output, lines, settings)

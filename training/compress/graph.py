@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import openvino as ov  # type: ignore[import-untyped]
+from openvino import opset13 as ops
 from pydantic import ValidationError
 
 from ocr_core.bundle import GRAPH, WEIGHTS, ModelBundle, file_sha256, place_bundle, read_bundle, write_manifest
@@ -47,7 +48,6 @@ def write_derived(
     made_by: str,
     *,
     output: Literal["probs", "logits"],
-    compress_to_fp16: bool = False,
 ) -> Path:
     """Write a graph as bundle `model` ("name/version") that is otherwise like the one in `source`.
 
@@ -60,7 +60,7 @@ def write_derived(
         raise CompressionFailed(f"{model} would replace what it is made from")
     with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
         draft = Path(scratch)
-        ov.save_model(graph, draft / GRAPH, compress_to_fp16=compress_to_fp16)
+        ov.save_model(graph, draft / GRAPH, compress_to_fp16=False)
         changes = {
             "name": name,
             "version": version,
@@ -76,6 +76,25 @@ def write_derived(
             shutil.copy(source / bundle.check.image, draft)
         write_manifest(draft, bundle)
         return place_bundle(draft, models_dir)
+
+
+def store_half(graph: ov.Model) -> None:
+    """Store kernels and matrices that are left in float32 as float16; they are widened when the graph is compiled.
+
+    ov.save_model does the same, but leaves graphs alone that have narrow constants already.
+    """
+    for node in graph.get_ops():
+        if node.get_type_name() == "Constant" and node.get_element_type() == ov.Type.f32 and _is_worth_halving(node):
+            half = ops.convert(ops.constant(node.data.astype(np.float16)), "f32")
+            for reader in node.output(0).get_target_inputs():
+                reader.replace_source_output(half.output(0))
+    graph.validate_nodes_and_infer_types()
+
+
+def _is_worth_halving(node: ov.Node) -> bool:
+    """Scales and biases run along one axis: they take little room, and small scales would lose digits."""
+    axes = sum(length > 1 for length in node.data.shape)
+    return axes > 1 and bool(np.abs(node.data).max() <= np.finfo(np.float16).max)
 
 
 def constant(output: ov.Output) -> Tensor | None:

@@ -20,16 +20,16 @@ from ocr_core.decode import Decoder
 from ocr_core.page_scores import normalise
 from training.batches import LabelledLine
 from training.compress.errors import CompressionFailed
-from training.compress.graph import compiled, network_input, read_graph, write_derived
+from training.compress.graph import compiled, network_input, read_graph, store_half, write_derived
 
-Compute = Literal["convolutions", "all", "none"]
+Compute = Literal["dense", "convolutions", "all", "none"]
 Weights = Literal["float32", "float16", "int8"]
 
-_CONVOLUTIONS = ("Convolution", "GroupConvolution")
-_OTHERS = ("MatMul", "LSTMSequence", "GRUSequence")
+_TYPES = ("Convolution", "GroupConvolution", "MatMul", "LSTMSequence", "GRUSequence")
 _INT8_TYPES: dict[Compute, tuple[str, ...]] = {
-    "convolutions": _CONVOLUTIONS,
-    "all": _CONVOLUTIONS + _OTHERS,
+    "dense": _TYPES[:1],
+    "convolutions": _TYPES[:2],
+    "all": _TYPES,
     "none": (),
 }
 
@@ -42,16 +42,16 @@ _KEEP_INT8 = {"Concat", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze
 
 @dataclass(frozen=True, slots=True)
 class QuantizeSettings:
-    """compute: layers that compute in INT8. weights: how the weights of the others are stored.
+    """compute: layers that compute in INT8; dense: convolutions across channels. weights: how the others' are stored.
 
-    max_drop: share of the validation lines by which fewer may be read right. full_range: weights use all of INT8; else
-    half of it, because without VNNI the sum of two products overflows 16 bits and is cut off.
+    max_drop: share of the validation lines by which fewer may be read right. half_range: weights use 7 of 8 bits, so
+    that no sum of two products overflows 16 bits, as it may without VNNI.
     """
 
-    compute: Compute = "convolutions"
+    compute: Compute = "dense"
     weights: Weights = "float32"
     max_drop: float = 0.005
-    full_range: bool = False
+    half_range: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ def quantize(
         graph = _in_int8(graph, bundle, calibration, validation, settings)
     if settings.weights == "int8":
         graph = _with_int8_weights(graph)
+    if settings.weights != "float32":
+        store_half(graph)
     made_by = f"INT8 {settings.compute}, weights {settings.weights}, NNCF {_nncf().__version__}"
-    folder = write_derived(
-        graph, source, models_dir, model, made_by, output=bundle.output, compress_to_fp16=settings.weights == "float16"
-    )
+    folder = write_derived(graph, source, models_dir, model, made_by, output=bundle.output)
     wanted = [node for node in graph.get_ordered_ops() if node.get_type_name() in _INT8_TYPES[settings.compute]]
     in_float = tuple(node.get_friendly_name() for node in wanted if not _computes_in_int8(node))
     counts = (len(calibration), len(validation)) if wanted else (0, 0)
@@ -114,13 +114,13 @@ def _in_int8(
             target_device=nncf.TargetDevice.CPU,
             subset_size=len(calibration),
             ignored_scope=nncf.IgnoredScope(
-                types=[kind for kind in _OTHERS if kind not in _INT8_TYPES[settings.compute]], validate=False
+                types=[kind for kind in _TYPES if kind not in _INT8_TYPES[settings.compute]], validate=False
             ),
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
                 ranking_subset_size=_RANKING_LINES
             ),
             advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
-                overflow_fix=nncf.OverflowFix.FIRST_LAYER if settings.full_range else nncf.OverflowFix.ENABLE
+                overflow_fix=nncf.OverflowFix.ENABLE if settings.half_range else nncf.OverflowFix.DISABLE
             ),
         )
 
@@ -146,9 +146,11 @@ class _Judge:
 
 
 def _with_int8_weights(graph: ov.Model) -> ov.Model:
+    """Matrices stay float, for float16: held to AVX2, OpenVINO 2026.4 emits nothing for INT8 ones when widths vary."""
     nncf = _nncf()
+    matrices = nncf.IgnoredScope(types=["MatMul"], validate=False)
     with redirect_stdout(sys.stderr):
-        return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_ASYM)
+        return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=matrices)
 
 
 def _computes_in_int8(node: ov.Node) -> bool:

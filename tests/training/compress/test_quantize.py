@@ -22,7 +22,7 @@ def test_convolutions_compute_in_int8(tmp_path: Path) -> None:
     assert (done.calibration_lines, done.validation_lines) == (8, 8)
     figures = compare([source, target], striped_set(tmp_path / "data", 8), rounds=1)
     assert [each.exact for each in figures] == [1, 1]
-    assert "INT8 convolutions" in read_bundle(target).origin.source
+    assert "INT8 dense" in read_bundle(target).origin.source
 
 
 def test_a_layer_that_hurts_stays_in_float(tmp_path: Path) -> None:
