@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 
 from ocr_core.bundle import GRAPH, WEIGHTS, ModelBundle, read_bundle
-from ocr_core.engine import Engine
+from ocr_core.decode import Decoder
+from ocr_core.engine import Batch, Engine
 from ocr_core.evaluation import LABELS, LineScore, find_sets, score_lines
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
 from ocr_core.preprocess import make_batch, turn_if_vertical, whole_image
 from ocr_core.recognizer import load_recognizer
-from ocr_core.types import LineCrop, Mode, Recognition, RecognizeOptions
+from ocr_core.types import Mode, Recognition, RecognizeOptions
 from training.compress.errors import CompressionFailed
 
 LINE_WIDTH = 320
@@ -34,7 +35,7 @@ class Figures:
     """What one bundle costs and reads.
 
     size_mb: graph and weights, in 10^6 bytes. load_ms: from the files to the first result. line_ms: of a line 320 px
-    wide alone; batch_line_ms: of each of eight such lines in a batch; both with decoding, on one thread.
+    wide alone; batch_line_ms: of each of eight such lines in a batch; both with best path, on one thread.
     """
 
     model: str
@@ -71,9 +72,20 @@ class LineReader:
         height, width = pixels.shape[:2]
         return Recognition((read.line,), width, height, self.bundle.name, self.bundle.version, read.timings)
 
-    def read(self, crops: Sequence[LineCrop]) -> None:
-        """Read crops of one width in a batch."""
-        self._recognizer.read(crops, [_LINE] * len(crops))
+
+class _Network:
+    """Infers and decodes, and no more: how often lines are read again depends on what was read, not on the network."""
+
+    def __init__(self, bundle: ModelBundle, folder: Path) -> None:
+        self._output = bundle.output
+        self._engine = Engine(bundle, folder, streams=1, threads=1)
+        self._engine.load()
+        self._decoder = Decoder(bundle.charset)
+
+    def read(self, batch: Batch) -> None:
+        """batch: as the engine wants it."""
+        with self._engine.infer(batch) as scores:
+            self._decoder.best_path(scores, kind=self._output)
 
 
 def compare(folders: Sequence[Path], data: Path | None = None, rounds: int = 50) -> tuple[Figures, ...]:
@@ -85,17 +97,16 @@ def compare(folders: Sequence[Path], data: Path | None = None, rounds: int = 50)
     """
     sets = _line_sets(data) if data else []
     bundles = [read_bundle(folder) for folder in folders]
-    readers = [LineReader(folder) for folder in folders]
-    lines = [_sample_line(bundle) for bundle in bundles]
+    networks = [_Network(bundle, folder) for bundle, folder in zip(bundles, folders, strict=True)]
+    singles, batches = ([_sample_batch(bundle, size) for bundle in bundles] for size in (1, BATCH_SIZE))
     load_s = _interleaved(
-        [partial(_first_result, *each) for each in zip(bundles, folders, lines, strict=True)],
+        [partial(_first_result, *each) for each in zip(bundles, folders, singles, strict=True)],
         _LOAD_ROUNDS,
         time.perf_counter,
     )
-    line_s = _interleaved([partial(reader.read, [line]) for reader, line in zip(readers, lines, strict=True)], rounds)
+    line_s = _interleaved([partial(_Network.read, *each) for each in zip(networks, singles, strict=True)], rounds)
     batch_s = _interleaved(
-        [partial(reader.read, [line] * BATCH_SIZE) for reader, line in zip(readers, lines, strict=True)],
-        -(-rounds // BATCH_SIZE),
+        [partial(_Network.read, *each) for each in zip(networks, batches, strict=True)], -(-rounds // BATCH_SIZE)
     )
     return tuple(
         Figures(
@@ -104,11 +115,9 @@ def compare(folders: Sequence[Path], data: Path | None = None, rounds: int = 50)
             load_ms=1e3 * load,
             line_ms=1e3 * line,
             batch_line_ms=1e3 * batch / BATCH_SIZE,
-            sets=tuple(score_lines(reader, labelled, _LINE) for labelled in sets),
+            sets=_scores(folder, sets),
         )
-        for bundle, folder, reader, load, line, batch in zip(
-            bundles, folders, readers, load_s, line_s, batch_s, strict=True
-        )
+        for bundle, folder, load, line, batch in zip(bundles, folders, load_s, line_s, batch_s, strict=True)
     )
 
 
@@ -119,19 +128,23 @@ def _line_sets(data: Path) -> list[Path]:
     return found
 
 
-def _sample_line(bundle: ModelBundle) -> LineCrop:
-    """A line LINE_WIDTH wide at the height of the model, so that it is not resized."""
+def _scores(folder: Path, sets: Sequence[Path]) -> tuple[LineScore, ...]:
+    if not sets:
+        return ()
+    reader = LineReader(folder)
+    return tuple(score_lines(reader, labelled, _LINE) for labelled in sets)
+
+
+def _sample_batch(bundle: ModelBundle, size: int) -> Batch:
+    """Lines LINE_WIDTH wide at the height of the model."""
     height = bundle.input.height
     image = np.full((height, LINE_WIDTH, 3), 255, np.uint8)
     cv2.putText(image, "Order 2048-17 paid", (4, height * 3 // 4), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2)
-    return whole_image(image)
+    return make_batch([whole_image(image)] * size, bundle.input)
 
 
-def _first_result(bundle: ModelBundle, folder: Path, line: LineCrop) -> None:
-    engine = Engine(bundle, folder, streams=1, threads=1)
-    engine.load()
-    with engine.infer(make_batch([line], bundle.input)):
-        pass
+def _first_result(bundle: ModelBundle, folder: Path, batch: Batch) -> None:
+    _Network(bundle, folder).read(batch)
 
 
 def _interleaved(
