@@ -18,6 +18,7 @@ from ocr_core.engine import Batch, Engine
 from ocr_core.evaluation import LABELS, LineScore, find_sets, score_lines
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
+from ocr_core.prepare.crops import whole_line
 from ocr_core.preprocess import make_batch, turn_if_vertical, whole_image
 from ocr_core.recognizer import load_recognizer
 from ocr_core.types import Mode, Recognition, RecognizeOptions
@@ -68,7 +69,8 @@ class LineReader:
     def recognize(self, image: bytes, options: RecognizeOptions) -> Recognition:
         """Read the image as one line. Raises InputError."""
         pixels = load_image(image, ImageLimits())
-        (read,) = self._recognizer.read([turn_if_vertical(whole_image(pixels))], [options])
+        crops, _ = whole_line(pixels, options.preprocess.preparation)
+        (read,) = self._recognizer.read([turn_if_vertical(crop) for crop in crops], [options])
         height, width = pixels.shape[:2]
         return Recognition((read.line,), width, height, self.bundle.name, self.bundle.version, read.timings)
 
