@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,9 +27,9 @@ from rapidfuzz.distance import Levenshtein
 from bench.degrade_sets import DAMAGES, degrade, picked
 from bench.rounds import interleaved, machine
 from bench.tables import markdown
-from ocr_core.evaluation import LABELS, PAGES, find_sets, read_labels
+from ocr_core.evaluation import LABELS, find_sets, read_labels, read_pages
 from ocr_core.image import ImageLimits, load_image
-from ocr_core.page_scores import PageCounts, PageLine, compare_page, labelled_polygon, normalise
+from ocr_core.page_scores import PageCounts, PageLine, compare_page, normalise
 from ocr_core.pipeline import Pipeline
 from ocr_core.prepare.crops import cut_lines
 from ocr_core.prepare.measures import Measures
@@ -79,17 +78,14 @@ def load_set(folder: Path, kind: str, every: int) -> LabelledSet:
             for path, text in picked(read_labels(folder), every)
         ]
     else:
-        pages = picked(json.loads((folder / PAGES).read_text(encoding="utf-8")), every)
-        images = [_labelled_page(folder / page["image"], page["lines"]) for page in pages]
+        images = [
+            Labelled((folder / path).read_bytes(), Mode.PAGE, tuple(lines))
+            for path, lines in picked(read_pages(folder), every)
+        ]
     ignored = folder / "ignore.txt"
     return LabelledSet(
         folder.name, kind, tuple(images), ignored.read_text(encoding="utf-8").strip() if ignored.exists() else ""
     )
-
-
-def _labelled_page(image: Path, lines: Sequence[Mapping[str, Any]]) -> Labelled:
-    labels = [PageLine(line["text"], labelled_polygon(line["polygon"]), line["ignore"]) for line in lines]
-    return Labelled(image.read_bytes(), Mode.PAGE, tuple(labels))
 
 
 def error_rate(pipeline: Pipeline, images: LabelledSet, preparation: Preparation, pool: ThreadPoolExecutor) -> float:
@@ -119,9 +115,9 @@ def step_times() -> dict[Step | None, tuple[float, float]]:
     box = Polygon((Point(100, 100), Point(420, 100), Point(420, 132), Point(100, 132)))
 
     def prepare(chosen: Preparation) -> None:
-        measures = Measures(page)
-        placed = prepare_page(measures, chosen)
-        view_of(placed.image, chosen)
+        placed = prepare_page(Measures(page), chosen)
+        measures = Measures(placed.image)
+        view_of(measures, chosen)
         cut_lines(placed, [box], measures, chosen)
 
     ways: dict[Step | None, Preparation] = {None: AUTO} | {step: forced(step) for step in Step}

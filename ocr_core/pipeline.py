@@ -151,9 +151,11 @@ class Pipeline:
         loaded = time.perf_counter()
         layout = None
         if options.mode is Mode.PAGE:
-            measures = Measures(pixels)
+            page = prepare_page(Measures(pixels), chosen.preparation)
+            measures = Measures(page.image)
             page, polygons = find_upright(
-                prepare_page(measures, chosen.preparation),
+                page,
+                measures,
                 chosen.preparation,
                 partial(self._detector.find, max_side=chosen.detector_max_side),
                 self._upside_down,

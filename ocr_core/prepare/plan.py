@@ -52,7 +52,10 @@ def _is_low(_: Measures, height: int) -> bool:
     return height < 14
 
 
-def _is_sloping(line: Measures, _: int) -> bool:
+def _is_sloping(line: Measures, height: int) -> bool:
+    """However long a line is, its image is lower than this when it slopes by five degrees."""
+    if line.image.shape[1] > 12 * height:
+        return False
     return abs(line.skew.degrees) >= 3 and line.skew.clearness >= 1.3
 
 
@@ -93,9 +96,9 @@ def prepare_page(measures: Measures, preparation: Preparation) -> PlacedImage:
     return _prepared(measures, preparation, _PAGE)
 
 
-def view_of(page: Image, preparation: Preparation) -> PlacedImage:
-    """A page as lines are looked for in it, placed in the page. page: RGB, uint8 [height, width, 3]."""
-    return _prepared(Measures(page), preparation, _VIEW)
+def view_of(page: Measures, preparation: Preparation) -> PlacedImage:
+    """A page as lines are looked for in it, placed in the page."""
+    return _prepared(page, preparation, _VIEW)
 
 
 def prepare_crop(crop: Image, page: Measures, preparation: Preparation) -> PlacedImage:

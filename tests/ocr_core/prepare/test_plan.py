@@ -37,7 +37,7 @@ def test_a_good_page_is_left_as_it_is() -> None:
     image, crop = page(), line()
     measures = Measures(image)
     assert prepare_page(measures, AUTO).image is image
-    assert view_of(image, AUTO).image is image
+    assert view_of(Measures(image), AUTO).image is image
     assert prepare_crop(crop, measures, AUTO).image is crop
     assert prepare_line(crop, AUTO).image is crop
 
@@ -53,7 +53,7 @@ def test_a_good_page_is_left_as_it_is() -> None:
 )
 def test_lines_of_a_bad_page_are_looked_for_in_a_better_view(image: Image, expected: list[Step]) -> None:
     """Dark and faint pages are stretched, shadows taken out; the page itself stays."""
-    assert steps(view_of(image, AUTO)) == expected
+    assert steps(view_of(Measures(image), AUTO)) == expected
     assert prepare_page(Measures(image), AUTO).image is image
 
 
@@ -87,7 +87,7 @@ def test_every_step_can_be_forced(step: Step) -> None:
     """Alone, it is done to the page, its view or its lines, to an image that it has something to do to."""
     placed = [
         prepare_page(Measures(photographed()), forced(step)),
-        view_of(page(400, 300, text_height=9), forced(step)),
+        view_of(Measures(page(400, 300, text_height=9)), forced(step)),
         prepare_crop(line(), Measures(page()), forced(step)),
         prepare_line(sloping(), forced(step)),
     ]
@@ -99,7 +99,7 @@ def test_nothing_is_done_when_all_is_off(image: Image) -> None:
     """However bad the image is."""
     measures = Measures(image)
     assert prepare_page(measures, OFF).image is image
-    assert view_of(image, OFF).image is image
+    assert view_of(Measures(image), OFF).image is image
     assert prepare_crop(image, measures, OFF).image is image
     assert prepare_line(image, OFF).image is image
 

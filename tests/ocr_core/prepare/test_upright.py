@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 
+from ocr_core.prepare.measures import Measures
 from ocr_core.prepare.placed_image import PlacedImage
 from ocr_core.prepare.steps import Preparation, Step, Switch
 from ocr_core.prepare.upright import find_upright
 from ocr_core.types import Point, Polygon
 
 PAGE = PlacedImage.unprepared(np.full((300, 500, 3), 255, np.uint8))
+MEASURES = Measures(PAGE.image)
 
 
 def sloping(degrees: float) -> tuple[Polygon, ...]:
@@ -30,7 +32,7 @@ def test_an_upright_page_is_looked_at_once() -> None:
         looks.append(image)
         return sloping(0)
 
-    page, polygons = find_upright(PAGE, Preparation(), find, lambda _: 0.0, lambda _: 1.0)
+    page, polygons = find_upright(PAGE, MEASURES, Preparation(), find, lambda _: 0.0, lambda _: 1.0)
     assert page.image is PAGE.image
     assert page.applied == ()
     assert polygons == sloping(0)
@@ -39,7 +41,7 @@ def test_an_upright_page_is_looked_at_once() -> None:
 
 def test_a_page_on_its_head_is_turned_and_looked_at_again() -> None:
     """The polygons are those of the turned page, whose places in the source are known."""
-    page, polygons = find_upright(PAGE, Preparation(), lambda _: sloping(0), lambda _: 1.0, lambda _: 1.0)
+    page, polygons = find_upright(PAGE, MEASURES, Preparation(), lambda _: sloping(0), lambda _: 1.0, lambda _: 1.0)
     assert [(each.step, each.amount) for each in page.applied] == [(Step.ORIENTATION, 180.0)]
     assert page.in_source(polygons[0]).vertices[0] == Point(400, 250)
 
@@ -47,7 +49,7 @@ def test_a_page_on_its_head_is_turned_and_looked_at_again() -> None:
 def test_a_page_on_its_head_stays_so_when_asked() -> None:
     """With the step switched off the classifier is not even asked."""
     off = Preparation(orientation=Switch.OFF)
-    page, _ = find_upright(PAGE, off, lambda _: sloping(0), lambda _: pytest.fail("asked"), lambda _: 1.0)
+    page, _ = find_upright(PAGE, MEASURES, off, lambda _: sloping(0), lambda _: pytest.fail("asked"), lambda _: 1.0)
     assert page.image is PAGE.image
     assert page.applied == ()
 
@@ -55,7 +57,7 @@ def test_a_page_on_its_head_stays_so_when_asked() -> None:
 def test_a_sloping_page_is_levelled_when_asked() -> None:
     """By the slope of its lines, against it."""
     asked = Preparation(deskew=Switch.ON)
-    page, _ = find_upright(PAGE, asked, lambda _: sloping(8), lambda _: 0.0, lambda _: 1.0)
+    page, _ = find_upright(PAGE, MEASURES, asked, lambda _: sloping(8), lambda _: 0.0, lambda _: 1.0)
     (applied,) = page.applied
     assert applied.step is Step.DESKEW
     assert applied.amount == pytest.approx(-8)
