@@ -81,6 +81,12 @@ def turned(crop: LineCrop, quarters: int) -> LineCrop:
     return replace(crop, image=image, polygon=Polygon(vertices[first:] + vertices[:first]))
 
 
+def stretched(crop: LineCrop, factor: float) -> LineCrop:
+    """A wider crop: narrow letters get more timesteps."""
+    height, width = crop.image.shape[:2]
+    return replace(crop, image=resize(crop.image, round(factor * width), height))
+
+
 def fitted_width(crop: LineCrop, wanted: InputFormat) -> int:
     """Width in pixels of the crop at the model's height, aspect kept, at most what MAX_WINDOWS cover."""
     height, width = crop.image.shape[:2]
