@@ -44,7 +44,6 @@ enum { VECTOR = PAIRS * sizeof(double) };
 
 typedef double Doubles __attribute__((vector_size(VECTOR), aligned(VECTOR)));
 typedef int64_t Longs __attribute__((vector_size(VECTOR), aligned(VECTOR)));
-typedef int32_t Steps __attribute__((vector_size(PAIRS * sizeof(int32_t))));
 
 static inline __attribute__((always_inline)) Doubles choose_doubles(Longs which, Doubles yes, Doubles no) {
     return (Doubles)((which & (Longs)yes) | (~which & (Longs)no));
@@ -74,8 +73,9 @@ typedef struct {
     ptrdiff_t length;
     ptrdiff_t count; /* of blocks */
     Block *blocks;   /* [-1 to count] nothing is in the first */
-    Steps *steps; /* [time, count] how many states the best alignments moved to get there, on ties the fewest: in bit 0
-                     to a blank, in bits 1 and 2 to its label; NULL: not asked for */
+    uint32_t *steps; /* [time, count] a byte for each pair of a block, the first lowest: how many states the best
+                        alignments moved to get there, on ties the fewest; in bit 0 to the blank, in bits 1 and 2 to the
+                        label; NULL: not asked for */
     Mass least;
     int32_t exponent, best_exponent;
 } Lattice;
@@ -129,7 +129,7 @@ static inline __attribute__((always_inline)) Doubles label_probs(const Line *lin
 
 /* One timestep. Nothing is branched on: nobody can foretell which of the states before is best. */
 static inline __attribute__((always_inline)) void
-enter_block(Block *block, Doubles blank_probs, Doubles label_probs, Steps *steps) {
+enter_block(Block *block, Doubles blank_probs, Doubles label_probs, uint32_t *steps) {
     const Block *before = block - 1;
     Doubles blanks = block->blanks;
     Doubles labels = shifted(before->labels, block->labels), skipping = (Doubles)((Longs)labels & block->may_skip);
@@ -144,7 +144,8 @@ enter_block(Block *block, Doubles blank_probs, Doubles label_probs, Steps *steps
     Longs one = blanks > own, two = skipping > best, to_blank = labels > blanks;
     block->best_labels = moved(greater_doubles(skipping, best), label_probs);
     block->best_blanks = moved(greater_doubles(labels, blanks), blank_probs);
-    *steps = __builtin_convertvector((to_blank & 1) | (two & 4) | (~two & one & 2), Steps);
+    Longs moves = ((to_blank & 1) | (two & 4) | (~two & one & 2)) << (Longs){0, 8, 16, 24};
+    *steps = (uint32_t)(moves[0] | moves[1] | moves[2] | moves[3]);
 }
 
 /* How far the greatest of the masses is below 2 ** -256, in steps of as much; lifts them by that. best: those of the
@@ -176,7 +177,7 @@ static inline int is_below(const Block *block, double least) {
 enum { PATIENCE = 64 };
 
 /* CTC forward (Graves et al. 2006, equations 5 to 8) and Viterbi in one pass over the blocks that matter. */
-static inline __attribute__((always_inline)) void sweep(const Line *line, Lattice *lattice, Steps *steps) {
+static inline __attribute__((always_inline)) void sweep(const Line *line, Lattice *lattice, uint32_t *steps) {
     Block *blocks = lattice->blocks;
     ptrdiff_t times = line->matrix->times, states = 2 * lattice->length + 1, low = 0, high = 0, dead = 0;
     int32_t blank = blank_class(line);
@@ -188,7 +189,7 @@ static inline __attribute__((always_inline)) void sweep(const Line *line, Lattic
         Doubles most = {0}, blank_probs = most + line_prob(line, t, blank);
         high += high + 1 < lattice->count && blocks[high].labels[PAIRS - 1] >= least;
         for (ptrdiff_t i = high; i >= low; i--) {
-            Steps *moves = steps ? steps + t * lattice->count + i : NULL;
+            uint32_t *moves = steps ? steps + t * lattice->count + i : NULL;
             enter_block(blocks + i, blank_probs, label_probs(line, t, blocks + i), moves);
             most = greater_doubles(greater_doubles(blocks[i].blanks, blocks[i].labels), most);
         }
@@ -222,13 +223,12 @@ static double last_mass(const Lattice *lattice, int label, int best) {
 static void trace(
     const Line *line, const Lattice *lattice, int32_t *timesteps, int32_t *starts, int32_t *ends, float *confidences
 ) {
-    const int32_t *steps = (const int32_t *)lattice->steps;
     ptrdiff_t state = 2 * lattice->length - (last_mass(lattice, 1, 1) > last_mass(lattice, 0, 1));
     double best = 0.0;
     for (ptrdiff_t i = 0; i < lattice->length; i++) ends[i] = NONE;
     for (ptrdiff_t t = line->matrix->times - 1; t >= 0; t--) {
         ptrdiff_t i = state >> 1;
-        int32_t moves = steps[t * lattice->count * PAIRS + i];
+        uint32_t moves = lattice->steps[t * lattice->count + i / PAIRS] >> (8 * (i % PAIRS));
         if (state & 1) {
             double prob = line_prob(line, t, lattice->labels[i]);
             if (ends[i] == NONE) {
@@ -242,7 +242,7 @@ static void trace(
             }
             starts[i] = (int32_t)t;
         }
-        state -= state & 1 ? moves >> 1 : moves & 1;
+        state -= state & 1 ? moves >> 1 & 3 : moves & 1;
     }
 }
 

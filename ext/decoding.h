@@ -222,7 +222,7 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         s->next.total[slot] = 0.0;
         Mass found = mass_of(s->options->automata_count ? -INFINITY : score);
         ptrdiff_t blocks = (ptrdiff_t)length / PAIRS + 1;
-        size_t steps = wanted.align ? (size_t)(blocks * times) * sizeof(Steps) : 0;
+        size_t steps = wanted.align ? (size_t)(blocks * times) * sizeof(uint32_t) : 0;
         char *scratch =
             aligned_alloc(VECTOR, (size_t)(blocks + 1) * sizeof(Block) + (steps + VECTOR - 1) / VECTOR * VECTOR);
         if (!scratch || !make_room(store, length)) {
@@ -234,7 +234,7 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
             .length = (ptrdiff_t)length,
             .count = blocks,
             .blocks = (Block *)scratch + 1,
-            .steps = wanted.align ? (Steps *)((Block *)scratch + blocks + 1) : NULL,
+            .steps = wanted.align ? (uint32_t *)((Block *)scratch + blocks + 1) : NULL,
         };
         read_labels(s, node, store->labels + place);
         double log_prob = align(
