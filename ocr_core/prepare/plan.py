@@ -56,7 +56,7 @@ def _is_sloping(line: Measures, height: int) -> bool:
     """However long a line is, its image is lower than this when it slopes by five degrees."""
     if line.image.shape[1] > 12 * height:
         return False
-    return abs(line.skew.degrees) >= 3 and line.skew.clearness >= 1.3
+    return abs(line.skew.degrees) >= 3 and line.skew.clearness >= 1.45
 
 
 _PAGE = (
@@ -73,7 +73,7 @@ _VIEW = (
 _CROP = (
     _Planned(Step.CONTRAST, acts.stretch),
     _Planned(Step.DENOISE, acts.denoise, _is_noisy),
-    _Planned(Step.SHARPEN, acts.sharpen, _is_blurred),
+    _Planned(Step.SHARPEN, acts.sharpen),
     _Planned(Step.ENLARGE, acts.enlarge_line),
 )
 _LINE = (
