@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ocr_core.layout.shapes import Points
 
-SMALL = 24.0
+SMALL = 20.0
 """Pixels of the first look below which lines are looked for again."""
 BEST_HEIGHT = 36.0
 """Pixels at which lines are found best."""
