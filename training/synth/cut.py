@@ -49,7 +49,7 @@ def cut_line(drawn: Drawn, rolls: Rolls) -> Image:
 def _edges(drawn: Drawn, rolls: Rolls) -> tuple[float, float, float, float]:
     """The box of the ink with margins, each side by itself; a tight cut may shave the ink."""
     left, top, right, bottom = drawn.box
-    height = max(bottom - top, 8.0)
+    height = bottom - top
     if rolls.does("tight"):
         low, high = -0.05, 0.05
     elif rolls.does("loose"):
@@ -57,9 +57,7 @@ def _edges(drawn: Drawn, rolls: Rolls) -> tuple[float, float, float, float]:
     else:
         low, high = 0.02, 0.14
     margins = [rolls.between(low, high) * height for _ in range(4)]
-    # Flat ink, of a dash or a comma, is cut with the room of a letter.
-    room = max(0.0, 0.35 * (right - left) - height) / 2 if right - left < 3 * height else 0.0
-    return left - margins[0], top - margins[1] - room, right + margins[2], bottom + margins[3] + room
+    return left - margins[0], top - margins[1], right + margins[2], bottom + margins[3]
 
 
 def _corner_shifts(width: float, height: float, rolls: Rolls) -> Field:

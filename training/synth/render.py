@@ -28,7 +28,8 @@ _MARGIN = 0.55
 class Drawn:
     """A drawn line.
 
-    canvas: RGB, float32 [height, width, 3], about 0 to 255; box: left, top, right, bottom of its ink.
+    canvas: RGB, float32 [height, width, 3], about 0 to 255; box: left, top, right, bottom of its ink,
+    with the room of a small letter where that is flat.
     """
 
     canvas: Field
@@ -67,12 +68,18 @@ def render_line(runs: Sequence[Run], scene: Scene, rolls: Rolls, strokes: Stroke
     box = cv2.boundingRect(mask)
     if not box[2]:
         return None
-    left, top, width, height = box
+    ink_box = _box(box, size)
     mask = _worn(mask, size, any(is_wide(character) for run in runs for character in run.text), rolls)
     if rolls.does("neighbours"):
         mask = _with_neighbours(mask, size, rolls)
-    ink_box = float(left), float(top), float(left + width), float(top + height)
     return Drawn(_inked(mask, ink_box, baseline, size, scene, rolls), ink_box)
+
+
+def _box(ink: Sequence[int], size: int) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of ink; a dash or a dot has the room of a small letter."""
+    left, top, width, height = ink
+    room_x, room_y = max(0.0, 0.3 * size - width) / 2, max(0.0, 0.5 * size - height) / 2
+    return left - room_x, top - room_y, left + width + room_x, top + height + room_y
 
 
 @lru_cache(maxsize=128)
