@@ -65,7 +65,10 @@ class Checkpoint(BaseModel):
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint, whole or not at all."""
     content = checkpoint.model_dump(mode="json", exclude={"weights", "averaged"})
-    content |= {"weights": halved(checkpoint.weights), "averaged": halved(checkpoint.averaged)}
+    averaged = halved(checkpoint.averaged)
+    # What is the same is written once.
+    weights = averaged if checkpoint.weights is checkpoint.averaged else halved(checkpoint.weights)
+    content |= {"weights": weights, "averaged": averaged}
     draft = path.with_suffix(".part")
     torch.save(content, draft)
     draft.replace(path)
