@@ -95,11 +95,11 @@ bench: dev
 	python -m bench.call_frame
 	python -m bench.gateway
 	python -m bench.documents
-	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
+	$(if $(EVAL),python -m bench.plain_onnx $(EVAL) --default-model ppocrv2-zh-en)
 	$(if $(EVAL),python -m bench.preparation $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.
 check: training lint types stubs-fresh go test sanitize
 
 clean:
-	rm -rf $(VENV) build *.egg-info client/python/*.egg-info ext/*.so ext/ctc.c models/*/
+	rm -rf $(VENV) build *.egg-info client/python/*.egg-info ext/*.so ext/ctc.c models/ppocr*/

@@ -44,7 +44,7 @@ from ocr_core.types import (
     Timings,
 )
 
-DEFAULT_MODEL = "ppocrv2-zh-en"
+DEFAULT_MODEL = "glyphwire-zh-en"
 DETECTOR = "ppocrv3-lines"
 ORIENTATION = "ppocr-upside-down"
 

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     language_dir: Path = Field(
         _CHECKOUT / "language", description="folder of language models, lexicons and hot words; need not be there"
     )
-    default_model: str = Field("ppocrv2-zh-en", description="model of requests that name none")
+    default_model: str = Field("glyphwire-zh-en", description="model of requests that name none")
     model_agreement: Path | None = Field(
         None, description="file that keeps what was changed at run time, for the next start and for other processes"
     )
