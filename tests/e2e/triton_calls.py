@@ -14,7 +14,7 @@ from PIL import Image
 from tritonclient import grpc as triton
 from tritonclient.grpc import service_pb2
 
-MODEL = "ppocrv2-zh-en"
+MODEL = "glyphwire-zh-en"
 LINE = {"mode": "line"}
 
 
