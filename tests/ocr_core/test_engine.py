@@ -11,14 +11,16 @@ import pytest
 from ocr_core.bundle import Kind, ModelBundle, Registry, write_manifest
 from ocr_core.engine import Engine
 from ocr_core.errors import BundleInvalid
+from ocr_core.pipeline import DEFAULT_MODEL, DETECTOR, ORIENTATION
 
 MODELS = Path(__file__).parents[2] / "models"
 REGISTRY = Registry(MODELS)
 
 
 def the_bundle(kind: Kind) -> ModelBundle:
-    (bundle,) = REGISTRY.of_kind(kind)
-    return bundle
+    """That of the repository for which the pipeline asks."""
+    names = {Kind.RECOGNIZER: DEFAULT_MODEL, Kind.DETECTOR: DETECTOR, Kind.ORIENTATION: ORIENTATION}
+    return REGISTRY.find(names[kind], kind)
 
 
 def engine_for(bundle: ModelBundle, **changes: object) -> Engine:
