@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ocr_core.calibration import TEMPERATURES
 from ocr_core.charset import Charset
 from ocr_core.errors import BundleInvalid, ModelNotFound
 from ocr_core.types import ModelInfo
@@ -71,7 +72,10 @@ class Check(_Strict):
 
 
 class ModelBundle(_Strict):
-    """The contents of model.json, checked. output, characters, blank_index and check: recognisers only."""
+    """The contents of model.json, checked. output, characters, blank_index, check, temperature: recognisers only.
+
+    temperature: by which confidences are calibrated; see calibration.
+    """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]
@@ -82,6 +86,7 @@ class ModelBundle(_Strict):
     characters: tuple[str, ...] = ()
     blank_index: int = 0
     check: Check | None = None
+    temperature: float = Field(default=1.0, ge=TEMPERATURES[0], le=TEMPERATURES[1])
     origin: Origin
     licence: str
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

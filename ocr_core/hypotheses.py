@@ -65,9 +65,14 @@ class Hypothesis:
         return float(self._readings.scores[self._index])
 
     @property
+    def confidences(self) -> tuple[float, ...]:
+        """Of the characters, their probability at their peak timesteps; none without alignment."""
+        return tuple(self._readings.confidences[self._span].tolist())
+
+    @property
     def confidence(self) -> float:
         """Mean probability of the characters at their peak timesteps; 0 for empty text, NaN without alignment."""
-        confidences = self._readings.confidences[self._span].tolist()
+        confidences = self.confidences
         if confidences:
             return math.fsum(confidences) / len(confidences)
         return math.nan if self._readings.labels[self._span].size else 0.0

@@ -49,7 +49,7 @@ DETECTOR = "ppocrv3-lines"
 ORIENTATION = "ppocr-upside-down"
 
 DOUBTFUL_CONFIDENCE = 0.85
-"""Lines read with less are read in other views as well; clean lines never pay for it."""
+"""Lines read with less, before calibration, are read in other views as well; clean lines never pay for it."""
 
 STRETCH = 1.3
 """By how much doubtful lines of narrow letters are made wider: of small print it saves a third of the errors."""
@@ -190,7 +190,7 @@ class Pipeline:
         recognizer = self._model(crops[0], options[0]).recognizer
         first = recognizer.read(crops, options)
         return [
-            self._read_again(recognizer, crop, chosen, read) if _is_doubtful(read.line, crop) else read
+            self._read_again(recognizer, crop, chosen, read) if _is_doubtful(read, crop) else read
             for crop, chosen, read in zip(crops, options, first, strict=True)
         ]
 
@@ -204,12 +204,12 @@ class Pipeline:
             views.append(stretched(crop, STRETCH))
         if crop.is_vertical:
             views.append(replace(crop, image=side_by_side(turned(crop, 3).image)))
-        if _wants_classifier(first.line, options) and self._upside_down(crop) > UPSIDE_DOWN_THRESHOLD:
+        if _wants_classifier(first, options) and self._upside_down(crop) > UPSIDE_DOWN_THRESHOLD:
             views.append(turned(crop, 2))
         timings = first.timings + Timings(preprocess_ms=_since(started))
         again = [recognizer.read([view], [options])[0] for view in views]
-        best = max(first, *again, key=lambda read: read.line.confidence) if again else first
-        return ReadLine(best.line, sum((read.timings for read in again), timings))
+        best = max(first, *again, key=lambda read: read.sureness) if again else first
+        return replace(best, timings=sum((read.timings for read in again), timings))
 
     def assemble(self, prepared: PreparedImage, lines: Sequence[ReadLine], options: RecognizeOptions) -> Recognition:
         """Put the lines of one image together: filter by confidence, add up timings."""
@@ -274,8 +274,8 @@ class Pipeline:
             return float(probs[0, 1])
 
 
-def _is_doubtful(line: Line, crop: LineCrop) -> bool:
-    return line.confidence < (SURE_CONFIDENCE if crop.is_vertical else DOUBTFUL_CONFIDENCE)
+def _is_doubtful(read: ReadLine, crop: LineCrop) -> bool:
+    return read.sureness < (SURE_CONFIDENCE if crop.is_vertical else DOUBTFUL_CONFIDENCE)
 
 
 def _has_narrow_letters(text: str) -> bool:
@@ -283,12 +283,12 @@ def _has_narrow_letters(text: str) -> bool:
     return 2 * sum(map(is_wide, text)) < len(text)
 
 
-def _wants_classifier(line: Line, options: RecognizeOptions) -> bool:
+def _wants_classifier(read: ReadLine, options: RecognizeOptions) -> bool:
     wanted = options.preprocess.classify_orientation
     if wanted is None:
         switch = options.preprocess.preparation.switch(Step.ORIENTATION)
         wanted = options.mode is Mode.PAGE or switch is Switch.ON
-    return wanted and line.confidence < DOUBTFUL_CONFIDENCE
+    return wanted and read.sureness < DOUBTFUL_CONFIDENCE
 
 
 def _is_kept(line: Line, options: RecognizeOptions) -> bool:

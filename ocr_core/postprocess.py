@@ -5,28 +5,44 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
+from ocr_core.calibration import calibrated
 from ocr_core.hypotheses import Hypothesis
 from ocr_core.types import Alternative, Character, CharacterAlternative, Line, Polygon
 
 
 def make_line(
-    hypotheses: Sequence[Hypothesis], polygon: Polygon, *, timestep_share: float, include_characters: bool
+    hypotheses: Sequence[Hypothesis],
+    polygon: Polygon,
+    *,
+    timestep_share: float,
+    include_characters: bool,
+    temperature: float = 1.0,
 ) -> Line:
     """The best hypothesis as a line, the others as its alternatives; an empty line when there is none.
 
     timestep_share: what share of the crop's width one timestep covers; over 1 / timesteps when the crop was padded.
+    temperature: by which confidences are calibrated; nothing else depends on it.
     """
     if not hypotheses:
         return Line("", 0.0, polygon)
     best, *others = hypotheses
     return Line(
         text=best.text,
-        confidence=best.confidence,
+        confidence=_confidence(best, temperature),
         polygon=polygon,
-        characters=_characters(best, polygon, timestep_share) if include_characters else (),
-        alternatives=tuple(Alternative(other.text, other.confidence, other.log_prob, other.score) for other in others),
+        characters=_characters(best, polygon, timestep_share, temperature) if include_characters else (),
+        alternatives=tuple(
+            Alternative(other.text, _confidence(other, temperature), other.log_prob, other.score) for other in others
+        ),
     )
+
+
+def _confidence(hypothesis: Hypothesis, temperature: float) -> float:
+    """Mean over the characters, 0 for empty text."""
+    confidences = [calibrated(confidence, temperature) for confidence in hypothesis.confidences]
+    return fmean(confidences) if confidences else 0.0
 
 
 def _length(polygon: Polygon) -> float:
@@ -35,7 +51,9 @@ def _length(polygon: Polygon) -> float:
     return sum(math.hypot(other.x - one.x, other.y - one.y) for one, other in itertools.pairwise(tops))
 
 
-def _characters(hypothesis: Hypothesis, polygon: Polygon, timestep_share: float) -> tuple[Character, ...]:
+def _characters(
+    hypothesis: Hypothesis, polygon: Polygon, timestep_share: float, temperature: float
+) -> tuple[Character, ...]:
     """CTC gives a peak per character, not its extent: neighbours share the space between their peaks."""
     decoded = hypothesis.characters
     if not decoded:
@@ -50,7 +68,7 @@ def _characters(hypothesis: Hypothesis, polygon: Polygon, timestep_share: float)
     return tuple(
         Character(
             text=character.text,
-            confidence=character.confidence,
+            confidence=calibrated(character.confidence, temperature),
             timestep=character.timestep,
             x_start=x_start,
             x_end=x_end,

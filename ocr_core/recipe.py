@@ -45,6 +45,7 @@ class RecipeModel(_Strict):
     charset: str = ""
     append_space: bool = False
     blank_index: int = 0
+    temperature: float = 1.0
     input: InputFormat
 
 
@@ -117,6 +118,7 @@ def _make(recipe: Recipe, model: RecipeModel, scratch: Path, models_dir: Path) -
         input=model.input,
         characters=_characters(model, scratch),
         blank_index=model.blank_index,
+        temperature=model.temperature,
         origin=Origin(source=recipe.wheel, file=model.onnx, sha256=recipe.files[model.onnx]),
         licence=recipe.licence,
         weights_sha256=file_sha256(draft / WEIGHTS),

@@ -35,7 +35,7 @@ _RETRIES = 2
 """How often what was passed over is read again within what was passed over."""
 
 _SURE = 0.6
-"""Confidence of text that is put where there was none."""
+"""Sureness of text that is put where there was none."""
 
 _PLAIN = RecognizeOptions()
 
@@ -48,6 +48,7 @@ class Recognizer:
         self._engine = engine
         self._input = engine.bundle.input
         self._output = engine.bundle.output
+        self._temperature = engine.bundle.temperature
 
     def batch_width(self, crop: LineCrop) -> int:
         """Width in pixels of the batch in which the crop is read."""
@@ -85,12 +86,12 @@ class Recognizer:
             decode_ms=share * (decoded - inferred),
             postprocess_ms=share * (time.perf_counter() - decoded),
         )
-        return [ReadLine(line, timings) for line in lines]
+        return [ReadLine(line, timings, _sureness(found)) for line, found in zip(lines, hypotheses, strict=True)]
 
     def sureness(self, crop: LineCrop) -> float:
-        """Confidence with which a crop is read, in [0, 1]."""
+        """As ReadLine has it."""
         (read,) = self.read([crop], [RecognizeOptions()])
-        return read.line.confidence
+        return read.sureness
 
     def _read_long(self, crop: LineCrop, options: RecognizeOptions) -> ReadLine:
         """Read a crop through windows, one after the other, so that they take the memory of one."""
@@ -115,7 +116,7 @@ class Recognizer:
             decode_ms=1e3 * (decoded - inferred),
             postprocess_ms=1e3 * (time.perf_counter() - decoded),
         )
-        return ReadLine(line, timings)
+        return ReadLine(line, timings, _sureness(hypotheses))
 
     def _unread(
         self, hypotheses: Sequence[Hypothesis], crop: LineCrop, columns: float, options: RecognizeOptions
@@ -139,7 +140,7 @@ class Recognizer:
             if retries and (inner := self._unread(hypotheses, part, columns, _PLAIN)):
                 alone = self._filled(alone, part, inner, columns, retries - 1)
                 hypotheses = self._decode(alone, _PLAIN)
-            if hypotheses and hypotheses[0].confidence > _SURE:
+            if _sureness(hypotheses) > _SURE:
                 first = round(start * scale)
                 place = scores[first : first + len(alone)]
                 place[:] = alone[: len(place)]
@@ -154,6 +155,7 @@ class Recognizer:
             crop.polygon,
             timestep_share=columns / fitted_width(crop, self._input),
             include_characters=options.include_characters,
+            temperature=self._temperature,
         )
 
     def _decode(self, scores: Output, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
@@ -208,6 +210,11 @@ def load_recognizer(
     if bundle.check:
         recognizer.check(folder, bundle.check)
     return recognizer
+
+
+def _sureness(hypotheses: Sequence[Hypothesis]) -> float:
+    """As ReadLine has it. hypotheses: best first."""
+    return hypotheses[0].confidence if hypotheses else 0.0
 
 
 def _check_scores(scores: Output, bundle: ModelBundle) -> None:

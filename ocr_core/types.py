@@ -248,6 +248,7 @@ class CharacterAlternative:
 class Character:
     """One emitted element. x_start, x_end: source pixels along the polygon's first edge.
 
+    confidence: probability at its peak, calibrated by the temperature of the model's bundle.
     start_timestep, end_timestep: first of the timesteps that emit it, and one past the last. posterior: its share among
     itself, its alternatives and no character at all; None where none were asked for.
     """
@@ -275,7 +276,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text. confidence: mean probability of the characters at their peaks, 0 for empty text."""
+    """One line of text. confidence: mean of its characters' confidences, 0 for empty text."""
 
     text: str
     confidence: float
@@ -319,10 +320,15 @@ class PreparedImage:
 
 @dataclass(frozen=True, slots=True)
 class ReadLine:
-    """A line that has been read, and its share of the stages' time."""
+    """A line that has been read, and its share of the stages' time.
+
+    sureness: mean probability of the characters as the model emitted them, before calibration, 0 for empty text. What
+    is done next depends on it and not on line.confidence, so that no temperature changes a text.
+    """
 
     line: Line
     timings: Timings
+    sureness: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,23 @@
 
 import dataclasses
 import math
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 
 import glyphwire
 import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 
+from ocr_core.bundle import Kind, Registry, write_manifest
+from ocr_core.calibration import calibrated
 from ocr_core.evaluation import score_texts
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.page_scores import normalise
-from ocr_core.pipeline import Pipeline, PipelineConfig
+from ocr_core.pipeline import DEFAULT_MODEL, DETECTOR, ORIENTATION, Pipeline, PipelineConfig
 from ocr_core.prepare.placed_image import PlacedImage, levelling
 from ocr_core.prepare.steps import AppliedStep, Preparation, Step, Switch
 from ocr_core.types import (
@@ -56,6 +61,27 @@ def test_a_small_page_is_read_in_order(pipeline: Pipeline, name: str) -> None:
     truth = (DATA / "page_small.txt").read_text(encoding="utf-8").split("\n")
     lines = pipeline.recognize((DATA / name).read_bytes()).lines
     assert [normalise(line.text) for line in lines] == [normalise(line) for line in truth if line]
+
+
+def test_a_temperature_changes_confidences_alone(pipeline: Pipeline, tmp_path: Path) -> None:
+    """What is read in a page stays as it is, doubtful lines included, when a model is made to doubt everything."""
+    bundle = Registry(ROOT / "models").find(DEFAULT_MODEL, Kind.RECOGNIZER)
+    folder = tmp_path / bundle.name / bundle.version
+    shutil.copytree(ROOT / "models" / bundle.name / bundle.version, folder)
+    write_manifest(folder, bundle.model_copy(update={"temperature": 6.0 * bundle.temperature}))
+    for name in (DETECTOR, ORIENTATION):
+        (tmp_path / name).symlink_to(ROOT / "models" / name)
+    image, options = (DATA / "page_small.jpg").read_bytes(), RecognizeOptions(include_characters=True)
+    doubting = Pipeline(PipelineConfig(tmp_path))
+    doubting.start()
+    with closing(doubting):
+        lines = doubting.recognize(image, options).lines
+    plain = pipeline.recognize(image, options).lines
+    assert [line.text for line in lines] == [line.text for line in plain]
+    for line, other in zip(lines, plain, strict=True):
+        expected = [calibrated(character.confidence, 6.0) for character in other.characters]
+        assert line.confidence == pytest.approx(fmean(expected), abs=1e-3)
+        assert line.confidence < other.confidence
 
 
 def test_upside_down_lines_are_turned_when_asked(pipeline: Pipeline) -> None:

@@ -38,6 +38,13 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
     assert read_bundle(tmp_path / "tiny" / "1") == bundle
 
 
+@pytest.mark.parametrize("temperature", [0.0, -1.0, 11.0, float("nan"), "hot"])
+def test_a_temperature_out_of_range_is_refused(tmp_path: Path, temperature: object) -> None:
+    """It divides log-odds: nothing near 0, nothing that leaves all at a half."""
+    with pytest.raises(ValueError, match="temperature"):
+        make_bundle(tmp_path, temperature=temperature)
+
+
 def test_a_folder_dropped_in_is_found(tmp_path: Path) -> None:
     """The registry holds whatever lies below its folder; recipes are no bundles."""
     (tmp_path / "recipes").mkdir()

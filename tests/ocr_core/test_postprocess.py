@@ -50,6 +50,19 @@ def test_confidence_is_the_mean_over_characters() -> None:
     assert line_of(reading((1, 2), (3, 8), (0.5, 0.9), -1.0)).confidence == pytest.approx(0.7)
 
 
+def test_a_temperature_calibrates_each_character() -> None:
+    """A line has the mean of its calibrated characters, as its alternatives have of theirs; all else stays."""
+    readings = reading((1, 2), (3, 8), (0.9, 0.5), -1.0), reading((2,), (3,), (0.1,), -1.5)
+    plain, cooler = (
+        make_line(readings, LEVEL, timestep_share=0.05, include_characters=True, temperature=temperature)
+        for temperature in (1.0, 2.0)
+    )
+    assert [character.confidence for character in cooler.characters] == [pytest.approx(0.75), pytest.approx(0.5)]
+    assert cooler.confidence == pytest.approx(0.625)
+    assert cooler.alternatives[0].confidence == pytest.approx(0.25)
+    assert (cooler.text, cooler.alternatives[0].score) == (plain.text, plain.alternatives[0].score)
+
+
 def test_an_empty_reading_has_no_confidence_and_no_characters() -> None:
     """0, not the probability of the blanks."""
     line = line_of(reading((), (), (), 0.0))

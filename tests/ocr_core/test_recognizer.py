@@ -11,6 +11,7 @@ import pytest
 from openvino import opset13 as ops
 
 from ocr_core.bundle import Check, InputFormat, Kind, ModelBundle, Origin, file_sha256, read_bundle, write_manifest
+from ocr_core.calibration import calibrated
 from ocr_core.errors import BundleInvalid
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
@@ -77,6 +78,19 @@ def test_a_bundle_may_emit_logits(tmp_path):
         (read,) = recognizer.read([crop], [LINE])
         confidences.append(read.line.confidence)
     assert confidences[0] == pytest.approx(confidences[1], abs=1e-5)
+
+
+def test_a_temperature_leaves_sureness_alone(tmp_path):
+    """What callers are told is calibrated; that by which a line is read again is not."""
+    crop = whole_image(load_image((DATA / "line_digits.jpg").read_bytes(), ImageLimits()))
+    reads = [
+        load(tiny_bundle(tmp_path / str(temperature), softmax, temperature=temperature)).read([crop], [LINE])[0]
+        for temperature in (1.0, 3.0)
+    ]
+    plain, cooler = reads
+    assert (cooler.line.text, cooler.sureness) == (plain.line.text, plain.sureness)
+    assert plain.line.confidence == plain.sureness
+    assert cooler.line.confidence == pytest.approx(calibrated(plain.sureness, 3.0))
 
 
 @pytest.mark.parametrize(

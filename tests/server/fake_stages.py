@@ -116,7 +116,7 @@ class FakeStages:
         if "shortfall" in texts:
             return []
         return [
-            ReadLine(_line(text, crop, chosen), Timings(infer_ms=2.0))
+            ReadLine(_line(text, crop, chosen), Timings(infer_ms=2.0), 1.0)
             for text, crop, chosen in zip(texts, crops, options, strict=True)
         ]
 

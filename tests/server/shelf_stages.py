@@ -69,7 +69,7 @@ class ShelfStages(FakeStages):
         """The crops' texts, signed by the recogniser of the first, as all must have the same."""
         sign = crops[0].lease.model.recognizer.sign
         return [
-            ReadLine(replace(read.line, text=read.line.text + sign), Timings())
+            replace(read, line=replace(read.line, text=read.line.text + sign), timings=Timings())
             for read in super().read_lines(crops, options)
         ]
 

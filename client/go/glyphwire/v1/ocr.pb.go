@@ -3528,7 +3528,7 @@ type Line struct {
 
 	// The text.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// Mean probability of the characters at their peak timesteps. Range [0, 1]; 0 for empty text.
+	// Mean confidence of the characters. Range [0, 1]; 0 for empty text.
 	Confidence float32 `protobuf:"fixed32,2,opt,name=confidence,proto3" json:"confidence,omitempty"`
 	// Outline in source pixels.
 	Polygon *Polygon `protobuf:"bytes,3,opt,name=polygon,proto3" json:"polygon,omitempty"`
@@ -3722,7 +3722,7 @@ type Character struct {
 
 	// The text.
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// Probability at the peak timestep. Range [0, 1].
+	// Probability at the peak timestep, calibrated by the temperature of the model's bundle. Range [0, 1].
 	Confidence float32 `protobuf:"fixed32,2,opt,name=confidence,proto3" json:"confidence,omitempty"`
 	// Index of the peak on the model's time axis, from 0.
 	Timestep int32 `protobuf:"varint,3,opt,name=timestep,proto3" json:"timestep,omitempty"`

@@ -1758,7 +1758,7 @@ class Line(google.protobuf.message.Message):
     text: builtins.str
     """The text."""
     confidence: builtins.float
-    """Mean probability of the characters at their peak timesteps. Range [0, 1]; 0 for empty text."""
+    """Mean confidence of the characters. Range [0, 1]; 0 for empty text."""
     @property
     def polygon(self) -> Global___Polygon:
         """Outline in source pixels."""
@@ -1852,7 +1852,7 @@ class Character(google.protobuf.message.Message):
     text: builtins.str
     """The text."""
     confidence: builtins.float
-    """Probability at the peak timestep. Range [0, 1]."""
+    """Probability at the peak timestep, calibrated by the temperature of the model's bundle. Range [0, 1]."""
     timestep: builtins.int
     """Index of the peak on the model's time axis, from 0."""
     x_start: builtins.float
