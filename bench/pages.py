@@ -112,7 +112,7 @@ def _measure(readers: Sequence[_Reader], folder: Path, rounds: int, every: int) 
             answers = [reader.read((folder / path).resolve()) for _ in range(rounds)]
             times_ms[reader.name].append(min(answer["ms"] for answer in answers))
             found = [PageLine(line["text"], polygon_of(line["polygon"])) for line in answers[0]["lines"]]
-            counts[reader.name] += compare_page(labels, found)
+            counts[reader.name] += compare_page(labels, found).counts
     for name, counted in counts.items():
         figures = (counted.precision, counted.recall, counted.h_mean, counted.cer, counted.line_recall)
         yield Result(folder.name, name, len(pages), *figures, median(times_ms[name]), fmean(times_ms[name]))

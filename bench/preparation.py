@@ -97,7 +97,7 @@ def error_rate(pipeline: Pipeline, images: LabelledSet, preparation: Preparation
     def counts(each: Labelled) -> PageCounts:
         read = pipeline.recognize(each.image_bytes, replace(options, mode=each.mode)).lines
         if each.mode is Mode.PAGE:
-            return compare_page(each.lines, [PageLine(line.text, line.polygon) for line in read])
+            return compare_page(each.lines, [PageLine(line.text, line.polygon) for line in read]).counts
         texts = each.lines[0].text, "".join(line.text for line in read)
         label, text = (normalise(text.translate(dropped)) for text in texts)
         return PageCounts(characters=len(label), edits=Levenshtein.distance(label, text))

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from rapidfuzz.distance import Levenshtein
 
+from ocr_core.edits import Edits, edits_of
 from ocr_core.errors import InputError
-from ocr_core.page_scores import PageCounts, PageLine, compare_page, normalise, polygon_of
+from ocr_core.page_scores import PageComparison, PageCounts, PageLine, compare_page, normalise, polygon_of
 from ocr_core.types import Line, Mode, Recognition, RecognizeOptions
 
 LABELS = "labels.tsv"
@@ -69,15 +70,88 @@ class PageScore:
     line_recall: float
 
 
+@dataclass(frozen=True, slots=True)
+class LineReading:
+    """An image of a line, its label and what was read, both without what does not count.
+
+    characters: (text, confidence) pairs, which joined are the text. confidence: of the line. is_failed: whether it
+    could not be read at all.
+    """
+
+    path: Path
+    label: str
+    characters: tuple[tuple[str, float], ...]
+    confidence: float
+    is_failed: bool = False
+
+    @property
+    def text(self) -> str:
+        """What was read."""
+        return "".join(text for text, _ in self.characters)
+
+    @property
+    def edits(self) -> Edits:
+        """From the label to what was read; its read_right has one element per character."""
+        return edits_of(self.label, [text for text, _ in self.characters])
+
+
+@dataclass(frozen=True, slots=True)
+class LineSet:
+    """A set of lines that has been read."""
+
+    name: str
+    readings: tuple[LineReading, ...]
+
+    @property
+    def score(self) -> LineScore:
+        """Its figures."""
+        failed = sum(reading.is_failed for reading in self.readings)
+        labels = [reading.label for reading in self.readings]
+        return score_texts(self.name, labels, [reading.text for reading in self.readings], failed)
+
+
+@dataclass(frozen=True, slots=True)
+class PageReading:
+    """An image of a page against its labels. is_failed: whether it could not be read at all."""
+
+    path: Path
+    comparison: PageComparison
+    is_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageSet:
+    """A set of pages that has been read."""
+
+    name: str
+    readings: tuple[PageReading, ...]
+
+    @property
+    def score(self) -> PageScore:
+        """Its figures."""
+        counts = sum((reading.comparison.counts for reading in self.readings), PageCounts())
+        failed = sum(reading.is_failed for reading in self.readings)
+        figures = (counts.precision, counts.recall, counts.h_mean, counts.cer, counts.line_recall)
+        return PageScore(self.name, len(self.readings), counts.labelled, failed, *figures)
+
+
 def evaluate(
     recognizer: Recognizer, directory: Path, options: RecognizeOptions, progress: Progress = lambda _: None
 ) -> Iterator[LineScore | PageScore]:
-    """Score every set at or below `directory`, in order of their names. options.mode is set to suit each set."""
+    """Score every set at or below `directory`, in order of their names. options as of read_sets."""
+    for read in read_sets(recognizer, directory, options, progress):
+        yield read.score
+
+
+def read_sets(
+    recognizer: Recognizer, directory: Path, options: RecognizeOptions, progress: Progress = lambda _: None
+) -> Iterator[LineSet | PageSet]:
+    """Read every set at or below `directory`, in order of their names. options.mode is set to suit each set."""
     for folder in find_sets(directory):
         if (folder / LABELS).exists():
-            yield score_lines(recognizer, folder, replace(options, mode=Mode.LINE), progress)
+            yield read_lines(recognizer, folder, replace(options, mode=Mode.LINE), progress)
         else:
-            yield _score_pages(recognizer, folder, replace(options, mode=Mode.PAGE), progress)
+            yield _read_page_set(recognizer, folder, replace(options, mode=Mode.PAGE), progress)
 
 
 def find_sets(directory: Path) -> list[Path]:
@@ -91,21 +165,28 @@ def read_labels(folder: Path) -> list[tuple[str, str]]:
     return [(path, text) for path, _, text in (row.partition("\t") for row in rows if row)]
 
 
-def score_lines(
+def read_lines(
     recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress = lambda _: None
-) -> LineScore:
-    """Score one folder with labels.tsv."""
-    rows = read_labels(folder)
+) -> LineSet:
+    """Read one folder with labels.tsv, with the confidences of characters."""
+    options = replace(options, include_characters=True)
     ignored = folder / "ignore.txt"
     dropped = dict.fromkeys(map(ord, ignored.read_text(encoding="utf-8").strip("\r\n") if ignored.exists() else ""))
-    texts = []
-    failed = 0
-    for path, _ in rows:
+    readings = []
+    for path, label in read_labels(folder):
         lines = _lines(recognizer, folder / path, options)
-        failed += lines is None
-        texts.append("".join(line.text for line in lines or ()).translate(dropped))
+        characters = [(text.translate(dropped), sure) for line in lines or () for text, sure in _characters(line)]
+        readings.append(
+            LineReading(
+                path=folder / path,
+                label=label.translate(dropped),
+                characters=tuple((text, sure) for text, sure in characters if text),
+                confidence=lines[0].confidence if lines else 0.0,
+                is_failed=lines is None,
+            )
+        )
         progress(path)
-    return score_texts(folder.name, [label.translate(dropped) for _, label in rows], texts, failed)
+    return LineSet(folder.name, tuple(readings))
 
 
 def read_pages(folder: Path) -> list[tuple[str, list[PageLine]]]:
@@ -131,16 +212,21 @@ def _compare(labels: Sequence[str], texts: Sequence[str]) -> tuple[float, float]
     return exact / max(len(pairs), 1), edits / max(sum(map(len, labels)), 1)
 
 
-def _score_pages(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> PageScore:
-    pages = read_pages(folder)
-    counts, failed = PageCounts(), 0
-    for path, labels in pages:
+def _read_page_set(recognizer: Recognizer, folder: Path, options: RecognizeOptions, progress: Progress) -> PageSet:
+    readings = []
+    for path, labels in read_pages(folder):
         lines = _lines(recognizer, folder / path, options)
-        failed += lines is None
-        counts += compare_page(labels, [PageLine(line.text, line.polygon) for line in lines or ()])
+        comparison = compare_page(labels, [PageLine(line.text, line.polygon) for line in lines or ()])
+        readings.append(PageReading(folder / path, comparison, is_failed=lines is None))
         progress(path)
-    figures = (counts.precision, counts.recall, counts.h_mean, counts.cer, counts.line_recall)
-    return PageScore(folder.name, len(pages), counts.labelled, failed, *figures)
+    return PageSet(folder.name, tuple(readings))
+
+
+def _characters(line: Line) -> list[tuple[str, float]]:
+    """Text and confidence of each; where there are none, as of other readers, the line's confidence."""
+    if line.characters:
+        return [(character.text, character.confidence) for character in line.characters]
+    return [(text, line.confidence) for text in line.text]
 
 
 def _lines(recognizer: Recognizer, path: Path, options: RecognizeOptions) -> tuple[Line, ...] | None:

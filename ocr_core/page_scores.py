@@ -12,6 +12,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from enum import Enum
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -80,34 +82,92 @@ class PageCounts:
         return self.edits / max(self.characters, 1)
 
 
+class Fate(Enum):
+    """What became of a line of a page: a label was MATCHED or MISSED, a found one MATCHED or SPURIOUS."""
+
+    MATCHED = "matched"
+    MISSED = "missed"
+    SPURIOUS = "spurious"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class TextGroup:
+    """Labelled and found lines that are compared as a whole: their texts, each in reading order."""
+
+    labels: tuple[str, ...]
+    found: tuple[str, ...]
+
+    @property
+    def counts(self) -> PageCounts:
+        """read, characters and edits."""
+        wanted = [normalise(label) for label in self.labels]
+        text = "".join(map(normalise, self.found))
+        edits = Levenshtein.distance("".join(wanted), text)
+        right = sum(one in text for one in wanted) if len(wanted) > 1 else int(edits == 0)
+        return PageCounts(read=right, characters=sum(map(len, wanted)), edits=edits)
+
+
+@dataclass(frozen=True)
+class PageComparison:
+    """One page against its labels. labels, found: every line and what became of it. groups: without ignored labels."""
+
+    labels: tuple[tuple[PageLine, Fate], ...]
+    found: tuple[tuple[PageLine, Fate], ...]
+    groups: tuple[TextGroup, ...]
+
+    @cached_property
+    def counts(self) -> PageCounts:
+        """Of the page."""
+        lines = PageCounts(
+            labelled=sum(fate is not Fate.IGNORED for _, fate in self.labels),
+            found=sum(fate is not Fate.IGNORED for _, fate in self.found),
+            matched=sum(fate is Fate.MATCHED for _, fate in self.labels),
+        )
+        return sum((group.counts for group in self.groups), lines)
+
+
 def normalise(text: str) -> str:
     """NFKC, no white space, case folded."""
     return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
-def compare_page(labels: Sequence[PageLine], found: Sequence[PageLine]) -> PageCounts:
-    """Counts of one page."""
+def compare_page(labels: Sequence[PageLine], found: Sequence[PageLine]) -> PageComparison:
+    """What was found on a page, against what is there."""
     shared = _intersections(labels, found)
     label_areas, found_areas = (np.array([_area(line) for line in lines]) for lines in (labels, found))
     ignored = np.array([label.ignore for label in labels], bool)
     counted = ~(shared[ignored].sum(axis=0) > _SHARED * found_areas) if ignored.any() else np.ones(len(found), bool)
     union = label_areas[:, None] + found_areas[None] - shared
-    matched = _pairs((shared / np.maximum(union, 1.0))[~ignored][:, counted])
+    ious = shared / np.maximum(union, 1.0)
+    ious[ignored] = ious[:, ~counted] = 0.0
+    rows, columns = _pairs(ious)
     linked = shared >= _SHARED * np.minimum(label_areas[:, None], found_areas[None])
-    texts = _compare_texts([label for label in labels if not label.ignore], found, linked[~ignored])
-    return PageCounts(labelled=int((~ignored).sum()), found=int(counted.sum()), matched=matched) + texts
+    linked[ignored] = False
+    return PageComparison(
+        _fates(labels, ~ignored, rows, Fate.MISSED),
+        _fates(found, counted, columns, Fate.SPURIOUS),
+        tuple(
+            TextGroup(_texts([labels[i] for i in some]), _texts([found[i] for i in others]))
+            for some, others in _groups(linked)
+            if not ignored[some[0]]
+        ),
+    )
 
 
-def _compare_texts(labels: Sequence[PageLine], found: Sequence[PageLine], linked: npt.NDArray[np.bool_]) -> PageCounts:
-    """read, characters and edits. linked: bool [label, found]."""
-    counts = PageCounts()
-    for rows, columns in _groups(linked):
-        wanted = [normalise(label.text) for label in _in_order([labels[i] for i in rows])]
-        text = "".join(normalise(line.text) for line in _in_order([found[i] for i in columns]))
-        edits = Levenshtein.distance("".join(wanted), text)
-        right = sum(one in text for one in wanted) if len(wanted) > 1 else int(edits == 0)
-        counts += PageCounts(read=right, characters=sum(map(len, wanted)), edits=edits)
-    return counts
+def _fates(
+    lines: Sequence[PageLine], counted: npt.NDArray[np.bool_], matched: set[int], alone: Fate
+) -> tuple[tuple[PageLine, Fate], ...]:
+    """counted: bool [line]. matched: indices of lines. alone: fate of others that count."""
+    return tuple(
+        (line, Fate.MATCHED if i in matched else alone if counted[i] else Fate.IGNORED) for i, line in enumerate(lines)
+    )
+
+
+def _texts(lines: Sequence[PageLine]) -> tuple[str, ...]:
+    """In reading order."""
+    by_polygon = {id(line.polygon): line.text for line in lines}
+    return tuple(by_polygon[id(polygon)] for polygon in reading_order([line.polygon for line in lines]))
 
 
 def _groups(linked: npt.NDArray[np.bool_]) -> Iterator[tuple[list[int], list[int]]]:
@@ -122,20 +182,15 @@ def _groups(linked: npt.NDArray[np.bool_]) -> Iterator[tuple[list[int], list[int
         yield sorted(rows), sorted(columns)
 
 
-def _pairs(ious: npt.NDArray[np.float64]) -> int:
-    """How many pairs of a row and a column have the IoU, the best first, each row and column once."""
+def _pairs(ious: npt.NDArray[np.float64]) -> tuple[set[int], set[int]]:
+    """Rows and columns that are pairs by their IoU, the best first, each row and column once."""
     rows, columns = np.nonzero(ious >= MATCHED_IOU)
     taken_rows, taken_columns = set[int](), set[int]()
     for i in np.argsort(-ious[rows, columns], kind="stable"):
         if rows[i] not in taken_rows and columns[i] not in taken_columns:
             taken_rows.add(int(rows[i]))
             taken_columns.add(int(columns[i]))
-    return len(taken_rows)
-
-
-def _in_order(lines: Sequence[PageLine]) -> list[PageLine]:
-    by_polygon = {id(line.polygon): line for line in lines}
-    return [by_polygon[id(polygon)] for polygon in reading_order([line.polygon for line in lines])]
+    return taken_rows, taken_columns
 
 
 def _intersections(labels: Sequence[PageLine], found: Sequence[PageLine]) -> npt.NDArray[np.float64]:

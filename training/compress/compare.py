@@ -15,7 +15,7 @@ import numpy as np
 from ocr_core.bundle import GRAPH, WEIGHTS, ModelBundle, read_bundle
 from ocr_core.decode import Decoder
 from ocr_core.engine import Batch, Engine
-from ocr_core.evaluation import LABELS, LineScore, find_sets, score_lines
+from ocr_core.evaluation import LABELS, LineScore, find_sets, read_lines
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
 from ocr_core.prepare.crops import whole_line
@@ -134,7 +134,7 @@ def _scores(folder: Path, sets: Sequence[Path]) -> tuple[LineScore, ...]:
     if not sets:
         return ()
     reader = LineReader(folder)
-    return tuple(score_lines(reader, labelled, _LINE) for labelled in sets)
+    return tuple(read_lines(reader, labelled, _LINE).score for labelled in sets)
 
 
 def _sample_batch(bundle: ModelBundle, size: int) -> Batch:
