@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.problems import Problem, problem_of
 from gateway.reading import ReadPage
-
-Corners = list[tuple[float, float]]
+from gateway.structure_answers import Corners, StructureAnswer, corners, structure_answer
 
 
 class _Answer(BaseModel):
@@ -39,6 +38,13 @@ class LineAnswer(_Answer):
     alternatives: list[tuple[str, float]] | None = Field(None, description="other readings and their log-probability")
 
 
+class AppliedStepAnswer(_Answer):
+    """A step of preparation that was done. amount: degrees clockwise or a factor, where it has one."""
+
+    step: str
+    amount: float
+
+
 class PageAnswer(_Answer):
     """What was read in one image. processing_time: seconds, from the request's arrival."""
 
@@ -48,6 +54,8 @@ class PageAnswer(_Answer):
     width: int
     height: int
     model: str
+    structure: StructureAnswer | None = Field(None, description="when it was asked for")
+    applied_steps: list[AppliedStepAnswer] | None = Field(None, description="what was done to the image first")
     file: str | None = None
     page: int | None = Field(None, description="of a document, from 1")
     page_count: int | None = None
@@ -95,6 +103,8 @@ def page_answer(page: ReadPage, *, plain: bool = False) -> PageAnswer | FailedAn
         width=read.image_width,
         height=read.image_height,
         model=f"{read.model_name}/{read.model_version}",
+        structure=structure_answer(read.structure) if read.structure else None,
+        applied_steps=[_step(step) for step in read.applied_steps] or None,
         file=page.file,
         source=PageSource.TEXT_LAYER.value if is_layer else None,
         page=number,
@@ -131,14 +141,14 @@ def model_answer(model: glyphwire.Model) -> ModelAnswer:
     )
 
 
-def corners(polygon: glyphwire.Polygon) -> Corners:
-    """To a tenth of a pixel."""
-    return [(round(vertex.x, 1), round(vertex.y, 1)) for vertex in polygon.vertices]
-
-
 def dumped(answer: BaseModel) -> dict[str, Any]:
     """As in the response."""
     return answer.model_dump(mode="json", exclude_none=True)
+
+
+def _step(applied: glyphwire.AppliedStep) -> AppliedStepAnswer:
+    name = applied.step.value if applied.step else "unknown"
+    return AppliedStepAnswer.model_construct(step=name, amount=round(applied.amount, 2))
 
 
 def _character(character: glyphwire.Character) -> CharacterAnswer:

@@ -13,6 +13,7 @@ from gateway.access import Access
 from gateway.frame import GatewayMetrics
 from gateway.jobs import Jobs
 from gateway.pdf_writer import PdfWriter
+from gateway.pictures import Pictures
 from gateway.reading import Reader
 from server.settings import Settings
 
@@ -27,6 +28,7 @@ class Gateway:
         self.access = Access(settings)
         self.reader = Reader(client, settings.http_timeout_s, settings.http_document_timeout_s)
         self.pdfs = PdfWriter(settings.image_limits)
+        self.pictures = Pictures(settings.document_limits)
         self.jobs = Jobs(self.reader, metrics, settings.http_max_jobs, settings.http_job_kept_s)
 
     def close(self) -> None:

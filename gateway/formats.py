@@ -16,11 +16,13 @@ from gateway.reading import ReadPage
 from gateway.uploads import Upload
 from ocr_core import alto, hocr
 from ocr_core.page_output import OutputPage
-from server.reports import TSV_HEADER, report
+from server.reports import HTML_HEADER, TSV_HEADER, report
 
 _MEDIA_TYPES = {
     OutputFormat.TEXT: "text/plain; charset=utf-8",
     OutputFormat.TSV: "text/tab-separated-values; charset=utf-8",
+    OutputFormat.MARKDOWN: "text/markdown; charset=utf-8",
+    OutputFormat.HTML: "text/html; charset=utf-8",
     OutputFormat.HOCR: "text/html; charset=utf-8",
     OutputFormat.ALTO: "application/alto+xml; charset=utf-8",
 }
@@ -55,12 +57,19 @@ def _text(page: ReadPage) -> glyphwire.Recognition:
 
 
 def _rows(read: Sequence[_Read], form: OutputFormat) -> str:
-    rows = [TSV_HEADER] if form is OutputFormat.TSV else []
+    rows = _header(read, form)
     for page, text in read:
         source = page.file or "image"
-        name = source if page.count == 1 else f"{source}#{page.number}"
+        name = source if page.count == 1 else f"{source}#page={page.number}"
         rows += report(form.value, name, text, titled=len(read) > 1)
     return "\n".join(rows) + "\n"
+
+
+def _header(read: Sequence[_Read], form: OutputFormat) -> list[str]:
+    if form is OutputFormat.HTML:
+        return [HTML_HEADER]
+    is_table_of_lines = form is OutputFormat.TSV and not any(text.structure for _, text in read)
+    return [TSV_HEADER] if is_table_of_lines else []
 
 
 def _marked_up(read: Sequence[_Read], markup: ModuleType) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -17,9 +17,12 @@ from gateway.jobs import Job, JobState
 from gateway.ocr_routes import body_schema
 from gateway.options import OcrOptions, OutputFormat
 from gateway.problems import RESPONSES, Problem, answer, refused
-from gateway.uploads import read_submission
+from gateway.uploads import Upload, read_submission
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=RESPONSES)
+
+
+_PICTURE = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 
 
 class JobAnswer(BaseModel):
@@ -68,9 +71,17 @@ async def result(
         return Response(read.model_dump_json(exclude_none=True), media_type="application/json")
     if job.state is not JobState.DONE:
         raise refused(409, "JOB_NOT_DONE", f"the job is {job.state}; only JSON can be had of a part")
-    if chosen is OutputFormat.PDF and not job.uploads:
-        raise refused(409, "OPTION_INVALID", "the document is kept only for jobs submitted with format=pdf", "format")
-    return await formatted(job.pages, chosen, job.uploads, gateway.pdfs, job.options.password)
+    with job.open_document() as document:
+        upload = Upload(job.file, document.read() if chosen is OutputFormat.PDF else b"")
+    return await formatted(job.pages, chosen, [upload], gateway.pdfs, job.options.password)
+
+
+@router.get("/{job_id}/pages/{number}/picture", response_class=Response, responses={200: {"content": _PICTURE}})
+async def picture(job_id: str, number: Annotated[int, Path(ge=1)], gateway: Shared, caller: Caller) -> Response:
+    """A page of the document as a JPEG, from 1, whether it has been read or not, to be shown below its polygons."""
+    job = gateway.jobs.find(job_id, caller)
+    content = await gateway.pictures.page(job.open_document(), number, job.options.password)
+    return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
 
 @router.delete("/{job_id}", status_code=204)

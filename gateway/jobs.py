@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import enum
 import secrets
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
 
 import glyphwire
 import structlog
 
 from gateway.frame import GatewayMetrics
-from gateway.options import OcrOptions, OutputFormat
+from gateway.options import OcrOptions
 from gateway.problems import Problem, ProblemError, problem_of, refused
 from gateway.reading import Reader, ReadPage
 from gateway.uploads import Upload
@@ -33,13 +36,13 @@ class JobState(enum.StrEnum):
 class Job:
     """One document. owner: the caller who may see it. pages: read so far; pages_selected: 0 until it is known.
 
-    uploads: the document, where it is needed for the result, and else nothing: that saves memory.
+    The document is kept, for pictures of its pages and for PDFs with their text: in a file without a name, as 32
+    documents would fill the memory.
     """
 
     def __init__(self, upload: Upload, options: OcrOptions, owner: str) -> None:
         self.id = secrets.token_urlsafe(16)
         self.file = upload.name
-        self.uploads = (upload,) if options.format is OutputFormat.PDF else ()
         self.options = options
         self.owner = owner
         self.state = JobState.RUNNING
@@ -50,15 +53,23 @@ class Job:
         self.ended: float | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._document = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the job
+        self._document.write(upload.content)
+        self._document.flush()
 
     def start(self, reader: Reader, upload: Upload) -> None:
         """Read in the background."""
         self._task = asyncio.create_task(self._run(reader, upload))
 
-    def cancel(self) -> None:
-        """Stop reading; the server drops what it has begun."""
+    def open_document(self) -> BinaryIO:
+        """The document, at its beginning, for one reader, who closes it and may outlive the job."""
+        return Path(f"/proc/self/fd/{self._document.fileno()}").open("rb")
+
+    def close(self) -> None:
+        """Stop reading, and give the document back; the server drops what it has begun."""
         if self._task:
             self._task.cancel()
+        self._document.close()
 
     async def changes(self) -> AsyncIterator[None]:
         """One item now, and one after each change, until the job has ended."""
@@ -134,7 +145,7 @@ class Jobs:
 
     def remove(self, job: Job) -> None:
         """Cancel it when it runs, and forget it."""
-        job.cancel()
+        job.close()
         self._jobs.pop(job.id, None)
 
     def close(self) -> None:

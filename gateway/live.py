@@ -18,10 +18,11 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access import token_subprotocol
-from gateway.answers import Corners, LineAnswer, corners, line_answer
+from gateway.answers import LineAnswer, line_answer
 from gateway.dependencies import gateway_of
 from gateway.options import OcrOptions
 from gateway.problems import Problem, ProblemError, answer, invalid, problem_of, refused
+from gateway.structure_answers import Corners, corners
 
 router = APIRouter()
 

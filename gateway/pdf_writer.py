@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import glyphwire
 
-from gateway.problems import refused
+from gateway.problems import refused, unreadable
 from ocr_core.errors import InputError
 from ocr_core.image import ImageLimits
 
@@ -44,7 +44,7 @@ class PdfWriter:
             async with asyncio.timeout(_WRITE_S):
                 return await loop.run_in_executor(self._pool, _write, files, parts, password, self._limits)
         except InputError as error:
-            raise refused(415, "DOCUMENT_UNREADABLE", error.message) from None
+            raise unreadable(error) from None
         except BrokenProcessPool:
             self._pool = None
             raise refused(415, "DOCUMENT_UNREADABLE", "the document ends the process that writes it") from None

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
+from ocr_core.errors import InputError
+from server.errors import fault_of
+
 MEDIA_TYPE = "application/problem+json"
 
 _STATUS_OF_CODE = {
@@ -33,6 +36,7 @@ _STATUS_OF_REASON = {
     ErrorReason.IMAGE_UNDECODABLE: 415,
     ErrorReason.DOCUMENT_TOO_LARGE: 413,
     ErrorReason.DOCUMENT_UNREADABLE: 415,
+    ErrorReason.PAGE_UNREADABLE: 415,
 }
 _BAD_GATEWAY = 502
 _REASON_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "IMAGE_TOO_LARGE"}
@@ -87,6 +91,14 @@ def problem_of(error: glyphwire.OcrError) -> Problem:
         request_id=error.request_id or None,
         retry_after_s=error.retry_after_s,
     )
+
+
+def unreadable(error: InputError) -> ProblemError:
+    """What is wrong with a document that the gateway opens itself, in the words and with the reason of the service."""
+    fault = fault_of(error)
+    reason = ErrorReason[fault.reason_name.removeprefix("ERROR_REASON_")]
+    status = _STATUS_OF_REASON.get(reason) or _STATUS_OF_CODE[fault.code]
+    return refused(status, reason.name, fault.message, fault.field or None)
 
 
 def invalid(problems: list[ErrorDetails]) -> ProblemError:

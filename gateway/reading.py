@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import glyphwire
-from glyphwire import DocumentOptions, DocumentPage, PageSource, Recognition, TextLayer
+from glyphwire import DocumentPage, PageSource, Recognition
 
 from gateway.options import OcrOptions
 from gateway.uploads import Upload
@@ -53,7 +53,7 @@ class Reader:
         pages = self._client.recognize_document(
             upload.content,
             options.recognize_options(),
-            document_options=_document_options(options),
+            document_options=options.document_options(),
             timeout_s=self._document_timeout_s,
         )
         started = time.perf_counter()
@@ -84,12 +84,3 @@ class Reader:
         except glyphwire.OcrError as error:
             outcome = error
         return [ReadPage(position, upload.name, 1, 1, 0.0, PageSource.OCR, time.perf_counter() - started, outcome)]
-
-
-def _document_options(options: OcrOptions) -> DocumentOptions:
-    return DocumentOptions(
-        pages=options.pages,
-        dpi=options.dpi,
-        text_layer=TextLayer.IGNORE if options.ignore_text_layer else TextLayer.AUTO,
-        password=options.password,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -14,7 +14,8 @@ import glyphwire
 
 from ocr_core.document import Document, DocumentOptions, TextLayer
 from ocr_core.document_file import check_size, document_of
-from ocr_core.prepare.steps import Preparation, Step, Switch
+from ocr_core.errors import OptionInvalid
+from ocr_core.prepare.steps import Preparation, Switch, switches
 from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, PreprocessOptions, RecognizeOptions
 from server.connections import connect
 from server.reports import Recognition
@@ -37,8 +38,6 @@ LOCAL_SETTINGS = (
 _NO_DEADLINE_S = 86_400.0
 _DECODE = DecodeOptions()
 _DOCUMENT = DocumentOptions()
-_STEPS = {"": "other_steps"} | {step.value: step.value for step in Step}
-_SWITCHES = [switch.value for switch in Switch]
 
 
 class Reader(Protocol):
@@ -132,17 +131,11 @@ def _words(path: str) -> tuple[str, ...]:
         raise ArgumentTypeError(str(error)) from None
 
 
-def _switches(flag: str) -> dict[str, str]:
-    """Switches by the names of the fields of Preparation; one without a name is for all others."""
-    switches = {}
-    for part in flag.replace("-", "_").split(","):
-        name, _, switch = part.rpartition("=")
-        if name not in _STEPS:
-            raise ArgumentTypeError(f"{name!r} is no step; there are {', '.join(filter(None, _STEPS))}")
-        if switch not in _SWITCHES:
-            raise ArgumentTypeError(f"{switch!r} is none of {', '.join(_SWITCHES)}")
-        switches[_STEPS[name]] = switch
-    return switches
+def _switches(flag: str) -> dict[str, Switch]:
+    try:
+        return switches(flag)
+    except OptionInvalid as error:
+        raise ArgumentTypeError(error.message) from None
 
 
 def _method(flags: Namespace) -> DecodeMethod:
@@ -171,9 +164,7 @@ def core_options(flags: Namespace) -> RecognizeOptions:
                 language_model=flags.language_model,
             ),
         ),
-        preprocess=PreprocessOptions(
-            preparation=Preparation(**{name: Switch(switch) for name, switch in flags.prepare.items()})
-        ),
+        preprocess=PreprocessOptions(preparation=Preparation(**flags.prepare)),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
         include_structure=flags.structure,
@@ -197,11 +188,16 @@ def client_options(flags: Namespace) -> glyphwire.RecognizeOptions:
             lexicon_bonus=flags.lexicon_bonus,
             language_model=flags.language_model,
         ),
-        preparation=glyphwire.Preparation(**{name: glyphwire.Switch(switch) for name, switch in flags.prepare.items()}),
+        preparation=client_preparation(flags.prepare),
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
         include_structure=flags.structure,
     )
+
+
+def client_preparation(chosen: Mapping[str, Switch]) -> glyphwire.Preparation:
+    """Switches by the names of the fields, for a server."""
+    return glyphwire.Preparation(**{name: glyphwire.Switch(switch.value) for name, switch in chosen.items()})
 
 
 @asynccontextmanager

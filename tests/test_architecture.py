@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = ("ocr_core", "server", "ext", "training", "client/python/glyphwire")
+OURS = ("ocr_core", "server", "ext", "training", "gateway", "client/python/glyphwire")
 SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".pxi")
 GENERATED = {ROOT / "client/python/glyphwire/v1", ROOT / "server/stubs"}
 MAX_LINES = 400

@@ -32,6 +32,10 @@ class Step(Enum):
     ORIENTATION = "orientation"
 
 
+_FIELD = "options.preprocess.preparation"
+_SWITCHES = [switch.value for switch in Switch]
+
+
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """A switch per step; None means `other_steps`. Raises OptionInvalid when all steps at once are switched on."""
@@ -53,13 +57,30 @@ class Preparation:
         if self.other_steps is Switch.ON:
             raise OptionInvalid(
                 "preparation.other_steps is on, must be auto or off: steps are switched on one by one",
-                "options.preprocess.preparation.other_steps",
+                f"{_FIELD}.other_steps",
             )
 
     def switch(self, step: Step) -> Switch:
         """What the request says about a step."""
         chosen: Switch | None = getattr(self, step.value)
         return chosen or self.other_steps
+
+
+def switches(text: str) -> dict[str, Switch]:
+    """What "deskew=on,denoise=off" says, by the names of the fields of Preparation; "off" alone is for all other steps.
+
+    Raises OptionInvalid.
+    """
+    known = {"": "other_steps"} | {step.value: step.value for step in Step}
+    chosen = {}
+    for part in text.replace("-", "_").split(","):
+        name, _, switch = part.strip().rpartition("=")
+        if name not in known:
+            raise OptionInvalid(f"{name!r} is no step; there are {', '.join(filter(None, known))}", _FIELD)
+        if switch not in _SWITCHES:
+            raise OptionInvalid(f"{switch!r} is none of {', '.join(_SWITCHES)}", _FIELD)
+        chosen[known[name]] = Switch(switch)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)

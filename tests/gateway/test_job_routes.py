@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pypdfium2
 import pytest
+from PIL import Image as PillowImage
 
 from tests.gateway.conftest import GatewayClient
-from tests.pdf_files import pdf_file
+from tests.pdf_files import image_file, pdf_file, text_pdf
 from tests.server.messages import until
 from tests.server.page_stages import PageStages
 
@@ -116,14 +118,55 @@ async def test_a_document_can_be_read_at_once(gateway: GatewayClient):
 
 
 async def test_a_searchable_pdf_of_a_document(gateway: GatewayClient):
-    """The pages that were read can be searched; a document that was not kept for that has none."""
-    path = await submitted(gateway, blank_pdf(200, 300), format="pdf")
+    """The pages that were read can be searched, whatever format the job was submitted for."""
+    path = await submitted(gateway, blank_pdf(200, 300))
     await ended(gateway, path)
-    written = await gateway.get(f"{path}/result")
+    written = await gateway.get(f"{path}/result", params={"format": "pdf"})
     assert written.headers["content-type"] == "application/pdf", written.text
     document = pypdfium2.PdfDocument(written.content)
     assert ["".join(page.get_textpage().get_text_range().split()) for page in document] == ["200x100", "300x100"]
     document.close()
-    path = await submitted(gateway, blank_pdf(200))
-    await ended(gateway, path)
-    assert (await gateway.get(f"{path}/result", params={"format": "pdf"})).status_code == 409
+
+
+@pytest.mark.parametrize("form", ["pdf", "tiff", "png"])
+async def test_pages_have_pictures(gateway: GatewayClient, form):
+    """A JPEG of each page, as it was read: with its text layer, and in its proportions."""
+    size = (300, 400)
+    content = text_pdf("one", "two", size=size) if form == "pdf" else image_file("one", "two", size=size, form=form)
+    path = await submitted(gateway, content)
+    number = 1 if form == "png" else 2
+    response = await gateway.get(f"{path}/pages/{number}/picture")
+    assert response.headers["content-type"] == "image/jpeg", response.text
+    with PillowImage.open(io.BytesIO(response.content)) as picture:
+        assert picture.height / picture.width == pytest.approx(4 / 3, abs=0.01)
+        assert picture.convert("L").getextrema()[0] < 100
+
+
+async def test_pictures_are_bounded(start_gateway):
+    """A page of many pixels has a picture of fewer; one of more than are read has none."""
+    gateway = await start_gateway(max_image_side=5000)
+    path = await submitted(gateway, image_file("wide", size=(4000, 100), form="TIFF"))
+    response = await gateway.get(f"{path}/pages/1/picture")
+    with PillowImage.open(io.BytesIO(response.content)) as picture:
+        assert picture.size == (2400, 60)
+    path = await submitted(gateway, image_file("wider", size=(6000, 100), form="TIFF"))
+    response = await gateway.get(f"{path}/pages/1/picture")
+    assert (response.status_code, response.json()["reason"]) == (413, "IMAGE_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "reason"),
+    [(3, 404, "PAGE_NOT_FOUND"), (0, 400, "OPTION_INVALID"), ("x", 400, "OPTION_INVALID")],
+)
+async def test_pages_that_are_not_there_have_no_pictures(gateway: GatewayClient, number, status, reason):
+    """The answer says so."""
+    path = await submitted(gateway, blank_pdf(200, 300))
+    response = await gateway.get(f"{path}/pages/{number}/picture")
+    assert (response.status_code, response.json()["reason"]) == (status, reason)
+
+
+async def test_damaged_documents_have_no_pictures(gateway: GatewayClient):
+    """The reason is that of the service."""
+    path = await submitted(gateway, b"%PDF-1.7 and no more")
+    response = await gateway.get(f"{path}/pages/1/picture")
+    assert (response.status_code, response.json()["reason"]) == (415, "DOCUMENT_UNREADABLE")

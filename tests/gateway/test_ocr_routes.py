@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import xml.etree.ElementTree as ET
 from functools import partial
 
+import glyphwire
 import pytest
 from glyphwire.v1 import ocr_pb2
 
+from gateway.options import OcrOptions
+from ocr_core.prepare.steps import Preparation, Switch
 from tests.gateway.conftest import GatewayClient
 from tests.server.messages import reached, until
 
@@ -92,6 +96,57 @@ async def test_options_reach_the_pipeline(gateway: GatewayClient, stages):
     assert len(line["alternatives"]) == 2
 
 
+@pytest.mark.parametrize("way", ["form", "json"])
+async def test_hot_words_and_preparation_are_written_as_on_the_command_line(gateway: GatewayClient, stages, way):
+    """A form has a row per hot word; JSON may have an object of them."""
+    switches = "off,deskew=on,local_contrast=auto"
+    if way == "form":
+        fields = {"hot_words": "a=b=1.5\n合计=-2\n", "prepare": switches}
+        response = await gateway.post("/api/ocr", files=form(b"one"), data=fields)
+    else:
+        hot_words = {"a=b": 1.5, "合计": -2}
+        response = await gateway.post("/api/ocr", json={"image": "b25l", "hot_words": hot_words, "prepare": switches})
+    (options,) = stages.options
+    assert options.decode.language.hot_words == (("a=b", 1.5), ("合计", -2.0))
+    assert options.decode.decoder.value == "prefix_beam"
+    assert options.preprocess.preparation == Preparation(Switch.OFF, deskew=Switch.ON, local_contrast=Switch.AUTO)
+    assert response.json()["applied_steps"][0] == {"step": "contrast", "amount": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("prepare", "deskew"), ("prepare", "turn=on"), ("hot_words", "word"), ("hot_words", "word=much"), ("dpi", "49")],
+)
+async def test_options_that_cannot_be_understood_are_named(gateway: GatewayClient, stages, field, text):
+    """In the field of the problem."""
+    response = await gateway.post("/api/ocr", files=form(b"one"), data={field: text})
+    assert (response.status_code, response.json()["field"]) == (400, field), response.text
+    assert not stages.batches
+
+
+def test_every_option_of_the_client_has_a_field():
+    """What the Python client can ask, plain HTTP can ask as well."""
+    kinds = (glyphwire.RecognizeOptions, glyphwire.LanguageOptions, glyphwire.DocumentOptions)
+    asked = {each.name for kind in kinds for each in dataclasses.fields(kind)}
+    renamed = {
+        "include_characters": "characters",
+        "include_structure": "structure",
+        "preparation": "prepare",
+        "priority": "bulk",
+        "text_layer": "ignore_text_layer",
+    }
+    assert {renamed.get(name, name) for name in asked} - {"language"} <= set(OcrOptions.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_asked"), [({}, False), ({"structure": "true"}, True), ({"format": "html"}, True)]
+)
+async def test_structure_is_asked_for(gateway: GatewayClient, stages, fields, is_asked):
+    """By its option, and by the formats that are made of it."""
+    assert (await gateway.post("/api/ocr", content=b"one", params=fields)).status_code == 200
+    assert [options.include_structure for options in stages.options] == [is_asked]
+
+
 @pytest.mark.parametrize(
     ("image", "status", "reason", "field"),
     [
@@ -151,13 +206,15 @@ async def test_large_bodies_are_cut_off(start_gateway):
 
 
 async def test_other_formats(gateway: GatewayClient):
-    """Text and TSV as on the command line; hOCR and ALTO are XML with every line in it."""
-    text, tsv, hocr, alto = [
+    """Text, TSV, Markdown and HTML as on the command line; hOCR and ALTO are XML with every line in it."""
+    text, tsv, markdown, html, hocr, alto = [
         await gateway.post("/api/ocr", files=form(b"one\ntwo"), params={"format": name})
-        for name in ("text", "tsv", "hocr", "alto")
+        for name in ("text", "tsv", "markdown", "html", "hocr", "alto")
     ]
     assert text.text == "one\ntwo\n"
     assert [row.split("\t")[-1] for row in tsv.text.splitlines()] == ["text", "one", "two"]
+    assert (markdown.text, markdown.headers["content-type"]) == ("one\n\ntwo\n\n", "text/markdown; charset=utf-8")
+    assert "<p>one</p>\n<p>two</p>" in html.text
     for response, kind in ((hocr, "text/html"), (alto, "application/alto+xml")):
         assert response.headers["content-type"].startswith(kind)
         ET.fromstring(response.content)  # noqa: S314 - our own
