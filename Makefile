@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup dev training models demo serve protos build format lint types test sanitize stubs-fresh go bench check clean
+.PHONY: setup dev training models demo serve web protos build format lint types page-types test sanitize stubs-fresh go bench check clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,11 @@ demo: setup
 serve: setup
 	$(BIN)/glyphwire serve
 
+# Clone to web page: a server, the gateway and your browser.
+web: setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[gateway]'
+	$(BIN)/glyphwire web
+
 protos: $(VENV)/.dev
 	python -m grpc_tools.protoc --proto_path=protos --python_out=client/python --grpc_python_out=client/python \
 		--mypy_out=quiet:client/python --mypy_grpc_out=quiet:client/python $(wildcard protos/glyphwire/v1/*.proto)
@@ -65,6 +70,15 @@ types: training
 	mypy
 	mypy bench
 	mypy training
+
+# The modules of the web page, with the types in their comments. TypeScript comes from npm, in the version of the lock file.
+page-types:
+ifeq ($(shell which npm 2>/dev/null),)
+	@echo "Web page: its types are not checked, there is no npm here"
+else
+	npm --prefix gateway ci --silent --ignore-scripts --no-audit --no-fund
+	gateway/node_modules/.bin/tsc --project gateway
+endif
 
 test: dev
 	pytest
@@ -99,7 +113,7 @@ bench: dev
 	$(if $(EVAL),python -m bench.preparation $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.
-check: training lint types stubs-fresh go test sanitize
+check: training lint types page-types stubs-fresh go test sanitize
 
 clean:
-	rm -rf $(VENV) build *.egg-info client/python/*.egg-info ext/*.so ext/ctc.c models/ppocr*/
+	rm -rf $(VENV) build *.egg-info client/python/*.egg-info gateway/node_modules ext/*.so ext/ctc.c models/ppocr*/

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 
@@ -90,6 +91,46 @@ def image_file(*texts: str, size: tuple[int, int] = (620, 877), form: str = "JPE
     more = {"save_all": True, "append_images": frames[1:]} if len(frames) > 1 else {}
     frames[0].save(out, form, dpi=(75, 75), **more)
     return out.getvalue()
+
+
+def encrypted_pdf(text: str, password: str) -> bytes:
+    """A page with a text behind a password, with the standard security handler, revision 2 (RC4, 40 bits)."""
+    pad = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
+    padded = (password.encode() + pad)[:32]
+    owner = _rc4(hashlib.md5(padded).digest()[:5], padded)  # noqa: S324 - the format's own
+    identity = bytes(16)
+    permissions = (-4).to_bytes(4, "little", signed=True)
+    key = hashlib.md5(padded + owner + permissions + identity).digest()[:5]  # noqa: S324
+    user = _rc4(key, pad)
+    body = f"BT /F1 24 Tf 72 700 Td ({text}) Tj ET".encode()
+    secret = _rc4(hashlib.md5(key + (5).to_bytes(3, "little") + bytes(2)).digest()[:10], body)  # noqa: S324
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources << /Font << /F1 3 0 R >> >>"
+        b" >>",
+        stream(secret),
+    ]
+    entries = b"<" + owner.hex().encode() + b"> /U <" + user.hex().encode() + b">"
+    handler = b"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O " + entries + b" >>"
+    return assembled(objects, handler + b" /ID [<" + identity.hex().encode() + b"> <" + identity.hex().encode() + b">]")
+
+
+def _rc4(key: bytes, data: bytes) -> bytes:
+    """The cipher of old PDFs."""
+    state = list(range(256))
+    j = 0
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    out, i, j = bytearray(), 0, 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
+    return bytes(out)
 
 
 def _page(size: tuple[int, int], contents: str, resources: str, rotate: int) -> bytes:

@@ -4,8 +4,14 @@
  * @typedef {[number, number]} Corner
  * @typedef {{text: string, confidence: number, x_start: number, x_end: number, alternatives: [string, number][]}} Character
  * @typedef {{text: string, confidence: number, polygon: Corner[], characters?: Character[]}} Line
+ * @typedef {{text: string, lines: number[]}} Paragraph
+ * @typedef {{key: string, value: string, key_line: number, value_line: number}} KeyValue
+ * @typedef {{row: number, column: number, row_span: number, column_span: number, text: string, lines: number[]}} Cell
+ * @typedef {{rows: number, columns: number, is_ruled: boolean, cells: Cell[], polygon: Corner[]}} Table
+ * @typedef {{paragraphs: Paragraph[], key_values: KeyValue[], tables: Table[]}} Structure
  * @typedef {{success: true, text: Line[], processing_time: number, width: number, height: number, model: string,
- *   page?: number, page_count?: number, source?: string}} Page
+ *   structure?: Structure, applied_steps?: {step: string, amount: number}[], page?: number, page_count?: number,
+ *   source?: string}} Page
  * @typedef {{type: string, title: string, status: number, detail: string, reason: string, field?: string,
  *   retry_after_s?: number}} Problem
  * @typedef {{success: false, error: Problem, page?: number, page_count?: number}} FailedPage
@@ -69,20 +75,20 @@ function form(file, name, options) {
 }
 
 /**
- * Read one image. XMLHttpRequest, as fetch does not tell how much has been sent.
- * @param {File} file @param {Options} options @param {(share: number) => void} onSent @param {AbortSignal} signal
- * @returns {Promise<Page>}
+ * Post a file. XMLHttpRequest, as fetch does not tell how much has been sent.
+ * @param {string} path @param {File} file @param {Options} options @param {(share: number) => void} onSent
+ * @param {AbortSignal} signal @returns {Promise<any>}
  */
-export function readImage(file, options, onSent, signal) {
+function upload(path, file, options, onSent, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", "/api/ocr");
+    request.open("POST", path);
     for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onSent(event.loaded / event.total);
     request.onerror = () => reject(unreachable("no answer"));
     request.onabort = () => reject(new DOMException("aborted", "AbortError"));
     request.onload = async () => {
-      if (request.status === 200) resolve(JSON.parse(request.responseText));
+      if (request.status < 300 && request.status) resolve(JSON.parse(request.responseText));
       else reject(new Failure(await problemOf(new Response(request.responseText, { status: request.status || 500 }))));
     };
     signal.addEventListener("abort", () => request.abort());
@@ -91,16 +97,24 @@ export function readImage(file, options, onSent, signal) {
 }
 
 /**
+ * Read one image.
+ * @param {File} file @param {Options} options @param {(share: number) => void} onSent @param {AbortSignal} signal
+ * @returns {Promise<Page>}
+ */
+export function readImage(file, options, onSent, signal) {
+  return upload("/api/ocr", file, options, onSent, signal);
+}
+
+/**
  * Read a document in the background of the gateway. Aborting the signal cancels the job.
- * @param {File} file @param {Options} options @param {(page: Page|FailedPage, job: Job) => void} onPage
+ * @param {File} file @param {Options} options
+ * @param {{onSent: (share: number) => void, onPage: (page: Page|FailedPage, job: Job) => void}} listeners
  * @param {AbortSignal} signal @returns {Promise<Job>}
  */
-export async function readDocument(file, options, onPage, signal) {
-  const submitted = await call("/api/jobs", { method: "POST", body: form(file, file.name, options), signal });
+export async function readDocument(file, options, { onSent, onPage }, signal) {
   /** @type {Job} */
-  let job = await submitted.json();
-  const cancel = () => void call(`/api/jobs/${job.id}`, { method: "DELETE" }).catch(() => undefined);
-  signal.addEventListener("abort", cancel);
+  let job = await upload("/api/jobs", file, options, onSent, signal);
+  signal.addEventListener("abort", () => forgetJob(job.id));
   const events = await call(`/api/jobs/${job.id}/events`, { signal });
   for await (const { name, data } of serverSent(events)) {
     job = { ...job, ...data };
@@ -108,6 +122,21 @@ export async function readDocument(file, options, onPage, signal) {
   }
   if (job.error) throw new Failure(job.error);
   return job;
+}
+
+/** The gateway gives back what it keeps of a document. @param {string} job */
+export function forgetJob(job) {
+  void call(`/api/jobs/${job}`, { method: "DELETE" }).catch(() => undefined);
+}
+
+/** A page of a document as a picture. @param {string} job @param {number} page @returns {Promise<Blob>} */
+export async function pagePicture(job, page) {
+  return (await call(`/api/jobs/${job}/pages/${page}/picture`)).blob();
+}
+
+/** What was read of a document, in another format. @param {string} job @param {string} format @returns {Promise<Blob>} */
+export async function jobResult(job, format) {
+  return (await call(`/api/jobs/${job}/result?format=${format}`)).blob();
 }
 
 /** @param {Response} response @returns {AsyncGenerator<{name: string, data: any}>} */

@@ -2,12 +2,15 @@
 
 import { openLive } from "./api.js";
 import { byId, clearNotice, make, notify, percent } from "./dom.js";
-import { readingOptions } from "./settings.js";
+import { explained } from "./problems.js";
+import { liveOptions } from "./settings.js";
 import { overlay } from "./sheet.js";
-import { explained, texts } from "./texts.js";
+import { texts } from "./texts.js";
 
 /** @typedef {import("./api.js").LiveAnswer} LiveAnswer */
 
+const IDEAL_WIDTH = 1920;
+/** Of live frames: a picture that is kept has all that the camera gives. */
 const LONGEST_SIDE = 1280;
 const QUALITY = 0.85;
 const STABLE_FRAMES = 3;
@@ -16,10 +19,14 @@ const TICK_MS = 30;
 /** @type {{end: () => void}|null} */
 let running = null;
 
-/** The two buttons, and what they do. */
-export function setUpCamera() {
+/** The buttons, and what they do. @param {(picture: File) => void} onPicture one that is to be read as a file */
+export function setUpCamera(onPicture) {
   byId("start").addEventListener("click", () => void start());
   byId("stop").addEventListener("click", stopCamera);
+  byId("keep").addEventListener("click", async () => {
+    const picture = await photograph(/** @type {HTMLVideoElement} */ (byId("video")), document.createElement("canvas"), Infinity);
+    if (picture) onPicture(new File([picture], `${texts().camera} ${new Date().toLocaleTimeString()}.jpg`, { type: picture.type }));
+  });
   draw = overlay(byId("stage"));
 }
 
@@ -36,15 +43,14 @@ async function start() {
   const video = /** @type {HTMLVideoElement} */ (byId("video"));
   let stream;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: LONGEST_SIDE } } });
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: IDEAL_WIDTH } } });
   } catch {
     notify(texts().problems.CAMERA);
     return;
   }
   video.srcObject = stream;
   await video.play();
-  const { characters, character_alternatives, ...options } = readingOptions({ isDocument: false });
-  const live = openLive({ options: { ...options, decoder: "best_path" }, stable_frames: STABLE_FRAMES }, showAnswer, (failure) => {
+  const live = openLive({ options: liveOptions(), stable_frames: STABLE_FRAMES }, showAnswer, (failure) => {
     notify(explained(failure.problem));
     stopCamera();
   });
@@ -53,7 +59,7 @@ async function start() {
   const timer = setInterval(async () => {
     if (isBusy || !live.canSend()) return;
     isBusy = true;
-    const frame = await photograph(video, canvas);
+    const frame = await photograph(video, canvas, LONGEST_SIDE);
     if (frame && live.canSend()) live.send(frame);
     isBusy = false;
   }, TICK_MS);
@@ -73,13 +79,13 @@ async function start() {
 /** @param {boolean} isRunning */
 function setButtons(isRunning) {
   /** @type {HTMLButtonElement} */ (byId("start")).disabled = isRunning;
-  /** @type {HTMLButtonElement} */ (byId("stop")).disabled = !isRunning;
+  for (const name of ["stop", "keep"]) /** @type {HTMLButtonElement} */ (byId(name)).disabled = !isRunning;
   byId("rate").textContent = "";
 }
 
-/** @param {HTMLVideoElement} video @param {HTMLCanvasElement} canvas @returns {Promise<Blob|null>} */
-function photograph(video, canvas) {
-  const share = Math.min(1, LONGEST_SIDE / Math.max(video.videoWidth, video.videoHeight, 1));
+/** @param {HTMLVideoElement} video @param {HTMLCanvasElement} canvas @param {number} longest side, in pixels @returns {Promise<Blob|null>} */
+function photograph(video, canvas, longest) {
+  const share = Math.min(1, longest / Math.max(video.videoWidth, video.videoHeight, 1));
   canvas.width = Math.round(share * video.videoWidth);
   canvas.height = Math.round(share * video.videoHeight);
   if (!canvas.width) return Promise.resolve(null);

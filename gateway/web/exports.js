@@ -1,11 +1,14 @@
 /** What was read, as files. Text, JSON and TSV hold what was edited; other formats are written by the gateway. */
 
-import { converted } from "./api.js";
+import { converted, Failure, jobResult } from "./api.js";
 
 /** @typedef {import("./api.js").Page} Page */
-/** @typedef {{pages: {page: Page, readings: string[]}[], file: File, options: import("./api.js").Options}} Reading */
+/**
+ * job: of a document, as long as the gateway has it.
+ * @typedef {{pages: {page: Page, readings: string[]}[], file: File, options: import("./api.js").Options, job: string|null}} Reading
+ */
 
-const EXTENSIONS = /** @type {Record<string, string>} */ ({ text: "txt", hocr: "hocr.html", alto: "xml" });
+const EXTENSIONS = /** @type {Record<string, string>} */ ({ text: "txt", markdown: "md", hocr: "hocr.html", alto: "xml" });
 
 /** @param {Reading} reading @returns {string} */
 export function plainText({ pages }) {
@@ -49,8 +52,18 @@ async function written(format, reading) {
     case "tsv":
       return new Blob([tsv(reading)], { type: "text/tab-separated-values" });
     default:
-      return converted(reading.file, { ...reading.options, format });
+      return byGateway(format, reading);
   }
+}
+
+/** Pictures are read once more, and so are documents that the gateway has forgotten. @param {string} format @param {Reading} reading */
+async function byGateway(format, { job, file, options }) {
+  try {
+    if (job) return await jobResult(job, format);
+  } catch (error) {
+    if (!(error instanceof Failure && error.problem.reason === "JOB_NOT_FOUND")) throw error;
+  }
+  return converted(file, { ...options, format });
 }
 
 /** Write a file of this format and have the browser save it. @param {string} format @param {Reading} reading */

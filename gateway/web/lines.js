@@ -7,6 +7,7 @@ import { texts } from "./texts.js";
 /** @typedef {import("./api.js").Character} Character */
 
 const LEAST_SHARE = 0.005;
+const HOVER_MS = 180;
 
 /**
  * @param {HTMLElement} place @param {Line[]} lines @param {number} doubtBelow
@@ -23,13 +24,15 @@ export function showLines(place, lines, doubtBelow, how) {
       item.addEventListener("pointerleave", () => how.onPoint(null));
       item.addEventListener("focusin", () => how.onPoint(number));
       text.addEventListener("input", () => how.onChange(number, text.textContent ?? ""));
-      text.addEventListener("click", (event) => openMenu(event, line, number, how));
+      text.addEventListener("click", (event) => openMenu(event, line, number, how)?.focus());
       text.addEventListener("keydown", (event) => {
-        if (event.key === "Enter") {
+        if (event.key === "Enter" || (event.key === " " && event.target !== text)) {
           event.preventDefault();
-          openMenu(event, line, number, how);
+          openMenu(event, line, number, how)?.focus();
         }
       });
+      text.addEventListener("pointerover", (event) => event.pointerType === "mouse" && hover(() => openMenu(event, line, number, how)));
+      text.addEventListener("pointerout", () => hover(closeUnlessUsed));
       return item;
     }),
   );
@@ -67,7 +70,7 @@ function marked(line, doubtBelow) {
     const label = texts().doubtful(character.text, share);
     return make(
       "mark",
-      { tabindex: "0", role: "button", "aria-haspopup": "menu", "aria-label": label, title: hint(character), "data-character": `${position}` },
+      { tabindex: "0", role: "button", "aria-haspopup": "menu", "aria-label": label, "data-character": `${position}` },
       character.text,
     );
   });
@@ -79,11 +82,6 @@ function choices(character) {
   return [[character.text, character.confidence], ...others];
 }
 
-/** @param {Character} character @returns {string} */
-function hint(character) {
-  return choices(character).map(([text, share]) => `${visible(text)} ${percent(share)}`).join("   ");
-}
-
 /** @param {string} text @returns {string} */
 function visible(text) {
   return text.trim() ? text : "␣";
@@ -92,10 +90,11 @@ function visible(text) {
 /**
  * The characters that could stand in the place of a doubtful one.
  * @param {Event} event @param {Line} line @param {number} number @param {{onChange: (line: number, text: string) => void}} how
+ * @returns {HTMLElement|null} The first of them.
  */
 function openMenu(event, line, number, how) {
   const mark = event.target instanceof Element ? event.target.closest("mark") : null;
-  if (!mark || !line.characters || mark.closest("[contenteditable]")) return;
+  if (!mark?.isConnected || !line.characters || mark.closest("[contenteditable]")) return null;
   closeMenu();
   const character = line.characters[Number(mark.getAttribute("data-character"))];
   const menu = make("div", { id: "alternatives", role: "menu", "aria-label": texts().alternatives(character.text) });
@@ -112,9 +111,24 @@ function openMenu(event, line, number, how) {
   menu.style.left = `${Math.min(place.left, innerWidth - 140) + scrollX}px`;
   menu.style.top = `${place.bottom + scrollY + 4}px`;
   menu.addEventListener("keydown", (pressed) => moveInMenu(pressed, menu, mark));
+  menu.addEventListener("pointerenter", () => clearTimeout(hovering));
+  menu.addEventListener("pointerleave", () => hover(closeUnlessUsed));
   document.body.append(menu);
-  /** @type {HTMLElement} */ (menu.firstElementChild).focus();
   document.addEventListener("pointerdown", closeFromOutside);
+  return /** @type {HTMLElement} */ (menu.firstElementChild);
+}
+
+/** @type {ReturnType<typeof setTimeout>|undefined} */
+let hovering;
+
+/** Do it unless the mouse moves on. @param {() => void} act */
+function hover(act) {
+  clearTimeout(hovering);
+  hovering = setTimeout(act, HOVER_MS);
+}
+
+function closeUnlessUsed() {
+  if (!document.activeElement?.closest("#alternatives")) closeMenu();
 }
 
 /** @param {KeyboardEvent} event @param {HTMLElement} menu @param {HTMLElement} mark */
@@ -139,6 +153,7 @@ function closeFromOutside(event) {
 }
 
 function closeMenu() {
+  clearTimeout(hovering);
   document.removeEventListener("pointerdown", closeFromOutside);
   document.getElementById("alternatives")?.remove();
 }

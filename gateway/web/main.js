@@ -2,7 +2,8 @@
 
 import { setUpCamera, stopCamera } from "./camera.js";
 import { byId } from "./dom.js";
-import { redrawFiles, setUpFiles } from "./files.js";
+import { redrawFiles, setUpFiles, take } from "./files.js";
+import { setUpResults } from "./results.js";
 import { setUpSettings } from "./settings.js";
 import { applyTexts, switchLanguage, texts } from "./texts.js";
 
@@ -58,11 +59,15 @@ function setUpLanguage() {
   name();
 }
 
+setUpSettings();
 applyTexts();
 setUpViews();
 setUpTheme();
 setUpLanguage();
-setUpSettings();
 setUpFiles();
-setUpCamera();
+setUpResults();
+setUpCamera((picture) => {
+  openView("files");
+  take([picture]);
+});
 document.title = `Glyphwire · ${texts().files}`;

@@ -7,13 +7,23 @@ import { texts } from "./texts.js";
 /** @typedef {import("./api.js").Options} Options */
 
 const KEY = "settings";
-const DEFAULTS = { mode: "page", decoder: "prefix_beam", doubt: "80" };
-const OF_DOCUMENTS = ["pages", "dpi"];
+const DEFAULTS = { mode: "page", decoder: "prefix_beam", doubt: "80", structure: "true" };
+/** Kept until the tab is closed. */
+const SECRETS = ["token", "password"];
+const OF_DOCUMENTS = ["pages", "dpi", "password", "ignore_text_layer"];
+const OF_THE_PAGE = ["doubt", "prepare"];
+const NEED_BEAM = ["pattern", "hot_words", "lexicon"];
 const ALTERNATIVES = 4;
+const USUAL_NATS = 3;
+
+/** Names of the fields of steps: this, then the step. */
+const STEP = "step-";
+const STEPS = ["perspective", "shadow", "contrast", "local_contrast", "grey", "denoise", "sharpen", "binarise", "enlarge", "deskew", "orientation"];
 
 /** @returns {Record<string, string>} */
 function kept() {
-  return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(KEY) ?? "{}") };
+  const secrets = SECRETS.map((name) => [name, sessionStorage.getItem(name) ?? ""]);
+  return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(KEY) ?? "{}"), ...Object.fromEntries(secrets) };
 }
 
 /** Characters that are less sure are marked. @returns {number} */
@@ -23,37 +33,84 @@ export function doubtBelow() {
 
 /** What the gateway is asked, besides the file. @param {{isDocument: boolean}} file @returns {Options} */
 export function readingOptions({ isDocument }) {
-  const { doubt, ...chosen } = kept();
-  /** @type {Options} */
-  const options = { characters: true };
-  for (const [name, value] of Object.entries(chosen)) {
-    if (value && (isDocument || !OF_DOCUMENTS.includes(name))) options[name] = value;
-  }
+  const options = chosenOptions(kept());
+  if (!isDocument) for (const name of OF_DOCUMENTS) delete options[name];
+  options.characters = true;
+  if (NEED_BEAM.some((name) => options[name])) options.decoder = "prefix_beam";
   if (options.decoder === "prefix_beam") options.character_alternatives = ALTERNATIVES;
   else delete options.beam_width;
-  if (options.pattern) options.decoder = "prefix_beam";
   return options;
+}
+
+/** The same for live pictures, which have no time for more than the text. @returns {Options} */
+export function liveOptions() {
+  const { characters, character_alternatives, decoder, beam_width, structure, ...options } = readingOptions({ isDocument: false });
+  return options;
+}
+
+/** What is filled in, as options of the gateway. @param {Record<string, string>} settings @returns {Options} */
+function chosenOptions(settings) {
+  const isSent = (/** @type {string} */ name) => settings[name] && !OF_THE_PAGE.includes(name) && name !== "token" && !name.startsWith(STEP);
+  /** @type {Options} */
+  const options = Object.fromEntries(Object.entries(settings).filter(([name]) => isSent(name)));
+  if (settings.hot_words) options.hot_words = weighed(settings.hot_words);
+  const switches = STEPS.filter((step) => settings[STEP + step]).map((step) => `${step}=${settings[STEP + step]}`);
+  const prepare = [settings.prepare, ...switches].filter(Boolean).join(",");
+  return prepare ? { ...options, prepare } : options;
+}
+
+/** Rows without a weight get the usual one. @param {string} rows @returns {string} */
+function weighed(rows) {
+  const words = rows.split("\n").map((row) => row.trim()).filter(Boolean);
+  return words.map((word) => (/.=-?[\d.]+$/.test(word) ? word : `${word}=${USUAL_NATS}`)).join("\n");
 }
 
 /** The dialog, filled when it opens. */
 export function setUpSettings() {
   const dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
   const form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
+  byId("steps").replaceChildren(...STEPS.map(stepField));
   byId("open-settings").addEventListener("click", () => {
     void fillModels(/** @type {HTMLSelectElement} */ (form.elements.namedItem("model")));
-    for (const [name, value] of Object.entries({ ...kept(), token: sessionStorage.getItem("token") ?? "" })) {
-      const field = /** @type {HTMLInputElement|null} */ (form.elements.namedItem(name));
-      if (field) field.value = value;
-    }
+    fill(form, kept());
     dialog.showModal();
   });
   dialog.addEventListener("close", () => {
-    if (dialog.returnValue !== "save") return;
-    const { token, ...chosen } = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]));
-    localStorage.setItem(KEY, JSON.stringify(chosen));
-    sessionStorage.setItem("token", token.trim());
-    dialog.dispatchEvent(new CustomEvent("saved"));
+    if (dialog.returnValue === "save") keep(filledIn(form));
   });
+}
+
+/** @param {string} step @returns {HTMLElement} */
+function stepField(step) {
+  const options = [["", "stepAsAll"], ["auto", "stepAuto"], ["on", "stepOn"], ["off", "stepOff"]];
+  const choices = options.map(([value, text]) => make("option", { value, "data-text": text }));
+  return make("label", {}, make("span", { "data-text": `steps.${step}` }), make("select", { name: STEP + step }, ...choices));
+}
+
+/** @param {HTMLFormElement} form @returns {HTMLInputElement[]} */
+function fields(form) {
+  return /** @type {HTMLInputElement[]} */ ([...form.elements].filter((field) => field.getAttribute("name")));
+}
+
+/** @param {HTMLFormElement} form @param {Record<string, string>} settings */
+function fill(form, settings) {
+  for (const field of fields(form)) {
+    const value = settings[field.name] ?? "";
+    if (field.type === "checkbox") field.checked = value === "true";
+    else field.value = value;
+  }
+}
+
+/** @param {HTMLFormElement} form @returns {[string, string][]} */
+function filledIn(form) {
+  return fields(form).map((field) => [field.name, field.type === "checkbox" ? (field.checked ? "true" : "") : field.value]);
+}
+
+/** @param {[string, string][]} settings */
+function keep(settings) {
+  for (const name of SECRETS) sessionStorage.setItem(name, Object.fromEntries(settings)[name].trim());
+  const open = settings.filter(([name]) => !SECRETS.includes(name));
+  localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(open)));
 }
 
 /** @param {HTMLSelectElement} select */

@@ -40,10 +40,17 @@ export function showSheet(place, sheet, polygons, { onPoint, onChoose }) {
   place.replaceChildren(drawing);
 }
 
-/** Mark one line, or none. @param {HTMLElement} place @param {number|null} line */
-export function markOnSheet(place, line) {
+/** Put a picture onto the sheet, in place of what is there. @param {HTMLElement} place @param {string} picture */
+export function setPicture(place, picture) {
+  const [width, height] = (place.querySelector("svg")?.getAttribute("viewBox") ?? "").split(" ").slice(2);
+  const image = svg("image", { href: picture, width, height, preserveAspectRatio: "none" });
+  place.querySelector("svg > :is(image, rect)")?.replaceWith(image);
+}
+
+/** Mark lines, or none. @param {HTMLElement} place @param {number[]} lines */
+export function markOnSheet(place, lines) {
   for (const outline of place.querySelectorAll("polygon")) {
-    outline.classList.toggle("marked", outline.getAttribute("data-line") === String(line));
+    outline.classList.toggle("marked", lines.includes(Number(outline.getAttribute("data-line"))));
   }
 }
 

@@ -22,20 +22,62 @@ const ENGLISH = {
   save: "Save",
   lines: "Lines of text",
   line: (/** @type {number} */ line) => `Line ${line}`,
+  readingViews: "How the text is shown",
+  viewLines: "Lines",
+  viewStructure: "Paragraphs and tables",
+  comma: ", ",
+  table: "Table",
+  keyValues: "Names and values",
+  textLayer: "text of the document",
+  prepared: (/** @type {string} */ steps) => `prepared: ${steps}`,
+  searchablePdf: "Searchable PDF",
   cameraHint: "Hold text in front of the camera. Lines that have stayed the same are marked as stable.",
   start: "Start camera",
   stop: "Stop",
+  keep: "Read this picture",
   rate: (/** @type {number} */ rate) => `${rate.toFixed(1)} frames per second`,
   stable: "stable",
   model: "Model",
   defaultModel: "Default of the server",
   mode: "Pictures show",
-  modePage: "pages: any number of lines",
+  modePage: "pages, with any number of lines",
   modeLine: "one line of text each",
   decoder: "Decoder",
-  decoderBeam: "Beam search: alternatives for doubtful characters",
-  decoderBest: "Best path: fastest",
+  decoderBeam: "Beam search, with alternatives",
+  decoderBest: "Best path, fastest",
   beamWidth: "Readings kept by the beam search",
+  hotWords: "Words that are likely, one per row",
+  hotWordsHint: "A weight may follow: Glyphwire=5. Without one it is 3; below 0 a word becomes unlikely.",
+  lexicon: "Nothing but these words, one per row",
+  groupReading: "Reading",
+  groupLanguage: "What is known of the text",
+  groupPreparation: "Preparation of pictures",
+  groupDocuments: "Documents",
+  groupPage: "This page",
+  structure: "Find paragraphs and tables",
+  prepare: "All steps",
+  prepareAuto: "where they help",
+  prepareOff: "none",
+  prepareSteps: "Single steps",
+  stepAsAll: "as all",
+  stepAuto: "where it helps",
+  stepOn: "always",
+  stepOff: "never",
+  steps: {
+    perspective: "flat sheet",
+    shadow: "even light",
+    contrast: "more contrast",
+    local_contrast: "even contrast",
+    grey: "no colour",
+    denoise: "less noise",
+    sharpen: "sharper",
+    binarise: "black and white",
+    enlarge: "larger",
+    deskew: "level lines",
+    orientation: "upright",
+  },
+  ignoreTextLayer: "Read pages that have text already",
+  password: "Password of documents (kept until you close this tab)",
   doubt: "Mark characters below this confidence (%)",
   minConfidence: "Leave out lines below this confidence",
   pattern: "Pattern that every line must match",
@@ -60,7 +102,6 @@ const ENGLISH = {
   finished: (/** @type {string} */ file, /** @type {number} */ lines) => `${file} has been read: ${lines} lines.`,
   blankSheet: "The page, with the places of its lines",
   picture: "The picture, with the places of its lines",
-  close: "Close",
   problems: {
     NETWORK: "The gateway does not answer. Is it still running? Your files are still here: try again.",
     SERVER_UNAVAILABLE: "The OCR server behind the gateway does not answer. Try again in a moment.",
@@ -74,10 +115,15 @@ const ENGLISH = {
     IMAGE_TOO_LARGE: "The file is too large for the server.",
     IMAGE_TOO_SMALL: "The picture is too small to read.",
     DOCUMENT_UNREADABLE: "The document is damaged and cannot be opened.",
-    DOCUMENT_ENCRYPTED: "The document needs a password.",
+    DOCUMENT_ENCRYPTED: "The document needs a password. Put it into the settings, then read the document again.",
     DOCUMENT_TOO_LARGE: "The document has too many pages or bytes for the server.",
     PAGE_UNREADABLE: "This page is damaged.",
     OPTION_INVALID: "One of the settings cannot be used:",
+    JOB_NOT_FOUND: "The gateway has forgotten the document. Read it again.",
+    REQUEST_INVALID: "The gateway does not understand the request:",
+    BATCH_TOO_LARGE: "These are too many files at once.",
+    DRAINING: "The server is being stopped. Try again in a moment.",
+    INTERNAL: "The server failed at this. Try again, and report it if it happens again.",
     MODEL_NOT_FOUND: "The server does not have this model any more. Choose another in the settings.",
     CAMERA: "The camera cannot be used. Allow it in the browser, and open this page over HTTPS or on this machine.",
     OTHER: "Something went wrong:",
@@ -109,9 +155,19 @@ const CHINESE = {
   save: "保存",
   lines: "文字行",
   line: (line) => `第 ${line} 行`,
+  readingViews: "文字的显示方式",
+  viewLines: "逐行",
+  viewStructure: "段落与表格",
+  comma: "、",
+  table: "表格",
+  keyValues: "名称与值",
+  textLayer: "文档自带文字",
+  prepared: (steps) => `预处理：${steps}`,
+  searchablePdf: "可搜索的 PDF",
   cameraHint: "把文字放到相机前。保持不变的行会标为“稳定”。",
   start: "打开相机",
   stop: "停止",
+  keep: "识别当前画面",
   rate: (rate) => `每秒 ${rate.toFixed(1)} 帧`,
   stable: "稳定",
   model: "模型",
@@ -120,9 +176,41 @@ const CHINESE = {
   modePage: "整页：任意多行",
   modeLine: "单行文字",
   decoder: "解码器",
-  decoderBeam: "束搜索：给出可疑字符的候选",
+  decoderBeam: "束搜索：给出候选",
   decoderBest: "最佳路径：最快",
   beamWidth: "束搜索保留的读法数",
+  hotWords: "可能出现的词，每行一个",
+  hotWordsHint: "后面可加权重：发票=5。不写时为 3；小于 0 表示不太可能出现。",
+  lexicon: "只允许这些词，每行一个",
+  groupReading: "识别",
+  groupLanguage: "已知的文字信息",
+  groupPreparation: "图片预处理",
+  groupDocuments: "文档",
+  groupPage: "本页面",
+  structure: "查找段落与表格",
+  prepare: "所有步骤",
+  prepareAuto: "有帮助时进行",
+  prepareOff: "不进行",
+  prepareSteps: "单个步骤",
+  stepAsAll: "同上",
+  stepAuto: "有帮助时",
+  stepOn: "总是",
+  stepOff: "从不",
+  steps: {
+    perspective: "拉平纸张",
+    shadow: "去除阴影",
+    contrast: "提高对比度",
+    local_contrast: "均衡局部对比度",
+    grey: "去除颜色",
+    denoise: "降噪",
+    sharpen: "锐化",
+    binarise: "黑白二值化",
+    enlarge: "放大小字",
+    deskew: "校正倾斜",
+    orientation: "转正方向",
+  },
+  ignoreTextLayer: "已有文字的页面也重新识别",
+  password: "文档密码（关闭标签页后清除）",
   doubt: "标出置信度低于此值的字符（%）",
   minConfidence: "忽略置信度低于此值的行",
   pattern: "每行必须匹配的模式",
@@ -147,7 +235,6 @@ const CHINESE = {
   finished: (file, lines) => `${file} 已识别：${lines} 行。`,
   blankSheet: "页面及各行的位置",
   picture: "图片及各行的位置",
-  close: "关闭",
   problems: {
     NETWORK: "网关没有响应。它还在运行吗？文件仍在这里，请重试。",
     SERVER_UNAVAILABLE: "网关后面的识别服务器没有响应，请稍后重试。",
@@ -161,24 +248,31 @@ const CHINESE = {
     IMAGE_TOO_LARGE: "文件超过了服务器的限制。",
     IMAGE_TOO_SMALL: "图片太小，无法识别。",
     DOCUMENT_UNREADABLE: "文档已损坏，无法打开。",
-    DOCUMENT_ENCRYPTED: "文档需要密码。",
+    DOCUMENT_ENCRYPTED: "文档需要密码。请在设置中填写，然后重新识别。",
     DOCUMENT_TOO_LARGE: "文档的页数或大小超过了服务器的限制。",
     PAGE_UNREADABLE: "这一页已损坏。",
     OPTION_INVALID: "有一项设置无法使用：",
+    JOB_NOT_FOUND: "网关已不再保留这个文档，请重新识别。",
+    REQUEST_INVALID: "网关无法理解这个请求：",
+    BATCH_TOO_LARGE: "一次提交的文件过多。",
+    DRAINING: "服务器正在停止，请稍后重试。",
+    INTERNAL: "服务器处理失败。请重试；若再次出现，请报告。",
     MODEL_NOT_FOUND: "服务器上已没有这个模型，请在设置中另选。",
     CAMERA: "无法使用相机。请在浏览器中允许，并通过 HTTPS 或在本机打开此页。",
     OTHER: "出错了：",
   },
 };
 
-const LANGUAGES = { en: ENGLISH, zh: CHINESE };
+export const LANGUAGES = { en: ENGLISH, zh: CHINESE };
 
 /** @typedef {keyof typeof LANGUAGES} Language */
 
-/** @returns {Language} The one chosen before, else the browser's. */
+const PARAMETER = "lang";
+
+/** @returns {Language} The one of the address (?lang=zh), else the one chosen before, else the browser's. */
 function firstLanguage() {
-  const kept = localStorage.getItem("language") ?? navigator.language;
-  return kept.toLowerCase().startsWith("zh") ? "zh" : "en";
+  const asked = new URLSearchParams(location.search).get(PARAMETER);
+  return (asked || localStorage.getItem("language") || navigator.language).toLowerCase().startsWith("zh") ? "zh" : "en";
 }
 
 /** @type {Language} */
@@ -193,26 +287,29 @@ export function texts() {
 export function switchLanguage() {
   language = language === "zh" ? "en" : "zh";
   localStorage.setItem("language", language);
+  const address = new URL(location.href);
+  address.searchParams.delete(PARAMETER);
+  history.replaceState(null, "", address);
   applyTexts();
 }
 
 /** Put the texts into the page: data-text for what an element says, data-label for what it is called. */
 export function applyTexts() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  const known = /** @type {Record<string, unknown>} */ (texts());
   for (const element of document.querySelectorAll("[data-text]")) {
-    element.textContent = String(known[/** @type {HTMLElement} */ (element).dataset.text ?? ""]);
+    element.textContent = named(/** @type {HTMLElement} */ (element).dataset.text ?? "");
   }
   for (const element of document.querySelectorAll("[data-label]")) {
-    const label = String(known[/** @type {HTMLElement} */ (element).dataset.label ?? ""]);
+    const label = named(/** @type {HTMLElement} */ (element).dataset.label ?? "");
     element.setAttribute("aria-label", label);
     if (element instanceof HTMLButtonElement) element.title = label;
   }
 }
 
-/** @param {{reason: string, detail: string}} problem @returns {string} In plain words. */
-export function explained(problem) {
-  const known = /** @type {Record<string, string>} */ (texts().problems);
-  const text = known[problem.reason] ?? texts().problems.OTHER;
-  return text.endsWith(":") || text.endsWith("：") ? `${text} ${problem.detail}` : text;
+/** @param {string} path name of a text, and of one within it after a dot @returns {string} */
+function named(path) {
+  /** @type {any} */
+  let text = texts();
+  for (const name of path.split(".")) text = text[name];
+  return text;
 }

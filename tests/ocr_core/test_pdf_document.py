@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import tempfile
@@ -20,7 +19,7 @@ from ocr_core.document import DocumentLimits, DocumentOptions, FailedPage, Page,
 from ocr_core.document_file import document_of
 from ocr_core.errors import DocumentEncrypted, DocumentUnreadable, ImageTooLarge, PageUnreadable
 from ocr_core.image import ImageLimits, load_image
-from tests.pdf_files import assembled, image_file, pdf_file, scanned_pdf, stream, text_pdf
+from tests.pdf_files import assembled, encrypted_pdf, image_file, pdf_file, scanned_pdf, stream, text_pdf
 
 LIMITS = DocumentLimits(image=ImageLimits(max_pixels=4_000_000, max_side=4000))
 LONG = "A line that is long enough"
@@ -182,52 +181,12 @@ def test_a_damaged_file_says_so(content):
 
 def test_an_encrypted_file_needs_its_password():
     """Without the password and with another one it is told apart from a damaged file; with it the pages are there."""
-    content = encrypted(text_pdf(LONG), "secret")
+    content = encrypted_pdf(LONG, "secret")
     for password, message in (("", "needs a password"), ("wrong", "not open with this password")):
         with pytest.raises(DocumentEncrypted, match=message), opened(content, password=password):
             pass
     (page,) = pages(content, 1, password="secret")
     assert page.lines[0].text == LONG
-
-
-def encrypted(content: bytes, password: str) -> bytes:
-    """The same text behind a password, with the standard security handler, revision 2 (RC4, 40 bits)."""
-    pad = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
-    padded = (password.encode() + pad)[:32]
-    owner = rc4(hashlib.md5(padded).digest()[:5], padded)  # noqa: S324 - the format's own
-    identity = bytes(16)
-    permissions = (-4).to_bytes(4, "little", signed=True)
-    key = hashlib.md5(padded + owner + permissions + identity).digest()[:5]  # noqa: S324
-    user = rc4(key, pad)
-    body = f"BT /F1 24 Tf 72 700 Td ({LONG}) Tj ET".encode()
-    secret = rc4(hashlib.md5(key + (5).to_bytes(3, "little") + bytes(2)).digest()[:10], body)  # noqa: S324
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources << /Font << /F1 3 0 R >> >>"
-        b" >>",
-        stream(secret),
-    ]
-    entries = b"<" + owner.hex().encode() + b"> /U <" + user.hex().encode() + b">"
-    handler = b"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O " + entries + b" >>"
-    return assembled(objects, handler + b" /ID [<" + identity.hex().encode() + b"> <" + identity.hex().encode() + b">]")
-
-
-def rc4(key: bytes, data: bytes) -> bytes:
-    """The cipher of old PDFs."""
-    state = list(range(256))
-    j = 0
-    for i in range(256):
-        j = (j + state[i] + key[i % len(key)]) % 256
-        state[i], state[j] = state[j], state[i]
-    out, i, j = bytearray(), 0, 0
-    for byte in data:
-        i = (i + 1) % 256
-        j = (j + state[i]) % 256
-        state[i], state[j] = state[j], state[i]
-        out.append(byte ^ state[(state[i] + state[j]) % 256])
-    return bytes(out)
 
 
 def test_a_page_of_miles_is_refused():
