@@ -19,6 +19,7 @@ from server.app import App
 from server.arrivals import every_frame
 from server.cli import main
 from server.settings import Settings
+from server.stubs.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.server.fake_stages import FakeStages
 
 
@@ -98,6 +99,12 @@ def fake_pipeline(monkeypatch, stages) -> FakeStages:
 async def running(start_app) -> RunningApp:
     """An App with one worker and default limits, serving."""
     return await start_app()
+
+
+@pytest.fixture
+def inference(running) -> GRPCInferenceServiceStub:
+    """Calls the Open Inference Protocol of `running`."""
+    return GRPCInferenceServiceStub(running.channel)
 
 
 @pytest.fixture
