@@ -28,7 +28,7 @@ setup(
     package_data={
         "gateway": ["web/*", "web/*/*"],
         "ext": ["ctc.pyi", "py.typed"],
-        "ocr_core": ["py.typed"],
+        "ocr_core": ["py.typed", "quality_report.css"],
         "training.synth": ["*.toml", "*.txt", "bundled/*.txt"],
     },
     ext_modules=cythonize(

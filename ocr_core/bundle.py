@@ -131,6 +131,15 @@ def write_manifest(folder: Path, bundle: ModelBundle) -> None:
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
+def store_temperature(folder: Path, temperature: float) -> float:
+    """Put a temperature, cut to what bundles may have, into a bundle. Returns what it has now. Raises BundleInvalid."""
+    low, high = TEMPERATURES
+    bundle = read_bundle(folder)
+    stored = round(min(max(temperature, low), high), 3)
+    write_manifest(folder, bundle.model_copy(update={"temperature": stored}))
+    return stored
+
+
 def place_bundle(draft: Path, models_dir: Path) -> Path:
     """Put a finished bundle into a models folder, in place of what is there. Returns its folder.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 
-from ocr_core.errors import SetupError
+from server.extras import needing
 from server.reports import table_console
 from server.settings import add_flags, load_settings
 
@@ -113,13 +112,13 @@ def _add_training(parser: ArgumentParser) -> None:
 
 
 def _run_step(flags: Namespace) -> int:
-    with _needing("compression"), TemporaryDirectory(prefix="glyphwire-") as scratch:
+    with needing("compression"), TemporaryDirectory(prefix="glyphwire-") as scratch:
         folders, details = flags.step(flags, Path(scratch))
         return _report(flags, flags.name, asdict(details), folders)
 
 
 def _compare(flags: Namespace) -> int:
-    with _needing("eval"):
+    with needing("eval"):
         return _report(flags, "compare", {}, [_folder(flags, model) for model in flags.models])
 
 
@@ -209,12 +208,3 @@ def _report(flags: Namespace, step: str, details: dict[str, Any], folders: Seque
         for table in tables(report, box.MARKDOWN if flags.format == "markdown" else box.SIMPLE_HEAD):
             console.print(table)
     return 0
-
-
-@contextmanager
-def _needing(extra: str) -> Iterator[None]:
-    """Says which extra has what cannot be imported."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise SetupError(f"{error.name} is not installed; pip install 'glyphwire-server[{extra}]'") from None

@@ -1,4 +1,4 @@
-"""`glyphwire models`: bundles of the models folder, changes of the models of a running server, compression."""
+"""`glyphwire models`: bundles of the models folder, calibration, compression, changes of a running server's models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from ocr_core.types import ModelInfo
-from server import commands_compression
+from server import commands_calibration, commands_compression
 from server.connections import add_connection, connect, connect_admin
 from server.reports import table_console
 from server.settings import Settings, add_flags, load_settings
@@ -35,7 +35,7 @@ _QUESTIONS = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Flags of the commands."""
-    names = ("list", "setup", *_CHANGES, *_QUESTIONS, *commands_compression.NAMES)
+    names = ("list", "setup", *_CHANGES, *_QUESTIONS, commands_calibration.NAME, *commands_compression.NAMES)
     commands = parser.add_subparsers(required=True, metavar="|".join(names))
     listing = commands.add_parser("list", help="name the models that requests can name")
     add_connection(listing, "ask it; default: look into the models folder")
@@ -50,6 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         _add_admin(commands, name, sentence, call).add_argument("model", nargs=1, metavar="NAME[/VERSION]")
     for name, (sentence, call) in _QUESTIONS.items():
         _add_admin(commands, name, sentence, call).set_defaults(model=())
+    commands_calibration.add_command(commands)
     commands_compression.add_commands(commands)
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocr_core.errors import SetupError
+from server.extras import needing
 from server.settings import add_flags, load_settings
 
 if TYPE_CHECKING:
@@ -35,12 +35,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(flags: Namespace) -> int:
     """Train, export, say how well held-back lines are read; returns 0."""
-    try:
+    with needing("training"):
         import torch
 
         from training.fine_tune import fine_tune
-    except ModuleNotFoundError as error:
-        raise SetupError(f"{error.name} is not installed; pip install 'glyphwire-server[training]'") from None
     from ocr_core.bundle import Kind, Registry
     from training.checkpoint import load_checkpoint
     from training.recipe import RECIPES, read_training_recipe

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import cv2
+
 from ocr_core.charset import Charset
 from ocr_core.evaluation import LABELS, read_labels
 from ocr_core.image import ImageLimits, load_image
@@ -26,6 +28,16 @@ def folder_lines(folder: Path, count: int) -> list[LabelledLine]:
         raise CompressionFailed(f"{folder} has no {LABELS} with lines")
     chosen = random.Random(SEED).sample(rows, min(count, len(rows)))  # noqa: S311 - no secret
     return [LabelledLine(load_image((folder / path).read_bytes(), ImageLimits()), text) for path, text in chosen]
+
+
+def draw_set(folder: Path, charset: Charset, count: int) -> None:
+    """Write lines of the renderer as labels.tsv and images into a folder. Raises as drawn_lines."""
+    rows = []
+    for index, line in enumerate(drawn_lines(charset, count)):
+        name = f"{index}.png"
+        cv2.imwrite(str(folder / name), cv2.cvtColor(line.image, cv2.COLOR_RGB2BGR))
+        rows.append(f"{name}\t{line.text}\n")
+    (folder / LABELS).write_text("".join(rows), encoding="utf-8")
 
 
 def drawn_lines(charset: Charset, count: int) -> list[LabelledLine]:
