@@ -1,4 +1,4 @@
-"""Language knowledge that requests name: files that may be replaced while they are in use."""
+"""Language knowledge and rules that requests name: files that may be replaced while they are in use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from typing import Any, TypeVar, cast
 
 from ocr_core.errors import LanguageInvalid, OptionInvalid
 from ocr_core.ngram import CharacterModel
+from ocr_core.rules.options import RuleOptions
+from ocr_core.rules.profiles import read_profile
 
 _NAME = re.compile(r"\w[\w.-]{,59}")
+_LANGUAGE = "options.decode.language"
 
 _Value = TypeVar("_Value")
 
@@ -28,12 +31,12 @@ class _Read:
 
 
 class LanguageDir:
-    """A folder of language models, lexicons and hot words. May be shared by threads.
+    """A folder of language models, lexicons, hot words and rules. May be shared by threads.
 
     models/NAME.lm: an n-gram model in any format that CharacterModel.load reads. lexicons/NAME.txt: a word per row.
-    hot_words/NAME.txt: a text per row, a tab and its weight in nats. Both in UTF-8. A file is read when it is asked
-    for, and again when it has changed. That is looked up no oftener than every recheck_s seconds; replace it by
-    renaming, so that it is never seen half written.
+    hot_words/NAME.txt: a text per row, a tab and its weight in nats. rules/NAME.toml: a profile, see read_profile. All
+    text is UTF-8. A file is read when it is asked for, and again when it has changed. That is looked up no oftener than
+    every recheck_s seconds; replace it by renaming, so that it is never seen half written.
 
     Methods raise OptionInvalid when there is no file of that name, and LanguageInvalid when it cannot be understood.
     They return the same object as long as the file stays the same.
@@ -47,15 +50,19 @@ class LanguageDir:
 
     def language_model(self, name: str) -> CharacterModel:
         """The model of that name."""
-        return self._current("language_model", f"models/{name}.lm", name, CharacterModel.load)
+        return self._current(f"{_LANGUAGE}.language_model", f"models/{name}.lm", name, CharacterModel.load)
 
-    def lexicon(self, name: str) -> tuple[str, ...]:
-        """Words of that list."""
-        return self._current("lexicon_name", f"lexicons/{name}.txt", name, _read_words)
+    def lexicon(self, name: str, field: str = f"{_LANGUAGE}.lexicon_name") -> tuple[str, ...]:
+        """Words of that list. field: that names it."""
+        return self._current(field, f"lexicons/{name}.txt", name, _read_words)
 
     def hot_words(self, name: str) -> Mapping[str, float]:
         """Texts of that list and their weights in nats."""
-        return self._current("hot_words_name", f"hot_words/{name}.txt", name, _read_hot_words)
+        return self._current(f"{_LANGUAGE}.hot_words_name", f"hot_words/{name}.txt", name, _read_hot_words)
+
+    def profile(self, name: str) -> RuleOptions:
+        """Rules of that profile."""
+        return self._current("options.rules.profile", f"rules/{name}.toml", name, read_profile)
 
     def _current(self, field: str, file: str, name: str, load: Callable[[Path], _Value]) -> _Value:
         path = self._folder / file
@@ -65,7 +72,7 @@ class LanguageDir:
                 return cast(_Value, known.value)
             stamp = _stamp(path) if _NAME.fullmatch(name) else None
             if stamp is None:
-                raise OptionInvalid(f"there is no {field} {name!r}", f"options.decode.language.{field}")
+                raise OptionInvalid(f"there is no {field.rpartition('.')[2]} {name!r}", field)
             value = known.value if known and known.stamp == stamp else _loaded(path, load)
             self._files[path] = _Read(value, stamp, now)
             return cast(_Value, value)

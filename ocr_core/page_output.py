@@ -110,15 +110,20 @@ class Word:
 
 def words(line: TextLine) -> list[Word]:
     """The words of a line: placed by its characters where they are known, else by the usual widths of characters."""
-    vertices = [(vertex.x, vertex.y) for vertex in line.polygon.vertices]
-    middle = len(vertices) // 2
-    head, feet = vertices[:middle], vertices[: middle - 1 : -1]
-    length = sum(itertools.starmap(math.dist, itertools.pairwise(head))) or 1.0
+    edges = _Edges.of(line)
     return [
-        _word(list(run), length, head, feet)
-        for is_space, run in itertools.groupby(_pieces(line, length), key=lambda piece: piece[0].isspace())
+        _word(list(run), edges)
+        for is_space, run in itertools.groupby(_pieces(line, edges.length), key=lambda piece: piece[0].isspace())
         if not is_space
     ]
+
+
+def word_at(line: TextLine, start: int, end: int) -> Word:
+    """The characters of a line that have text[start:end], at least one, placed as words are."""
+    edges = _Edges.of(line)
+    pieces = list(_pieces(line, edges.length))
+    ends = itertools.accumulate(len(piece[0]) for piece in pieces)
+    return _word([piece for piece, last in zip(pieces, ends, strict=True) if start < last < end + len(piece[0])], edges)
 
 
 def box(corners: Sequence[Place], page: TextPage) -> Box:
@@ -160,9 +165,28 @@ def _pieces(line: TextLine, length: float) -> Iterator[_Piece]:
         yield character, line.confidence, start * scale, (start + width) * scale
 
 
-def _word(run: list[_Piece], length: float, head: list[Place], feet: list[Place]) -> Word:
-    first, last = (min(max(end / length, 0.0), 1.0) for end in (run[0][2], run[-1][3]))
-    corners = _along(head, first), _along(head, last), _along(feet, last), _along(feet, first)
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Of a line, in reading direction: along the tops and along the feet of its letters. length: of the tops."""
+
+    tops: list[Place]
+    feet: list[Place]
+    length: float
+
+    @classmethod
+    def of(cls, line: TextLine) -> _Edges:
+        vertices = [(vertex.x, vertex.y) for vertex in line.polygon.vertices]
+        middle = len(vertices) // 2
+        tops = vertices[:middle]
+        return cls(
+            tops, vertices[: middle - 1 : -1], sum(itertools.starmap(math.dist, itertools.pairwise(tops))) or 1.0
+        )
+
+
+def _word(run: list[_Piece], edges: _Edges) -> Word:
+    first, last = (min(max(end / edges.length, 0.0), 1.0) for end in (run[0][2], run[-1][3]))
+    tops, feet = edges.tops, edges.feet
+    corners = _along(tops, first), _along(tops, last), _along(feet, last), _along(feet, first)
     confidence = sum(piece[1] for piece in run) / len(run)
     return Word("".join(piece[0] for piece in run), confidence, corners)
 

@@ -31,6 +31,9 @@ from ocr_core.prepare.steps import Step, Switch
 from ocr_core.prepare.upright import find_upright
 from ocr_core.preprocess import make_batch, stretched, turn_if_vertical, turned, whole_image
 from ocr_core.recognizer import Recognizer, load_recognizer
+from ocr_core.rules.options import RuleOptions
+from ocr_core.rules.rule_shelf import RuleShelf
+from ocr_core.rules.rules import Rules, ruled
 from ocr_core.types import (
     Line,
     LineCrop,
@@ -91,9 +94,11 @@ class Pipeline:
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config
         self._pool = ThreadPoolExecutor(config.workers, thread_name_prefix="pipeline")
+        language = LanguageDir(config.language_dir)
+        self._rule_shelf = RuleShelf(language)
         make = partial(
             load_recognizer,
-            language=LanguageDir(config.language_dir),
+            language=language,
             workers=config.workers,
             precision=config.precision,
             backend=config.decoder_backend,
@@ -149,6 +154,7 @@ class Pipeline:
         """
         lease = self.shelf.lease(options.model)
         lease.model.recognizer.decoders.find(options.decode.language)
+        rules = self.rules(options.rules)
         chosen = options.preprocess
         started = time.perf_counter()
         pixels = load_image(image, self._config.limits, apply_exif_orientation=chosen.apply_exif_orientation)
@@ -178,7 +184,7 @@ class Pipeline:
             load_image_ms=1e3 * (loaded - started), find_lines_ms=1e3 * (found - loaded), preprocess_ms=_since(found)
         )
         leased = tuple(replace(crop, lease=lease) for crop in crops)
-        return PreparedImage(pixels.shape[1], pixels.shape[0], leased, timings, lease, layout, applied)
+        return PreparedImage(pixels.shape[1], pixels.shape[0], leased, timings, lease, layout, applied, rules)
 
     def batch_key(self, crop: LineCrop, options: RecognizeOptions) -> Hashable:
         """Crops with equal keys may share a batch: same model in memory, same padded width."""
@@ -212,16 +218,18 @@ class Pipeline:
         return replace(best, timings=sum((read.timings for read in again), timings))
 
     def assemble(self, prepared: PreparedImage, lines: Sequence[ReadLine], options: RecognizeOptions) -> Recognition:
-        """Put the lines of one image together: filter by confidence, add up timings."""
+        """Put the lines of one image together: filter by confidence, apply rules, add up timings."""
         model = self._model(prepared, options).bundle
-        kept = [read.line if _is_kept(read.line, options) else None for read in lines]
+        is_kept = [_is_kept(read.line, options) for read in lines]
+        kept = [read.line for read, keep in zip(lines, is_kept, strict=True) if keep]
+        found = ruled(prepared.rules, kept, include_characters=options.include_characters)
         structure = None
         if prepared.layout is not None:
-            structure = build_structure(prepared.layout, [None if line is None else line.text for line in kept])
+            texts = iter(found.lines)
+            structure = build_structure(prepared.layout, [next(texts).text if keep else None for keep in is_kept])
         timings = sum((read.timings for read in lines), prepared.timings)
-        found = tuple(line for line in kept if line is not None)
         return Recognition(
-            lines=found,
+            lines=found.lines,
             image_width=prepared.width,
             image_height=prepared.height,
             model_name=model.name,
@@ -229,7 +237,12 @@ class Pipeline:
             timings=timings,
             structure=structure,
             applied_steps=prepared.applied_steps,
+            fields=found.fields,
         )
+
+    def rules(self, options: RuleOptions) -> Rules | None:
+        """What is done to the text of lines; None for nothing. Raises OptionInvalid, or LanguageInvalid."""
+        return self._rule_shelf.find(options)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Recognisers that requests can name, sorted by name and version."""

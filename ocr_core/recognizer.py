@@ -154,7 +154,7 @@ class Recognizer:
             hypotheses,
             crop.polygon,
             timestep_share=columns / fitted_width(crop, self._input),
-            include_characters=options.include_characters,
+            include_characters=options.needs_characters,
             temperature=self._temperature,
         )
 
@@ -251,5 +251,5 @@ def _decode(decoder: Decoder, scores: Output, kind: Kind, options: RecognizeOpti
         min_prob=chosen.prune_min_prob,
         cum_prob=chosen.prune_cum_prob,
         n_best=1 + chosen.alternatives,
-        alternatives=chosen.character_alternatives if options.include_characters else 0,
+        alternatives=chosen.character_alternatives if options.needs_characters else 0,
     )[0]

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from ocr_core.frame_change import FrameSketch
+from ocr_core.rules.options import RuleOptions
+from ocr_core.rules.rules import Rules
 from ocr_core.types import LineCrop, ModelInfo, PreparedImage, RawImage, ReadLine, Recognition, RecognizeOptions
 
 
@@ -29,6 +31,9 @@ class Stages(Protocol):
 
     def assemble(self, prepared: PreparedImage, lines: Sequence[ReadLine], options: RecognizeOptions) -> Recognition:
         """Put the lines of one image together: filter by confidence, add up timings."""
+
+    def rules(self, options: RuleOptions) -> Rules | None:
+        """What is done to the text of lines, also of those that come from elsewhere; None for nothing."""
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Recognisers that requests can name, sorted by name."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -12,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr_core.errors import OptionInvalid
+from ocr_core.option_checks import check_range, check_words
 from ocr_core.prepare.steps import AppliedStep, Preparation
+from ocr_core.rules.options import NO_RULES, RuleOptions
 
 if TYPE_CHECKING:
     from ocr_core.layout.page import PageLayout
     from ocr_core.model_shelf import Lease
+    from ocr_core.rules.rules import Rules
     from ocr_core.structure import Structure
 
 Image = npt.NDArray[np.uint8]
@@ -24,8 +25,6 @@ Image = npt.NDArray[np.uint8]
 
 Probs = npt.NDArray[np.float32]
 """Softmax of the recogniser, float32 [time, class] or [batch, time, class]."""
-
-_MAX_WORD = 64
 
 
 class Mode(Enum):
@@ -88,16 +87,16 @@ class LanguageOptions:
     language_model_bonus: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_range("decode.language.pattern", len(self.pattern), 0, 1000, "'s length")
-        _check_range("decode.language.whitelist", len(self.whitelist), 0, 8192, "'s length")
-        _check_words("decode.language.hot_words", [text for text, _ in self.hot_words], 1000)
+        check_range("decode.language.pattern", len(self.pattern), 0, 1000, "'s length")
+        check_range("decode.language.whitelist", len(self.whitelist), 0, 8192, "'s length")
+        check_words("decode.language.hot_words", [text for text, _ in self.hot_words], 1000)
         for _, weight in self.hot_words:
-            _check_range("decode.language.hot_words", weight, -20.0, 20.0, ": a weight")
-        _check_words("decode.language.lexicon", self.lexicon, 10_000)
-        _check_range("decode.language.lexicon_bonus", self.lexicon_bonus or 0.0, -20.0, 20.0)
-        _check_range("decode.language.lexicon_separators", len(self.lexicon_separators), 0, 64, "' length")
-        _check_range("decode.language.language_model_weight", self.language_model_weight, 0.0, 10.0)
-        _check_range("decode.language.language_model_bonus", self.language_model_bonus, -10.0, 10.0)
+            check_range("decode.language.hot_words", weight, -20.0, 20.0, ": a weight")
+        check_words("decode.language.lexicon", self.lexicon, 10_000)
+        check_range("decode.language.lexicon_bonus", self.lexicon_bonus or 0.0, -20.0, 20.0)
+        check_range("decode.language.lexicon_separators", len(self.lexicon_separators), 0, 64, "' length")
+        check_range("decode.language.language_model_weight", self.language_model_weight, 0.0, 10.0)
+        check_range("decode.language.language_model_bonus", self.language_model_bonus, -10.0, 10.0)
 
     @property
     def prefix_beam_only(self) -> str:
@@ -120,16 +119,16 @@ class DecodeOptions:
     language: LanguageOptions = field(default_factory=LanguageOptions)
 
     def __post_init__(self) -> None:
-        _check_range("decode.beam_width", self.beam_width, 1, 256)
-        _check_range("decode.prune_top_k", self.prune_top_k, 1, 1024)
-        _check_range("decode.prune_min_prob", self.prune_min_prob, 0.0, 1.0)
+        check_range("decode.beam_width", self.beam_width, 1, 256)
+        check_range("decode.prune_top_k", self.prune_top_k, 1, 1024)
+        check_range("decode.prune_min_prob", self.prune_min_prob, 0.0, 1.0)
         if self.prune_min_prob == 1.0:
             raise OptionInvalid("decode.prune_min_prob must be below 1", "options.decode.prune_min_prob")
-        _check_range("decode.prune_cum_prob", self.prune_cum_prob, 0.0, 1.0)
+        check_range("decode.prune_cum_prob", self.prune_cum_prob, 0.0, 1.0)
         if self.prune_cum_prob == 0.0:
             raise OptionInvalid("decode.prune_cum_prob must be above 0", "options.decode.prune_cum_prob")
-        _check_range("decode.alternatives", self.alternatives, 0, 32)
-        _check_range("decode.character_alternatives", self.character_alternatives, 0, 16)
+        check_range("decode.alternatives", self.alternatives, 0, 32)
+        check_range("decode.character_alternatives", self.character_alternatives, 0, 16)
         if self.decoder is not DecodeMethod.PREFIX_BEAM:
             self._check_best_path()
         if self.alternatives and self.alternatives >= self.beam_width:
@@ -164,7 +163,7 @@ class PreprocessOptions:
 
     def __post_init__(self) -> None:
         if self.detector_max_side is not None:
-            _check_range("preprocess.detector_max_side", self.detector_max_side, 320, 2560)
+            check_range("preprocess.detector_max_side", self.detector_max_side, 320, 2560)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +177,15 @@ class RecognizeOptions:
     include_characters: bool = False
     min_confidence: float = 0.0
     include_structure: bool = False
+    rules: RuleOptions = field(default_factory=RuleOptions)
 
     def __post_init__(self) -> None:
-        _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
+        check_range("min_confidence", self.min_confidence, 0.0, 1.0)
+
+    @property
+    def needs_characters(self) -> bool:
+        """Whether lines are to be read with their characters: rules look at them, asked for or not."""
+        return self.include_characters or self.rules != NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,7 @@ class UnchangedOptions:
     threshold: float = 12.0
 
     def __post_init__(self) -> None:
-        _check_range("unchanged.threshold", self.threshold, 0.0, 255.0, root="config")
+        check_range("unchanged.threshold", self.threshold, 0.0, 255.0, root="config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +209,8 @@ class VotingOptions:
     max_missed_frames: int = 5
 
     def __post_init__(self) -> None:
-        _check_range("voting.stable_frames", self.stable_frames, 1, 100, root="config")
-        _check_range("voting.max_missed_frames", self.max_missed_frames, 0, 100, root="config")
+        check_range("voting.stable_frames", self.stable_frames, 1, 100, root="config")
+        check_range("voting.max_missed_frames", self.max_missed_frames, 0, 100, root="config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +280,45 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """A part of a line that a rule has changed. start, end: of what stands there in Line.raw_text.
+
+    rule: the field of RuleOptions, or the name of a field type.
+    """
+
+    rule: str
+    before: str
+    after: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text. confidence: mean of its characters' confidences, 0 for empty text."""
+    """One line of text. confidence: mean of its characters' confidences, 0 for empty text.
+
+    raw_text: what was read, where rules have made something else of it; corrections: how, in the order of the rules.
+    """
 
     text: str
     confidence: float
     polygon: Polygon
     characters: tuple[Character, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    raw_text: str | None = None
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A part of a line that a rule has found. line: its index in the recognition; start, end: in the line's text."""
+
+    name: str
+    value: str
+    line: int
+    start: int
+    end: int
+    polygon: Polygon
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +342,7 @@ class Timings:
 class PreparedImage:
     """An image whose lines have been found and cropped, ready to be read. lease: as its crops have it.
 
-    layout: of its crops, when structure was asked for.
+    layout: of its crops, when structure was asked for. rules: for its text, when there are any.
     """
 
     width: int
@@ -316,6 +352,7 @@ class PreparedImage:
     lease: Lease | None = None
     layout: PageLayout | None = None
     applied_steps: tuple[AppliedStep, ...] = ()
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +380,7 @@ class Recognition:
     timings: Timings
     structure: Structure | None = None
     applied_steps: tuple[AppliedStep, ...] = ()
+    fields: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,19 +416,3 @@ class ModelInfo:
     def names(self) -> tuple[str, str]:
         """By which requests can name it; of several versions one answers to the bare name."""
         return self.name, f"{self.name}/{self.version}"
-
-
-def _check_range(name: str, value: float, low: float, high: float, part: str = "", *, root: str = "options") -> None:
-    """part: what of the field is checked, when it is not its value. root: the field in which it is."""
-    if math.isnan(value) or not low <= value <= high:
-        raise OptionInvalid(f"{name}{part} is {value}, must be from {low} to {high}", f"{root}.{name}")
-
-
-def _check_words(name: str, words: Sequence[str], most: int) -> None:
-    if len(words) > most:
-        raise OptionInvalid(f"{name} has {len(words)} entries, at most {most} are accepted", f"options.{name}")
-    for word in words:
-        if not 1 <= len(word) <= _MAX_WORD:
-            raise OptionInvalid(
-                f"{name} has a word of {len(word)} characters, must be from 1 to {_MAX_WORD}", f"options.{name}"
-            )

@@ -18,6 +18,8 @@ import structlog
 from ocr_core.errors import ModelNotFound
 from ocr_core.frame_change import FrameSketch
 from ocr_core.model_shelf import ModelShelf
+from ocr_core.rules.options import RuleOptions
+from ocr_core.rules.rules import Rules
 from ocr_core.stages import Stages
 from ocr_core.types import ModelInfo, ReadLine, Recognition
 from server.admission import Admission, draining
@@ -118,6 +120,10 @@ class Batcher:
         for thread in self._threads:
             thread.join()
         self._stages.close()
+
+    def rules(self, options: RuleOptions) -> Rules | None:
+        """What is done to the text of lines that nobody had to read. Blocks. Raises what the pipeline raises."""
+        return self._stages.rules(options)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Recognisers that requests can name, as soon as they are loaded. Raises Draining."""

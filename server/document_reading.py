@@ -12,7 +12,8 @@ from functools import partial
 from ocr_core.document import Document, DocumentLimits, DocumentOptions, FailedPage, Page, PageSource
 from ocr_core.layout.page import structure_of
 from ocr_core.page_ranges import page_numbers
-from ocr_core.types import Recognition, Timings
+from ocr_core.rules.rules import ruled
+from ocr_core.types import Recognition, RecognizeOptions, Timings
 from server.admission import draining
 from server.batcher import Answer, Batcher
 from server.errors import Draining
@@ -141,13 +142,21 @@ class DocumentReading:
             return page.error
         try:
             if page.image is None:
-                return await self._batcher.in_document_thread(partial(_text_layer, page, job))
+                return await self._batcher.in_document_thread(partial(self._text_layer, page, job.options))
             deadline = min(self._deadline, time.monotonic() + self._page_timeout_s)
             return await self._batcher.submit_in_turn(replace(job, image=page.image), deadline, self._client)
         except Draining:
             raise
         except Exception as error:  # noqa: BLE001 - sent as the page's outcome; the others are read
             return error
+
+    def _text_layer(self, page: Page, options: RecognizeOptions) -> Recognition:
+        """What was there to be taken."""
+        rules = self._batcher.rules(options.rules)
+        found = ruled(rules, page.lines, include_characters=options.include_characters)
+        structure = structure_of(found.lines) if options.include_structure else None
+        timings = Timings(load_image_ms=page.load_ms, total_ms=page.load_ms)
+        return Recognition(found.lines, page.width, page.height, "", "", timings, structure, fields=found.fields)
 
     async def _completed(
         self, page: Page | FailedPage, source: Answer | Recognition | Exception, done: int
@@ -170,11 +179,3 @@ class DocumentReading:
             source=found.source if found else None,
             outcome=outcome,
         )
-
-
-def _text_layer(page: Page, job: Job) -> Recognition:
-    """What was there to be taken."""
-    lines = page.lines if job.options.include_characters else tuple(replace(line, characters=()) for line in page.lines)
-    structure = structure_of(lines) if job.options.include_structure else None
-    timings = Timings(load_image_ms=page.load_ms, total_ms=page.load_ms)
-    return Recognition(lines, page.width, page.height, "", "", timings, structure)

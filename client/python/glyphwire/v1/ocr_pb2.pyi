@@ -298,6 +298,118 @@ PREPARATION_STEP_ORIENTATION: PreparationStep.ValueType  # 11
 """Preparation.orientation."""
 Global___PreparationStep: typing_extensions.TypeAlias = PreparationStep
 
+class _UnicodeForm:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _UnicodeFormEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_UnicodeForm.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    UNICODE_FORM_UNSPECIFIED: _UnicodeForm.ValueType  # 0
+    """UNICODE_FORM_NONE, or what the profile says."""
+    UNICODE_FORM_NONE: _UnicodeForm.ValueType  # 1
+    """Text stays as the model spells it."""
+    UNICODE_FORM_NFC: _UnicodeForm.ValueType  # 2
+    """Letters with their accents as one character."""
+    UNICODE_FORM_NFKC: _UnicodeForm.ValueType  # 3
+    """As NFC, and characters of compatibility become plain ones: full-width letters, ligatures, circled digits."""
+
+class UnicodeForm(_UnicodeForm, metaclass=_UnicodeFormEnumTypeWrapper):
+    """Unicode normalisation."""
+
+UNICODE_FORM_UNSPECIFIED: UnicodeForm.ValueType  # 0
+"""UNICODE_FORM_NONE, or what the profile says."""
+UNICODE_FORM_NONE: UnicodeForm.ValueType  # 1
+"""Text stays as the model spells it."""
+UNICODE_FORM_NFC: UnicodeForm.ValueType  # 2
+"""Letters with their accents as one character."""
+UNICODE_FORM_NFKC: UnicodeForm.ValueType  # 3
+"""As NFC, and characters of compatibility become plain ones: full-width letters, ligatures, circled digits."""
+Global___UnicodeForm: typing_extensions.TypeAlias = UnicodeForm
+
+class _WidthForm:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _WidthFormEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_WidthForm.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    WIDTH_FORM_UNSPECIFIED: _WidthForm.ValueType  # 0
+    """WIDTH_FORM_KEEP, or what the profile says."""
+    WIDTH_FORM_KEEP: _WidthForm.ValueType  # 1
+    """As it was read."""
+    WIDTH_FORM_HALF: _WidthForm.ValueType  # 2
+    """All of ASCII and signs of currencies half as wide as Chinese characters."""
+    WIDTH_FORM_HALF_ALPHANUMERIC: _WidthForm.ValueType  # 3
+    """Letters and digits half as wide; punctuation as it was read."""
+    WIDTH_FORM_FULL: _WidthForm.ValueType  # 4
+    """All of ASCII as wide as Chinese characters."""
+
+class WidthForm(_WidthForm, metaclass=_WidthFormEnumTypeWrapper):
+    """Width of characters that Unicode has twice."""
+
+WIDTH_FORM_UNSPECIFIED: WidthForm.ValueType  # 0
+"""WIDTH_FORM_KEEP, or what the profile says."""
+WIDTH_FORM_KEEP: WidthForm.ValueType  # 1
+"""As it was read."""
+WIDTH_FORM_HALF: WidthForm.ValueType  # 2
+"""All of ASCII and signs of currencies half as wide as Chinese characters."""
+WIDTH_FORM_HALF_ALPHANUMERIC: WidthForm.ValueType  # 3
+"""Letters and digits half as wide; punctuation as it was read."""
+WIDTH_FORM_FULL: WidthForm.ValueType  # 4
+"""All of ASCII as wide as Chinese characters."""
+Global___WidthForm: typing_extensions.TypeAlias = WidthForm
+
+class _FieldType:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _FieldTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_FieldType.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    FIELD_TYPE_UNSPECIFIED: _FieldType.ValueType  # 0
+    """Not allowed."""
+    FIELD_TYPE_DATE: _FieldType.ValueType  # 1
+    """A day of the calendar: 2024-11-18, 18/11/24, 18 Nov 2024, 2024年11月18日."""
+    FIELD_TYPE_AMOUNT: _FieldType.ValueType  # 2
+    """Money: 1,234.50, 1.234,50, RM 12.00, $5, 30元."""
+    FIELD_TYPE_PHONE: _FieldType.ValueType  # 3
+    """A telephone number: a Chinese one, or any with + and its country."""
+    FIELD_TYPE_RESIDENT_ID: _FieldType.ValueType  # 4
+    """A resident identity number of mainland China (GB 11643; check digit, day of birth)."""
+    FIELD_TYPE_CREDIT_CODE: _FieldType.ValueType  # 5
+    """A unified social credit code of China (GB 32100; check character)."""
+    FIELD_TYPE_IBAN: _FieldType.ValueType  # 6
+    """An international bank account number (ISO 13616; check digits, length by country)."""
+    FIELD_TYPE_BANK_CARD: _FieldType.ValueType  # 7
+    """The number of a bank card (ISO 7812; check digit)."""
+    FIELD_TYPE_ISBN: _FieldType.ValueType  # 8
+    """The number of a book: 13 digits, or 10 behind "ISBN" (check digit)."""
+    FIELD_TYPE_EAN: _FieldType.ValueType  # 9
+    """The number below a bar code, EAN-13 or EAN-8 (check digit)."""
+
+class FieldType(_FieldType, metaclass=_FieldTypeEnumTypeWrapper):
+    """What a part of a line can be. Those with check digits are found only where these are right."""
+
+FIELD_TYPE_UNSPECIFIED: FieldType.ValueType  # 0
+"""Not allowed."""
+FIELD_TYPE_DATE: FieldType.ValueType  # 1
+"""A day of the calendar: 2024-11-18, 18/11/24, 18 Nov 2024, 2024年11月18日."""
+FIELD_TYPE_AMOUNT: FieldType.ValueType  # 2
+"""Money: 1,234.50, 1.234,50, RM 12.00, $5, 30元."""
+FIELD_TYPE_PHONE: FieldType.ValueType  # 3
+"""A telephone number: a Chinese one, or any with + and its country."""
+FIELD_TYPE_RESIDENT_ID: FieldType.ValueType  # 4
+"""A resident identity number of mainland China (GB 11643; check digit, day of birth)."""
+FIELD_TYPE_CREDIT_CODE: FieldType.ValueType  # 5
+"""A unified social credit code of China (GB 32100; check character)."""
+FIELD_TYPE_IBAN: FieldType.ValueType  # 6
+"""An international bank account number (ISO 13616; check digits, length by country)."""
+FIELD_TYPE_BANK_CARD: FieldType.ValueType  # 7
+"""The number of a bank card (ISO 7812; check digit)."""
+FIELD_TYPE_ISBN: FieldType.ValueType  # 8
+"""The number of a book: 13 digits, or 10 behind "ISBN" (check digit)."""
+FIELD_TYPE_EAN: FieldType.ValueType  # 9
+"""The number below a bar code, EAN-13 or EAN-8 (check digit)."""
+Global___FieldType: typing_extensions.TypeAlias = FieldType
+
 class _ErrorReason:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -1132,6 +1244,7 @@ class RecognizeOptions(google.protobuf.message.Message):
     MIN_CONFIDENCE_FIELD_NUMBER: builtins.int
     PRIORITY_FIELD_NUMBER: builtins.int
     INCLUDE_STRUCTURE_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, or "name/version". Default: the server's default model."""
     mode: Global___Mode.ValueType
@@ -1154,6 +1267,10 @@ class RecognizeOptions(google.protobuf.message.Message):
     def preprocess(self) -> Global___PreprocessOptions:
         """What is done to the image before it is read."""
 
+    @property
+    def rules(self) -> Global___RuleOptions:
+        """What is done to the text once it was read. Default: nothing."""
+
     def __init__(
         self,
         *,
@@ -1165,10 +1282,11 @@ class RecognizeOptions(google.protobuf.message.Message):
         min_confidence: builtins.float = ...,
         priority: Global___Priority.ValueType = ...,
         include_structure: builtins.bool = ...,
+        rules: Global___RuleOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "preprocess", b"preprocess"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "preprocess", b"preprocess", "rules", b"rules"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "include_characters", b"include_characters", "include_structure", b"include_structure", "min_confidence", b"min_confidence", "mode", b"mode", "model", b"model", "preprocess", b"preprocess", "priority", b"priority"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["decode", b"decode", "include_characters", b"include_characters", "include_structure", b"include_structure", "min_confidence", b"min_confidence", "mode", b"mode", "model", b"model", "preprocess", b"preprocess", "priority", b"priority", "rules", b"rules"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___RecognizeOptions: typing_extensions.TypeAlias = RecognizeOptions
@@ -1507,6 +1625,167 @@ class AppliedStep(google.protobuf.message.Message):
 Global___AppliedStep: typing_extensions.TypeAlias = AppliedStep
 
 @typing.final
+class RuleOptions(google.protobuf.message.Message):
+    """What is done to the text of every line once it was read, in the order of the fields. Line.raw_text and Line.corrections say
+    what was changed; Recognition.fields what was found.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PROFILE_FIELD_NUMBER: builtins.int
+    UNICODE_FORM_FIELD_NUMBER: builtins.int
+    WIDTH_FORM_FIELD_NUMBER: builtins.int
+    DICTIONARY_FIELD_NUMBER: builtins.int
+    DICTIONARY_NAME_FIELD_NUMBER: builtins.int
+    FIELD_TYPES_FIELD_NUMBER: builtins.int
+    EXTRACTORS_FIELD_NUMBER: builtins.int
+    profile: builtins.str
+    """Name of a profile in the server's language_dir. What else is set here is added to it, or goes before it where there can be
+    but one. A name that the server does not have is an invalid option. Default: none.
+    """
+    unicode_form: Global___UnicodeForm.ValueType
+    """Unicode normalisation. Default: UNICODE_FORM_NONE."""
+    width_form: Global___WidthForm.ValueType
+    """Full and half width. Default: WIDTH_FORM_KEEP."""
+    dictionary_name: builtins.str
+    """Name of a lexicon that the server has; dictionary is added to it."""
+    @property
+    def dictionary(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Words and phrases, each of 1 to 64 characters, at most 10000: text that differs from one of them by few characters that look
+        alike, or in a long word by a single other one, becomes that one, unless the recogniser was sure. Words of less than four
+        letters, or of one Chinese character, change nothing.
+        """
+
+    @property
+    def field_types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___FieldType.ValueType]:
+        """What to look for. Found ones are in Recognition.fields; characters in them that look like others become what their
+        place asks for, where the whole is then a valid date, number or code.
+        """
+
+    @property
+    def extractors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Extractor]:
+        """What else to look for; at most 64, with different names."""
+
+    def __init__(
+        self,
+        *,
+        profile: builtins.str = ...,
+        unicode_form: Global___UnicodeForm.ValueType = ...,
+        width_form: Global___WidthForm.ValueType = ...,
+        dictionary: collections.abc.Iterable[builtins.str] | None = ...,
+        dictionary_name: builtins.str = ...,
+        field_types: collections.abc.Iterable[Global___FieldType.ValueType] | None = ...,
+        extractors: collections.abc.Iterable[Global___Extractor] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["dictionary", b"dictionary", "dictionary_name", b"dictionary_name", "extractors", b"extractors", "field_types", b"field_types", "profile", b"profile", "unicode_form", b"unicode_form", "width_form", b"width_form"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___RuleOptions: typing_extensions.TypeAlias = RuleOptions
+
+@typing.final
+class Extractor(google.protobuf.message.Message):
+    """A regular expression whose matches become fields."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    PATTERN_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Field.name of what it finds: letters, digits, "_", "-" and "."; 1 to 64 characters."""
+    pattern: builtins.str
+    """In the syntax of RE2, looked for in each line; at most 1000 characters. The value is the group named "value", else the first
+    group, else the whole match; empty ones count as none.
+    """
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        pattern: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["name", b"name", "pattern", b"pattern"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Extractor: typing_extensions.TypeAlias = Extractor
+
+@typing.final
+class Field(google.protobuf.message.Message):
+    """A part of a line that a rule has found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    LINE_FIELD_NUMBER: builtins.int
+    START_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    POLYGON_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the extractor; of a field type its name in lower case: "date", "resident_id"."""
+    value: builtins.str
+    """What was found, a part of Line.text."""
+    line: builtins.int
+    """Index of the line in Recognition.lines."""
+    start: builtins.int
+    """First of its code points in Line.text, from 0."""
+    end: builtins.int
+    """One past the last."""
+    @property
+    def polygon(self) -> Global___Polygon:
+        """Its outline in source pixels."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        value: builtins.str = ...,
+        line: builtins.int = ...,
+        start: builtins.int = ...,
+        end: builtins.int = ...,
+        polygon: Global___Polygon | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["polygon", b"polygon"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["end", b"end", "line", b"line", "name", b"name", "polygon", b"polygon", "start", b"start", "value", b"value"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Field: typing_extensions.TypeAlias = Field
+
+@typing.final
+class Correction(google.protobuf.message.Message):
+    """A part of a line that rules have changed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    START_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    rule: builtins.str
+    """Which rule: "unicode_form", "width_form", "dictionary", or the name of a field type, as Field.name."""
+    before: builtins.str
+    """What the rule found there."""
+    after: builtins.str
+    """What it made of it."""
+    start: builtins.int
+    """Where that stands in Line.raw_text: the first of its code points, from 0."""
+    end: builtins.int
+    """One past the last."""
+    def __init__(
+        self,
+        *,
+        rule: builtins.str = ...,
+        before: builtins.str = ...,
+        after: builtins.str = ...,
+        start: builtins.int = ...,
+        end: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["after", b"after", "before", b"before", "end", b"end", "rule", b"rule", "start", b"start"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Correction: typing_extensions.TypeAlias = Correction
+
+@typing.final
 class Recognition(google.protobuf.message.Message):
     """Everything that was read in one image."""
 
@@ -1520,6 +1799,7 @@ class Recognition(google.protobuf.message.Message):
     TIMINGS_FIELD_NUMBER: builtins.int
     APPLIED_STEPS_FIELD_NUMBER: builtins.int
     STRUCTURE_FIELD_NUMBER: builtins.int
+    FIELDS_FIELD_NUMBER: builtins.int
     image_width: builtins.int
     """Width of the image after EXIF orientation, in pixels; the frame of reference of all polygons."""
     image_height: builtins.int
@@ -1544,6 +1824,10 @@ class Recognition(google.protobuf.message.Message):
     def structure(self) -> Global___Structure:
         """What the lines form together; only with include_structure."""
 
+    @property
+    def fields(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Field]:
+        """What rules have found, by line; the first 1000. Only with RuleOptions.field_types and extractors."""
+
     def __init__(
         self,
         *,
@@ -1555,10 +1839,11 @@ class Recognition(google.protobuf.message.Message):
         timings: Global___Timings | None = ...,
         applied_steps: collections.abc.Iterable[Global___AppliedStep] | None = ...,
         structure: Global___Structure | None = ...,
+        fields: collections.abc.Iterable[Global___Field] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["structure", b"structure", "timings", b"timings"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["applied_steps", b"applied_steps", "image_height", b"image_height", "image_width", b"image_width", "lines", b"lines", "model_name", b"model_name", "model_version", b"model_version", "structure", b"structure", "timings", b"timings"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["applied_steps", b"applied_steps", "fields", b"fields", "image_height", b"image_height", "image_width", b"image_width", "lines", b"lines", "model_name", b"model_name", "model_version", b"model_version", "structure", b"structure", "timings", b"timings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Recognition: typing_extensions.TypeAlias = Recognition
@@ -1755,21 +2040,31 @@ class Line(google.protobuf.message.Message):
     POLYGON_FIELD_NUMBER: builtins.int
     CHARACTERS_FIELD_NUMBER: builtins.int
     ALTERNATIVES_FIELD_NUMBER: builtins.int
+    RAW_TEXT_FIELD_NUMBER: builtins.int
+    CORRECTIONS_FIELD_NUMBER: builtins.int
     text: builtins.str
     """The text."""
     confidence: builtins.float
     """Mean confidence of the characters. Range [0, 1]; 0 for empty text."""
+    raw_text: builtins.str
+    """What was read, where rules have made something else of it; else not set."""
     @property
     def polygon(self) -> Global___Polygon:
         """Outline in source pixels."""
 
     @property
     def characters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Character]:
-        """One entry per element of the text that the model emitted, in order; only with include_characters."""
+        """One entry per element of the text that the model emitted, in order, as far as rules have not joined some of them; only with
+        include_characters.
+        """
 
     @property
     def alternatives(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Alternative]:
-        """Further readings, best first; only with DecodeOptions.alternatives."""
+        """Further readings, best first, as they were read; only with DecodeOptions.alternatives."""
+
+    @property
+    def corrections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Correction]:
+        """How text came from raw_text, in the order of the rules; only with RecognizeOptions.rules."""
 
     def __init__(
         self,
@@ -1779,11 +2074,16 @@ class Line(google.protobuf.message.Message):
         polygon: Global___Polygon | None = ...,
         characters: collections.abc.Iterable[Global___Character] | None = ...,
         alternatives: collections.abc.Iterable[Global___Alternative] | None = ...,
+        raw_text: builtins.str | None = ...,
+        corrections: collections.abc.Iterable[Global___Correction] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["polygon", b"polygon"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_raw_text", b"_raw_text", "polygon", b"polygon", "raw_text", b"raw_text"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["alternatives", b"alternatives", "characters", b"characters", "confidence", b"confidence", "polygon", b"polygon", "text", b"text"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_raw_text", b"_raw_text", "alternatives", b"alternatives", "characters", b"characters", "confidence", b"confidence", "corrections", b"corrections", "polygon", b"polygon", "raw_text", b"raw_text", "text", b"text"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__raw_text: typing_extensions.TypeAlias = typing.Literal["raw_text"]
+    _WhichOneofArgType__raw_text: typing_extensions.TypeAlias = typing.Literal["_raw_text", b"_raw_text"]
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__raw_text) -> _WhichOneofReturnType__raw_text | None: ...
 
 Global___Line: typing_extensions.TypeAlias = Line
 
