@@ -17,6 +17,8 @@ setup(
         "ocr_core",
         "ocr_core.layout",
         "ocr_core.prepare",
+        "ocr_core.rules",
+        "ocr_core.rules",
         "ext",
         "gateway",
         "server",

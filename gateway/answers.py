@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import glyphwire
@@ -28,6 +29,16 @@ class CharacterAnswer(_Answer):
     alternatives: list[tuple[str, float]] = Field(default=[], description="other characters and their shares")
 
 
+class CorrectionAnswer(_Answer):
+    """What a rule has changed. start, end: of what stands there in raw_text."""
+
+    rule: str
+    before: str
+    after: str
+    start: int
+    end: int
+
+
 class LineAnswer(_Answer):
     """One line of text. polygon: corners in pixels of the image, clockwise from where reading starts."""
 
@@ -36,6 +47,19 @@ class LineAnswer(_Answer):
     polygon: Corners
     characters: list[CharacterAnswer] | None = None
     alternatives: list[tuple[str, float]] | None = Field(None, description="other readings and their log-probability")
+    raw_text: str | None = Field(None, description="what was read, where rules made something else of it")
+    corrections: list[CorrectionAnswer] | None = None
+
+
+class FieldAnswer(_Answer):
+    """What a rule has found. line: index in `text`, from 0; start, end: in the line's text."""
+
+    name: str
+    value: str
+    line: int
+    start: int
+    end: int
+    polygon: Corners
 
 
 class AppliedStepAnswer(_Answer):
@@ -56,6 +80,7 @@ class PageAnswer(_Answer):
     model: str
     structure: StructureAnswer | None = Field(None, description="when it was asked for")
     applied_steps: list[AppliedStepAnswer] | None = Field(None, description="what was done to the image first")
+    fields: list[FieldAnswer] | None = Field(None, description="what rules have found")
     file: str | None = None
     page: int | None = Field(None, description="of a document, from 1")
     page_count: int | None = None
@@ -105,6 +130,7 @@ def page_answer(page: ReadPage, *, plain: bool = False) -> PageAnswer | FailedAn
         model=f"{read.model_name}/{read.model_version}",
         structure=structure_answer(read.structure) if read.structure else None,
         applied_steps=[_step(step) for step in read.applied_steps] or None,
+        fields=[_field(field) for field in read.fields] or None,
         file=page.file,
         source=PageSource.TEXT_LAYER.value if is_layer else None,
         page=number,
@@ -120,6 +146,8 @@ def line_answer(line: glyphwire.Line) -> LineAnswer:
         polygon=corners(line.polygon),
         characters=[_character(character) for character in line.characters] or None,
         alternatives=[(other.text, round(other.log_prob, 4)) for other in line.alternatives] or None,
+        raw_text=line.raw_text,
+        corrections=[CorrectionAnswer(**asdict(each)) for each in line.corrections] or None,
     )
 
 
@@ -158,6 +186,17 @@ def _character(character: glyphwire.Character) -> CharacterAnswer:
         x_start=round(character.x_start, 1),
         x_end=round(character.x_end, 1),
         alternatives=[(other.text, _share(other.posterior)) for other in character.alternatives],
+    )
+
+
+def _field(field: glyphwire.Field) -> FieldAnswer:
+    return FieldAnswer.model_construct(
+        name=field.name,
+        value=field.value,
+        line=field.line,
+        start=field.start,
+        end=field.end,
+        polygon=corners(field.polygon),
     )
 
 

@@ -56,6 +56,11 @@ def _switched(value: object) -> object:
         raise ValueError(error.message) from None
 
 
+def _by_name(value: object) -> object:
+    """In a form, a table is one text with a row for each entry: NAME=VALUE."""
+    return dict(row.split("=", 1) for row in value.splitlines() if "=" in row) if isinstance(value, str) else value
+
+
 class OcrOptions(BaseModel):
     """How to read and answer. What is left out is for the server to choose."""
 
@@ -101,6 +106,18 @@ class OcrOptions(BaseModel):
     classify_orientation: bool | None = Field(None, description="turn lines that are upside down [for pages]")
     detector_max_side: int | None = Field(None, description="pixels of the copy in which lines are looked for")
     structure: bool = Field(False, description="paragraphs, pairs of key and value, tables")
+    rules: str = Field("", description="a profile of rules that the server has")
+    unicode_form: glyphwire.UnicodeForm | None = Field(None, description="Unicode normalisation: none, nfc, nfkc")
+    width_form: glyphwire.WidthForm | None = Field(None, description="keep, half, half_alphanumeric or full")
+    dictionary: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="words that what is like them becomes; in a form one per row"
+    )
+    field_types: Annotated[tuple[glyphwire.FieldType, ...], BeforeValidator(_listed)] = Field(
+        (), description="what to look for and to repair; in a form one per row"
+    )
+    extractors: Annotated[dict[str, str], BeforeValidator(_by_name)] = Field(
+        {}, description="regular expressions by the names of the fields that they find; in a form rows of NAME=REGEX"
+    )
     pages: str = Field("", description="of a document: 1-3,7,-2; all when empty")
     dpi: int | None = Field(None, ge=MIN_DPI, le=MAX_DPI, description="at which pages of a PDF are rendered")
     ignore_text_layer: bool = Field(False, description="read the image of a page of a PDF that has text")
@@ -130,6 +147,14 @@ class OcrOptions(BaseModel):
             classify_orientation=self.classify_orientation,
             detector_max_side=self.detector_max_side,
             include_structure=self.structure or self.format in _HAS_STRUCTURE,
+            rules=glyphwire.RuleOptions(
+                profile=self.rules,
+                unicode_form=self.unicode_form,
+                width_form=self.width_form,
+                dictionary=self.dictionary,
+                field_types=self.field_types,
+                extractors=self.extractors,
+            ),
             priority=glyphwire.Priority.BULK if self.bulk else glyphwire.Priority.INTERACTIVE,
         )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from glyphwire.v1 import admin_pb2, ocr_pb2
 
-from ocr_core.errors import OptionInvalid, RawImageInvalid
+from ocr_core.errors import RawImageInvalid
 from ocr_core.model_status import ModelState, ModelStatus
 from ocr_core.prepare.steps import Preparation, Step, Switch
 from ocr_core.types import (
@@ -28,12 +27,11 @@ from ocr_core.types import (
     UnchangedOptions,
     VotingOptions,
 )
+from server.convert_enums import chosen
 from server.convert_layout import polygon_message, structure_message
+from server.convert_rules import correction_messages, field_messages, rule_options
 from server.errors import RequestInvalid, fault_of
 from server.request import FramePolicy, Job, Priority, StreamConfig
-
-_Key = TypeVar("_Key", bound=int)
-_Value = TypeVar("_Value")
 
 _MODES = {
     ocr_pb2.MODE_UNSPECIFIED: Mode.PAGE,
@@ -121,6 +119,7 @@ def options(message: ocr_pb2.RecognizeOptions) -> RecognizeOptions:
         include_characters=message.include_characters,
         min_confidence=message.min_confidence,
         include_structure=message.include_structure,
+        rules=rule_options(message.rules),
     )
 
 
@@ -211,6 +210,7 @@ def recognition_message(recognition: Recognition) -> ocr_pb2.Recognition:
             ocr_pb2.AppliedStep(step=_STEPS[each.step], amount=each.amount) for each in recognition.applied_steps
         ],
         structure=structure_message(recognition.structure) if recognition.structure else None,
+        fields=field_messages(recognition.fields),
     )
 
 
@@ -299,13 +299,6 @@ def _voting_options(message: ocr_pb2.VotingOptions) -> VotingOptions:
     )
 
 
-def chosen(table: Mapping[_Key, _Value], value: _Key, name: str, *, root: str = "options") -> _Value:
-    """What a value of an enum stands for. name: of the field, in the message `root`. Raises OptionInvalid."""
-    if value not in table:
-        raise OptionInvalid(f"{name} is {value}, must be one of {sorted(table)}", f"{root}.{name}")
-    return table[value]
-
-
 def _line(line: Line) -> ocr_pb2.Line:
     return ocr_pb2.Line(
         text=line.text,
@@ -318,6 +311,8 @@ def _line(line: Line) -> ocr_pb2.Line:
             )
             for other in line.alternatives
         ],
+        raw_text=line.raw_text,
+        corrections=correction_messages(line.corrections),
     )
 
 

@@ -7,6 +7,7 @@ from glyphwire.v1 import ocr_pb2
 from ocr_core.document import DocumentOptions, PageSource, TextLayer
 from ocr_core.types import Recognition
 from server import convert
+from server.convert_enums import chosen
 from server.document_reading import DocumentJob, ReadPage
 from server.request import Job
 
@@ -30,7 +31,7 @@ def document_job(message: ocr_pb2.DocumentConfig) -> DocumentJob:
         options=DocumentOptions(
             pages=message.pages,
             dpi=message.dpi if message.HasField("dpi") else _DOCUMENT.dpi,
-            text_layer=convert.chosen(_TEXT_LAYERS, message.text_layer, "text_layer", root="config"),
+            text_layer=chosen(_TEXT_LAYERS, message.text_layer, "text_layer", root="config"),
             password=message.password,
         ),
     )

@@ -84,14 +84,20 @@ def _value(name: str, parameter: InferParameter) -> _Value:
 
 
 def _extend(message: Message, field: FieldDescriptor, text: str) -> None:
-    """One entry per row, as in the files of the server; a hot word has its weight after a tab."""
+    """One entry per row, as in the files of the server.
+
+    A hot word has its weight after a tab, and before one an extractor its name.
+    """
     entries = getattr(message, field.name)
     for row in filter(None, text.splitlines()):
-        if field.message_type:
+        if field.name == "hot_words":
             word, _, weight = row.rpartition("\t")
             entries.add(text=word, weight=float(weight))
+        elif field.name == "extractors":
+            name, _, pattern = row.partition("\t")
+            entries.add(name=name, pattern=pattern)
         else:
-            entries.append(row)
+            entries.append(_number(field.enum_type, row) if field.enum_type else row)
 
 
 def _number(enum: EnumDescriptor, value: _Value) -> int:

@@ -16,6 +16,7 @@ from ocr_core.document import Document, DocumentOptions, TextLayer
 from ocr_core.document_file import check_size, document_of
 from ocr_core.errors import OptionInvalid
 from ocr_core.prepare.steps import Preparation, Switch, switches
+from ocr_core.rules.options import Extractor, FieldType, RuleOptions, UnicodeForm, WidthForm
 from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, PreprocessOptions, RecognizeOptions
 from server.connections import connect
 from server.reports import Recognition
@@ -77,6 +78,7 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--structure", action="store_true", help="paragraphs, pairs of key and value, tables")
     group.add_argument("--min-confidence", type=float, default=0.0, metavar="P", help="leave out lines below it [0]")
     _add_language(parser)
+    _add_rules(parser)
 
 
 def add_document_options(parser: ArgumentParser) -> None:
@@ -117,6 +119,42 @@ def _add_language(parser: ArgumentParser) -> None:
         "--lexicon-bonus", type=float, metavar="NATS", help="words are so much likelier [there is nothing but words]"
     )
     group.add_argument("--language-model", default="", metavar="NAME", help="a model of language_dir")
+
+
+def _add_rules(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("rules", "What is done to text once it was read; see docs/rules.md.")
+    group.add_argument("--rules", default="", metavar="NAME", help="a profile of language_dir")
+    group.add_argument("--unicode-form", choices=[form.value for form in UnicodeForm], help="[none]")
+    group.add_argument("--width-form", choices=[form.value for form in WidthForm], help="[keep]")
+    group.add_argument(
+        "--dictionary",
+        type=_words,
+        default=(),
+        metavar="FILE",
+        help="words that what is like them becomes, one per row",
+    )
+    group.add_argument(
+        "--field-type",
+        action="append",
+        default=[],
+        choices=[kind.value for kind in FieldType],
+        dest="field_types",
+        help="what to look for and to repair; may be repeated",
+    )
+    group.add_argument(
+        "--extract",
+        type=_extractor,
+        action="append",
+        default=[],
+        metavar="NAME=REGEX",
+        dest="extractors",
+        help="what else to look for; may be repeated",
+    )
+
+
+def _extractor(flag: str) -> tuple[str, str]:
+    name, _, pattern = flag.partition("=")
+    return name, pattern
 
 
 def _hot_word(flag: str) -> tuple[str, float]:
@@ -168,6 +206,14 @@ def core_options(flags: Namespace) -> RecognizeOptions:
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
         include_structure=flags.structure,
+        rules=RuleOptions(
+            profile=flags.rules,
+            unicode_form=UnicodeForm(flags.unicode_form) if flags.unicode_form else None,
+            width_form=WidthForm(flags.width_form) if flags.width_form else None,
+            dictionary=flags.dictionary,
+            field_types=tuple(map(FieldType, flags.field_types)),
+            extractors=tuple(Extractor(*each) for each in flags.extractors),
+        ),
     )
 
 
@@ -192,6 +238,14 @@ def client_options(flags: Namespace) -> glyphwire.RecognizeOptions:
         include_characters=flags.characters,
         min_confidence=flags.min_confidence,
         include_structure=flags.structure,
+        rules=glyphwire.RuleOptions(
+            profile=flags.rules,
+            unicode_form=glyphwire.UnicodeForm(flags.unicode_form) if flags.unicode_form else None,
+            width_form=glyphwire.WidthForm(flags.width_form) if flags.width_form else None,
+            dictionary=flags.dictionary,
+            field_types=tuple(map(glyphwire.FieldType, flags.field_types)),
+            extractors=dict(flags.extractors),
+        ),
     )
 
 

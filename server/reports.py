@@ -1,4 +1,4 @@
-"""What was read, as text, JSON, TSV, Markdown or HTML for a terminal or a pipe."""
+"""What was read, as text, JSON, TSV, fields, Markdown or HTML for a terminal or a pipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ocr_core.layout.export import Structured, to_html, to_markdown, to_tsv
 from ocr_core.structure import Paragraph, Structure
 
 _PIPE_WIDTH = 200
-FORMATS = ("text", "json", "tsv")
+FORMATS = ("text", "json", "tsv", "fields")
 STRUCTURE_FORMATS = ("markdown", "html")
 """Formats of pages with their structure; TSV becomes one, too, when structure was asked for."""
 TSV_HEADER = "source\tline\tconfidence\tpolygon\ttext"
@@ -57,6 +57,9 @@ def report(
             numbered = enumerate(lines, 1) if merged is None else ((line.track_id, line) for line in merged)
             for number, line in numbered:
                 yield f"{source}\t{number}\t{line.confidence:.4f}\t{_corners(line)}\t{_one_row(line.text)}"
+        case "fields":
+            for field in recognition.fields:
+                yield f"{source}\t{field.line + 1}\t{field.name}\t{_one_row(field.value)}"
         case "markdown":
             yield from [f"<!-- {source} -->\n"] if titled else []
             yield to_markdown(_structure(recognition)) + "\n"

@@ -27,7 +27,7 @@ class Dictionary:
     """Words and phrases, indexed by what they look like. May be shared by threads."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._words = list(dict.fromkeys(words))
+        self._words = list(dict.fromkeys(filter(None, map(str.strip, words))))
         self._known = {word.casefold() for word in self._words}
         self._by_look: defaultdict[str, list[str]] = defaultdict(list)
         for word in self._words:

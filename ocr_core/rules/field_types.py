@@ -1,8 +1,8 @@
 """Parts of a line that are a date, an amount, a number with check digits: found, and repaired where they can be.
 
-Shapes are regular expressions of Python, in which %d stands for a digit or what looks like one, and %x, %a, %u and %n
-for the like of other alphabets; groups named by these letters and a number hold what is repaired. All of them take time
-linear in the length of a line.
+Shapes are regular expressions of Python, in which %d stands for a digit or what looks like one, %c for a digit or what
+looks very much like one, and %x, %a, %u and %n for the like of other alphabets; groups named by these letters and a
+number hold what is repaired. All of them take time linear in the length of a line.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ocr_core.rules.unicode_text import half_width
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ALPHABETS = {
+    "c": _DIGITS,
     "d": _DIGITS,
     "x": _DIGITS + "X",
     "a": _LETTERS,
@@ -55,31 +56,31 @@ class _Form:
 _FORMS = {
     FieldType.DATE: _Form(
         (
-            rf"{_NO_EDGE}(?P<d1>%d{{4}}(?P<s>[-/.])%d{{1,2}}(?P=s)%d{{1,2}}){_NO_EDGE_BEFORE}",
-            rf"{_NO_EDGE}(?P<d1>%d{{1,2}}(?P<s>[-/.])%d{{1,2}}(?P=s)(?:%d{{4}}|%d{{2}}))",
-            rf"{_NO_EDGE}(?P<d1>%d{{4}} ?年 ?%d{{1,2}} ?月 ?%d{{1,2}} ?日?)",
-            rf"{_NO_EDGE}(?P<d1>%d{{1,2}})[ /-]?{_MONTH}[ ,/-]{{0,2}}(?P<d2>%d{{4}}|%d{{2}})",
-            rf"(?P<m>{_MONTH}) ?(?P<d1>%d{{1,2}}),? ?(?P<d2>%d{{4}})",
+            rf"{_NO_EDGE}(?P<c1>%c{{4}}(?P<s>[-/.])%c{{1,2}}(?P=s)%c{{1,2}}){_NO_EDGE_BEFORE}",
+            rf"{_NO_EDGE}(?P<c1>%c{{1,2}}(?P<s>[-/.])%c{{1,2}}(?P=s)(?:%c{{4}}|%c{{2}}))",
+            rf"{_NO_EDGE}(?P<c1>%c{{4}} ?年 ?%c{{1,2}} ?月 ?%c{{1,2}} ?日?)",
+            rf"{_NO_EDGE}(?P<c1>%c{{1,2}})[ /-]?{_MONTH}[ ,/-]{{0,2}}(?P<c2>%c{{4}}|%c{{2}})",
+            rf"(?P<m>{_MONTH}) ?(?P<c1>%c{{1,2}}),? ?(?P<c2>%c{{4}})",
         ),
         check_digits.is_date,
         has_check_digits=False,
     ),
     FieldType.AMOUNT: _Form(
         (
-            rf"{_CURRENCY}?-?(?P<d1>[0-9]%d{{0,2}}(?:,%d{{3}})+\.%d{{2}}|(?:[0-9]%d*|[Oo])\.%d{{2}}){_NO_SHARE}",
-            rf"{_CURRENCY}?-?(?P<d1>[0-9]%d{{0,2}}(?:\.%d{{3}})*,%d{{2}}){_NO_SHARE}",
-            rf"{_CURRENCY}-?(?P<d1>[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]+)",
-            r"(?P<d1>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)元",
+            rf"{_CURRENCY}?-?(?P<c1>[0-9]%c{{0,2}}(?:,%c{{3}})+\.%c{{2}}|(?:[0-9]%c*|[Oo])\.%c{{2}}){_NO_SHARE}",
+            rf"{_CURRENCY}?-?(?P<c1>[0-9]%c{{0,2}}(?:\.%c{{3}})*,%c{{2}}){_NO_SHARE}",
+            rf"{_CURRENCY}-?(?P<c1>[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]+)",
+            r"(?P<c1>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)元",
         ),
         bool,
         has_check_digits=False,
     ),
     FieldType.PHONE: _Form(
         (
-            rf"{_NO_EDGE}{_ALONE[0]}(?P<d1>(?:\+?%d%d[ -]?)?%d{{3}}[ -]?%d{{4}}[ -]?%d{{4}}){_ALONE[1]}",
-            rf"{_ALONE[0]}(?P<d1>\(?[0Oo]%d{{1,3}}\)?[ -]?%d{{3,4}}[ -]?%d{{4}}){_NO_EDGE_BEFORE}{_ALONE[1]}",
-            rf"(?P<d1>\+%d{{1,3}}(?:[ -]?\(?%d{{1,4}}\)?){{2,5}}){_NO_EDGE_BEFORE}",
-            r"(?P<d1>400[ -]?%d{3}[ -]?%d{4})",
+            rf"{_NO_EDGE}{_ALONE[0]}(?P<c1>(?:\+?%c%c[ -]?)?%c{{3}}[ -]?%c{{4}}[ -]?%c{{4}}){_ALONE[1]}",
+            rf"{_ALONE[0]}(?P<c1>\(?[0Oo]%c{{1,3}}\)?[ -]?%c{{3,4}}[ -]?%c{{4}}){_NO_EDGE_BEFORE}{_ALONE[1]}",
+            rf"(?P<c1>\+%c{{1,3}}(?:[ -]?\(?%c{{1,4}}\)?){{2,5}}){_NO_EDGE_BEFORE}",
+            r"(?P<c1>400[ -]?%c{3}[ -]?%c{4})",
         ),
         check_digits.is_phone,
         has_check_digits=False,
@@ -102,7 +103,7 @@ _FORMS = {
 _LOOKS = {
     name: {look for one in alphabet for look in one + one.lower() + LOOKALIKES.get(one, "")}
     for name, alphabet in _ALPHABETS.items()
-}
+} | {"c": set(_DIGITS + "OoIl|ZzSsB")}
 """What is, or looks like, a character of each alphabet."""
 
 
@@ -163,7 +164,9 @@ def _valid(draft: Draft, form: _Form, match: re.Match[str], start: int, end: int
     if 2 * sum(text[place].isdigit() for place in alphabets) < sum("0" in each for each in alphabets.values()):
         return None
     choices = [
-        _choices(draft, place, text[place], alphabets[place]) if place in alphabets else (text[place],)
+        _choices(draft, place, text[place], alphabets[place], must=form.has_check_digits)
+        if place in alphabets
+        else (text[place],)
         for place in range(start, end)
     ]
     if not all(choices):
@@ -171,26 +174,33 @@ def _valid(draft: Draft, form: _Form, match: re.Match[str], start: int, end: int
     first = [each[0] for each in choices]
     if form.is_valid("".join(first)):
         return "".join(first)
-    changes = {(place, first[place], other) for place, each in enumerate(choices) for other in each[1:]}
-    changed = {_with(first, {place}, other) for place, _, other in changes}
-    changed |= {
-        _with(first, {at for at, one, to in changes if (one, to) == (old, new)}, new) for _, old, new in changes
-    }
-    valid = {text for text in changed if form.has_check_digits and form.is_valid(text)}
-    return valid.pop() if len(valid) == 1 else None
+    others = set(filter(form.is_valid, _others(first, choices) if form.has_check_digits else ()))
+    return others.pop() if len(others) == 1 else None
+
+
+def _others(first: Sequence[str], choices: Sequence[Sequence[str]]) -> Iterator[str]:
+    """With one choice made otherwise, and with all that are like it."""
+    changes = [(place, first[place], other) for place, each in enumerate(choices) for other in each[1:]]
+    for place, one, other in changes:
+        yield _with(first, {place}, other)
+        yield _with(first, {at for at, *change in changes if change == [one, other]}, other)
 
 
 def _with(characters: Sequence[str], places: Set[int], other: str) -> str:
     return "".join(other if place in places else character for place, character in enumerate(characters))
 
 
-def _choices(draft: Draft, place: int, character: str, alphabet: str) -> tuple[str, ...]:
-    """What can stand there, the first being what does, unless it cannot."""
+def _choices(draft: Draft, place: int, character: str, alphabet: str, *, must: bool) -> tuple[str, ...]:
+    """What can stand there, the first being what does, unless it cannot. must: however sure the recogniser was.
+
+    A letter that can stand there may still be a digit; for a digit to be anything else the recogniser has to say so.
+    """
     capital = character.upper()
     looks = [
         look for look in dict.fromkeys(LOOKALIKES.get(character, "") + LOOKALIKES.get(capital, "")) if look in alphabet
     ]
     if character not in alphabet and capital not in alphabet:
-        return tuple(look for look in looks if draft.may_become(place, look, must=True))
-    more = (look for look in (*looks, *draft.alternatives(place)) if look in alphabet and look != capital)
-    return capital, *dict.fromkeys(look for look in more if draft.may_become(place, look))
+        return tuple(look for look in looks if draft.may_become(place, look, must=must))
+    digits = [look for look in looks if capital.isalpha() and look.isdigit()]
+    others = dict.fromkeys((*digits, *draft.alternatives(place)))
+    return capital, *(look for look in others if look in alphabet and look != capital and draft.may_become(place, look))

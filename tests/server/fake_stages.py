@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from ocr_core import errors
 from ocr_core.frame_change import FrameSketch
+from ocr_core.language_dir import LanguageDir
 from ocr_core.prepare.steps import AppliedStep, Step
+from ocr_core.rules.options import RuleOptions
+from ocr_core.rules.rule_shelf import RuleShelf
+from ocr_core.rules.rules import Rules, ruled
 from ocr_core.types import (
     Alternative,
     Character,
@@ -63,6 +68,7 @@ class FakeStages:
     started: bool = False
     closed: bool = False
     start_error: Exception | None = None
+    language_dir: Path = Path("nowhere")
 
     def __post_init__(self) -> None:
         self.open_gates()
@@ -91,9 +97,8 @@ class FakeStages:
             raise RAISES[b"!empty"]
         if options.model not in {"", "fake", "fake/1", "other", "other/2"}:
             raise errors.ModelNotFound(f"no model {options.model!r} is loaded", "options.model")
-        return PreparedImage(
-            100, 50, tuple(_crop(row) for row in content.split(b"\n") if row), Timings(load_image_ms=1.0)
-        )
+        crops = tuple(_crop(row) for row in content.split(b"\n") if row)
+        return PreparedImage(100, 50, crops, Timings(load_image_ms=1.0), rules=self.rules(options.rules))
 
     def sketch(self, image: bytes | RawImage, options: RecognizeOptions) -> FrameSketch:
         """The first row of the image, or the error that RAISES has for it."""
@@ -122,12 +127,24 @@ class FakeStages:
 
     def assemble(self, prepared: PreparedImage, lines: Sequence[ReadLine], options: RecognizeOptions) -> Recognition:
         """As the real one."""
-        kept = tuple(read.line for read in lines if read.line.confidence >= options.min_confidence)
+        kept = [read.line for read in lines if read.line.confidence >= options.min_confidence]
+        found = ruled(prepared.rules, kept, include_characters=options.include_characters)
         model = OTHER_MODEL if options.model.startswith("other") else MODEL
         timings = sum((read.timings for read in lines), prepared.timings)
         return Recognition(
-            kept, prepared.width, prepared.height, model.name, model.version, timings, applied_steps=APPLIED
+            found.lines,
+            prepared.width,
+            prepared.height,
+            model.name,
+            model.version,
+            timings,
+            applied_steps=APPLIED,
+            fields=found.fields,
         )
+
+    def rules(self, options: RuleOptions) -> Rules | None:
+        """As the real one, with the files of language_dir."""
+        return RuleShelf(LanguageDir(self.language_dir)).find(options)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Two."""
@@ -155,7 +172,7 @@ def _crop(row: bytes) -> LineCrop:
 
 
 def _line(text: str, crop: LineCrop, options: RecognizeOptions) -> Line:
-    letters = text if options.include_characters else ""
+    letters = text if options.needs_characters else ""
     rivals = tuple(CharacterAlternative("?", 0.125) for _ in range(options.decode.character_alternatives))
     posterior = 0.875 if rivals else None
     characters = tuple(

@@ -6,6 +6,7 @@ from glyphwire.client import OcrClient
 from glyphwire.documents import DocumentOptions, DocumentPage, PageSource, TextLayer
 from glyphwire.errors import ErrorReason, OcrError
 from glyphwire.preparation import AppliedStep, Preparation, Step, Switch
+from glyphwire.rules import Correction, Field, FieldType, RuleOptions, UnicodeForm, WidthForm
 from glyphwire.structure import Cell, KeyValue, Paragraph, Structure, Table
 from glyphwire.types import (
     Alternative,
@@ -45,10 +46,13 @@ __all__ = [
     "Cell",
     "Character",
     "CharacterAlternative",
+    "Correction",
     "Decoder",
     "DocumentOptions",
     "DocumentPage",
     "ErrorReason",
+    "Field",
+    "FieldType",
     "Frame",
     "FrameDropped",
     "FramePolicy",
@@ -72,6 +76,7 @@ __all__ = [
     "RawImage",
     "Recognition",
     "RecognizeOptions",
+    "RuleOptions",
     "StableLine",
     "Step",
     "StreamOptions",
@@ -82,5 +87,7 @@ __all__ = [
     "Timings",
     "Tls",
     "UnchangedOptions",
+    "UnicodeForm",
     "VotingOptions",
+    "WidthForm",
 ]

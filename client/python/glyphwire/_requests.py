@@ -14,6 +14,7 @@ import grpc
 from glyphwire.documents import DocumentOptions, TextLayer
 from glyphwire.errors import ErrorReason, OcrError
 from glyphwire.preparation import Preparation, Step, Switch
+from glyphwire.rules import FieldType, RuleOptions, UnicodeForm, WidthForm
 from glyphwire.types import (
     Decoder,
     Frame,
@@ -49,6 +50,13 @@ _SWITCHES = {
     Switch.ON: ocr_pb2.SWITCH_ON,
     Switch.OFF: ocr_pb2.SWITCH_OFF,
 }
+_UNICODE_FORMS = {None: ocr_pb2.UNICODE_FORM_UNSPECIFIED} | {
+    form: ocr_pb2.UnicodeForm.Value(f"UNICODE_FORM_{form.name}") for form in UnicodeForm
+}
+_WIDTH_FORMS = {None: ocr_pb2.WIDTH_FORM_UNSPECIFIED} | {
+    form: ocr_pb2.WidthForm.Value(f"WIDTH_FORM_{form.name}") for form in WidthForm
+}
+_FIELD_TYPES = {kind: ocr_pb2.FieldType.Value(f"FIELD_TYPE_{kind.name}") for kind in FieldType}
 _FRAME_POLICIES = {
     FramePolicy.EVERY: ocr_pb2.FRAME_POLICY_EVERY,
     FramePolicy.LATEST: ocr_pb2.FRAME_POLICY_LATEST,
@@ -166,6 +174,19 @@ def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
         min_confidence=options.min_confidence,
         priority=_PRIORITIES[options.priority],
         include_structure=options.include_structure,
+        rules=_rules_message(options.rules),
+    )
+
+
+def _rules_message(rules: RuleOptions) -> ocr_pb2.RuleOptions:
+    return ocr_pb2.RuleOptions(
+        profile=rules.profile,
+        unicode_form=_UNICODE_FORMS[rules.unicode_form],
+        width_form=_WIDTH_FORMS[rules.width_form],
+        dictionary=rules.dictionary,
+        dictionary_name=rules.dictionary_name,
+        field_types=[_FIELD_TYPES[kind] for kind in rules.field_types],
+        extractors=[ocr_pb2.Extractor(name=name, pattern=pattern) for name, pattern in rules.extractors.items()],
     )
 
 

@@ -9,6 +9,7 @@ from glyphwire import _faults
 from glyphwire.documents import DocumentPage, PageSource
 from glyphwire.errors import OcrError
 from glyphwire.preparation import AppliedStep, Step
+from glyphwire.rules import Correction, Field
 from glyphwire.structure import Cell, KeyValue, Paragraph, Structure, Table
 from glyphwire.types import (
     Alternative,
@@ -112,6 +113,10 @@ def recognition(message: ocr_pb2.Recognition) -> Recognition:
         timings=_timings(message.timings),
         applied_steps=tuple(AppliedStep(_STEPS.get(each.step), each.amount) for each in message.applied_steps),
         structure=_structure(message.structure) if message.HasField("structure") else None,
+        fields=tuple(
+            Field(each.name, each.value, each.line, each.start, each.end, _polygon(each.polygon))
+            for each in message.fields
+        ),
     )
 
 
@@ -131,6 +136,10 @@ def _line(line: ocr_pb2.Line) -> Line:
         characters=tuple(_character(character) for character in line.characters),
         alternatives=tuple(
             Alternative(other.text, other.confidence, other.log_prob, other.score) for other in line.alternatives
+        ),
+        raw_text=line.raw_text if line.HasField("raw_text") else None,
+        corrections=tuple(
+            Correction(each.rule, each.before, each.after, each.start, each.end) for each in line.corrections
         ),
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from glyphwire.errors import OcrError
 from glyphwire.preparation import AppliedStep, Preparation
+from glyphwire.rules import RuleOptions
 
 if TYPE_CHECKING:
     import os
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from glyphwire.rules import Correction, Field
     from glyphwire.structure import Structure
 
 
@@ -142,6 +144,7 @@ class RecognizeOptions:
     include_characters: adds Line.characters.
     include_structure: adds Recognition.structure.
     min_confidence: lines with less are left out.
+    rules: what is done to the text once it was read.
     """
 
     model: str = ""
@@ -163,6 +166,7 @@ class RecognizeOptions:
     priority: Priority = Priority.INTERACTIVE
     include_structure: bool = False
     preparation: Preparation = field(default_factory=Preparation)
+    rules: RuleOptions = field(default_factory=RuleOptions)
 
 
 class FramePolicy(enum.Enum):
@@ -257,13 +261,18 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of text. confidence: mean probability of the characters at their peaks, 0 for empty text."""
+    """One line of text. confidence: mean probability of the characters at their peaks, 0 for empty text.
+
+    raw_text: what was read, where rules have made something else of it; corrections: how, in the order of the rules.
+    """
 
     text: str
     confidence: float
     polygon: Polygon
     characters: tuple[Character, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    raw_text: str | None = None
+    corrections: tuple[Correction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -282,7 +291,10 @@ class Timings:
 
 @dataclass(frozen=True)
 class Recognition:
-    """Everything that was read in one image, lines in reading order. structure: when it was asked for."""
+    """Everything that was read in one image, lines in reading order. structure: when it was asked for.
+
+    fields: what rules have found.
+    """
 
     lines: tuple[Line, ...]
     image_width: int
@@ -292,6 +304,7 @@ class Recognition:
     timings: Timings
     structure: Structure | None = None
     applied_steps: tuple[AppliedStep, ...] = ()
+    fields: tuple[Field, ...] = ()
 
     @property
     def text(self) -> str:
