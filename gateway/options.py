@@ -57,8 +57,8 @@ def _switched(value: object) -> object:
 
 
 def _by_name(value: object) -> object:
-    """In a form, a table is one text with a row for each entry: NAME=VALUE."""
-    return dict(row.split("=", 1) for row in value.splitlines() if "=" in row) if isinstance(value, str) else value
+    """In a form, a table is one text with a row for each entry, NAME=VALUE. Raises ValueError."""
+    return dict(row.split("=", 1) for row in value.splitlines() if row) if isinstance(value, str) else value
 
 
 class OcrOptions(BaseModel):
@@ -112,6 +112,7 @@ class OcrOptions(BaseModel):
     dictionary: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="words that what is like them becomes; in a form one per row"
     )
+    dictionary_name: str = Field("", description="a list of such words that the server has")
     field_types: Annotated[tuple[glyphwire.FieldType, ...], BeforeValidator(_listed)] = Field(
         (), description="what to look for and to repair; in a form one per row"
     )
@@ -152,6 +153,7 @@ class OcrOptions(BaseModel):
                 unicode_form=self.unicode_form,
                 width_form=self.width_form,
                 dictionary=self.dictionary,
+                dictionary_name=self.dictionary_name,
                 field_types=self.field_types,
                 extractors=self.extractors,
             ),

@@ -17,6 +17,7 @@ from ocr_core.rules.options import NO_RULES, RuleOptions
 if TYPE_CHECKING:
     from ocr_core.layout.page import PageLayout
     from ocr_core.model_shelf import Lease
+    from ocr_core.rules.findings import Correction, Field
     from ocr_core.rules.rules import Rules
     from ocr_core.structure import Structure
 
@@ -280,20 +281,6 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
-    """A part of a line that a rule has changed. start, end: of what stands there in Line.raw_text.
-
-    rule: the field of RuleOptions, or the name of a field type.
-    """
-
-    rule: str
-    before: str
-    after: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
     """One line of text. confidence: mean of its characters' confidences, 0 for empty text.
 
@@ -307,18 +294,6 @@ class Line:
     alternatives: tuple[Alternative, ...] = ()
     raw_text: str | None = None
     corrections: tuple[Correction, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A part of a line that a rule has found. line: its index in the recognition; start, end: in the line's text."""
-
-    name: str
-    value: str
-    line: int
-    start: int
-    end: int
-    polygon: Polygon
 
 
 @dataclass(frozen=True, slots=True)

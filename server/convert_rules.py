@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from glyphwire.v1 import ocr_pb2
 
+from ocr_core.rules.findings import Correction, Field
 from ocr_core.rules.options import NO_RULES, Extractor, FieldType, RuleOptions, UnicodeForm, WidthForm
-from ocr_core.types import Correction, Field
 from server.convert_enums import chosen
 from server.convert_layout import polygon_message
 

@@ -102,7 +102,7 @@ def _extend(message: Message, field: FieldDescriptor, text: str) -> None:
 
 def _number(enum: EnumDescriptor, value: _Value) -> int:
     """A named value in lower case without its prefix, "prefix_beam", or its number."""
-    prefix = f"{enum.name.upper()}_"
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     numbers: dict[str, int] = {
         known.name.removeprefix(prefix).lower(): known.number for known in enum.values if known.number
     }

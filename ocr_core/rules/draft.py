@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ocr_core.types import Character, Correction, Line
+from ocr_core.rules.findings import Correction
+from ocr_core.types import Character, Line
 
 SURE = 0.95
 """Confidence from which on a character stays as it was read: of 20 wrong ones at most one has more."""

@@ -11,9 +11,10 @@ from ocr_core.rules.dictionary import Dictionary
 from ocr_core.rules.draft import Draft
 from ocr_core.rules.extractors import CompiledExtractor
 from ocr_core.rules.field_types import repaired
+from ocr_core.rules.findings import Field
 from ocr_core.rules.options import RuleOptions
 from ocr_core.rules.unicode_text import normalised, with_width
-from ocr_core.types import Field, Line, Point, Polygon
+from ocr_core.types import Line, Point, Polygon
 
 MAX_FIELDS = 1000
 """Of one image."""

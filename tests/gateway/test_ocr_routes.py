@@ -126,13 +126,19 @@ async def test_options_that_cannot_be_understood_are_named(gateway: GatewayClien
 
 def test_every_option_of_the_client_has_a_field():
     """What the Python client can ask, plain HTTP can ask as well."""
-    kinds = (glyphwire.RecognizeOptions, glyphwire.LanguageOptions, glyphwire.DocumentOptions)
+    kinds = (
+        glyphwire.RecognizeOptions,
+        glyphwire.LanguageOptions,
+        glyphwire.RuleOptions,
+        glyphwire.DocumentOptions,
+    )
     asked = {each.name for kind in kinds for each in dataclasses.fields(kind)}
     renamed = {
         "include_characters": "characters",
         "include_structure": "structure",
         "preparation": "prepare",
         "priority": "bulk",
+        "profile": "rules",
         "text_layer": "ignore_text_layer",
     }
     assert {renamed.get(name, name) for name in asked} - {"language"} <= set(OcrOptions.model_fields)
@@ -145,6 +151,52 @@ async def test_structure_is_asked_for(gateway: GatewayClient, stages, fields, is
     """By its option, and by the formats that are made of it."""
     assert (await gateway.post("/api/ocr", content=b"one", params=fields)).status_code == 200
     assert [options.include_structure for options in stages.options] == [is_asked]
+
+
+RULES = {"field_types": "amount\ndate", "width_form": "half", "extractors": "total=(?i)total\\D*([\\d.]+)\nshop=shop"}
+RULES_JSON = {
+    "field_types": ["amount", "date"],
+    "width_form": "half",
+    "extractors": {"total": r"(?i)total\D*([\d.]+)", "shop": "shop"},
+}
+
+
+@pytest.mark.parametrize("way", ["form", "json"])
+async def test_rules_are_applied_and_told(gateway: GatewayClient, way):
+    """A form and a JSON object say the same; the answer has raw text, corrections and fields."""
+    image = "shop\nTotal：1O.50".encode()
+    if way == "form":
+        response = await gateway.post("/api/ocr", files=form(image), data=RULES)
+    else:
+        response = await gateway.post("/api/ocr", json={"image": base64.b64encode(image).decode(), **RULES_JSON})
+    body = response.json()
+    shop, total = body["text"]
+    assert shop.keys() == {"text", "confidence", "polygon"}
+    assert (total["text"], total["raw_text"]) == ("Total:10.50", "Total：1O.50")
+    assert total["corrections"][1] == {"rule": "amount", "before": "1O.50", "after": "10.50", "start": 6, "end": 11}
+    assert [(field["name"], field["value"], field["line"]) for field in body["fields"]] == [
+        ("shop", "shop", 0),
+        ("amount", "10.50", 1),
+        ("total", "10.50", 1),
+    ]
+    assert (body["fields"][1]["start"], len(body["fields"][1]["polygon"])) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("option", "field"),
+    [
+        ({"rules": "none"}, "options.rules.profile"),
+        ({"extractors": "total=("}, "options.rules.extractors[0].pattern"),
+        ({"field_types": "dates"}, "field_types.0"),
+        ({"width_form": "wide"}, "width_form"),
+        ({"extractors": "total"}, "extractors"),
+    ],
+)
+async def test_bad_rules_are_problems(gateway: GatewayClient, option, field):
+    """What is wrong with them is OPTION_INVALID with its place."""
+    response = await gateway.post("/api/ocr", files=form(b"one"), data=option)
+    problem = response.json()
+    assert (response.status_code, problem["reason"], problem["field"]) == (400, "OPTION_INVALID", field)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from ocr_core import types
 from ocr_core.errors import BundleInvalid
 from ocr_core.prepare.steps import Preparation, Switch
+from ocr_core.rules.options import Extractor, FieldType, RuleOptions, UnicodeForm, WidthForm
 
 
 @pytest.fixture
@@ -89,6 +90,32 @@ async def test_what_is_known_of_the_text_is_handed_on(glyphwire_command, running
             language_model="receipts",
         ),
     )
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_rules_are_handed_on(glyphwire_command, running, fake_pipeline, folder, remote):
+    """The flags of rules reach the pipeline, and --format fields writes what they find."""
+    (folder / "words.txt").write_text("Total\n", encoding="utf-8")
+    (folder / "d.png").write_text("shop\nT0tal 1O.50", encoding="utf-8")
+    flags = ["--unicode-form", "nfc", "--width-form", "half", "--dictionary", folder / "words.txt"]
+    flags += ["--field-type", "amount", "--extract", "total=Total=?(.+)", "--format", "fields"]
+    server = ["--server", running.target] if remote else []
+    status, out, _ = await glyphwire_command("recognize", *server, *flags, folder / "d.png")
+    assert (status, out) == (0, f"{folder}/d.png\t2\tamount\t10.50\n{folder}/d.png\t2\ttotal\t 10.50\n")
+    (options,) = (running.stages if remote else fake_pipeline).options
+    assert options.rules == RuleOptions(
+        unicode_form=UnicodeForm.NFC,
+        width_form=WidthForm.HALF,
+        dictionary=("Total",),
+        field_types=(FieldType.AMOUNT,),
+        extractors=(Extractor("total", "Total=?(.+)"),),
+    )
+
+
+async def test_a_profile_is_named(glyphwire_command, fake_pipeline, folder):
+    """--rules names a profile; one that there is not is said on standard error."""
+    status, _, err = await glyphwire_command("recognize", "--rules", "none", folder / "a.jpg")
+    assert (status, "no profile 'none'" in err) == (1, True)
 
 
 @pytest.mark.parametrize("remote", [False, True])

@@ -10,6 +10,8 @@ from glyphwire.v1 import ocr_pb2
 from ocr_core import types
 from ocr_core.errors import ImageUndecodable, OptionInvalid, RawImageInvalid
 from ocr_core.prepare.steps import AppliedStep, Preparation, Step, Switch
+from ocr_core.rules.findings import Correction, Field
+from ocr_core.rules.options import Extractor, FieldType, RuleOptions, UnicodeForm, WidthForm
 from ocr_core.structure import Cell, KeyValue, Paragraph, Structure, Table
 from server import convert
 from server.errors import RequestInvalid
@@ -73,6 +75,15 @@ def test_every_option_is_taken_over():
         include_characters=True,
         min_confidence=0.5,
         include_structure=True,
+        rules=ocr_pb2.RuleOptions(
+            profile="receipts",
+            unicode_form=ocr_pb2.UNICODE_FORM_NFC,
+            width_form=ocr_pb2.WIDTH_FORM_HALF,
+            dictionary=["a", "b c"],
+            dictionary_name="shops",
+            field_types=[ocr_pb2.FIELD_TYPE_EAN, ocr_pb2.FIELD_TYPE_DATE],
+            extractors=[ocr_pb2.Extractor(name="total", pattern="a+")],
+        ),
     )
     assert convert.options(message) == types.RecognizeOptions(
         model="m/1",
@@ -95,6 +106,15 @@ def test_every_option_is_taken_over():
         include_characters=True,
         min_confidence=0.5,
         include_structure=True,
+        rules=RuleOptions(
+            "receipts",
+            UnicodeForm.NFC,
+            WidthForm.HALF,
+            ("a", "b c"),
+            "shops",
+            (FieldType.EAN, FieldType.DATE),
+            (Extractor("total", "a+"),),
+        ),
     )
 
 
@@ -159,6 +179,11 @@ BEAM = ocr_pb2.DECODER_PREFIX_BEAM
             "options.preprocess.preparation.other_steps",
         ),
         ({"preprocess": {"preparation": {"deskew": 9}}}, "options.preprocess.preparation.deskew"),
+        ({"rules": {"unicode_form": 9}}, "options.rules.unicode_form"),
+        ({"rules": {"width_form": 9}}, "options.rules.width_form"),
+        ({"rules": {"dictionary": ["a" * 65]}}, "options.rules.dictionary"),
+        ({"rules": {"field_types": [ocr_pb2.FIELD_TYPE_DATE, 0]}}, "options.rules.field_types[1]"),
+        ({"rules": {"extractors": [{"name": "a"}]}}, "options.rules.extractors[0].pattern"),
     ],
 )
 def test_bad_options_name_their_field(options, field):
@@ -305,6 +330,8 @@ def test_no_field_of_a_recognition_is_forgotten():
             types.Character("b", 0.5, 7, 2.0, 3.0, 6, 8),
         ),
         alternatives=(types.Alternative("b", 0.25, -1.0, -0.5),),
+        raw_text="o",
+        corrections=(Correction("dictionary", "o", "a", 1, 2),),
     )
     timings = types.Timings(1, 2, 3, 4, 5, 6, 7, 8)
     cell = Cell(1, 2, 3, 4, "c", (1,), line.polygon)
@@ -314,7 +341,9 @@ def test_no_field_of_a_recognition_is_forgotten():
         (Table(3, 4, True, (cell,), line.polygon),),
     )
     applied = (AppliedStep(Step.CONTRAST, 2.5), AppliedStep(Step.DESKEW, -7.5))
-    message = convert.recognition_message(types.Recognition((line,), 10, 20, "m", "1", timings, structure, applied))
+    fields = (Field("date", "a", 1, 2, 3, line.polygon),)
+    read = types.Recognition((line,), 10, 20, "m", "1", timings, structure, applied, fields)
+    message = convert.recognition_message(read)
     assert filled(message) == []
     assert message.timings.queue_ms == 1
     assert message.timings.total_ms == 8
@@ -335,6 +364,18 @@ def test_every_step_has_its_switch_and_its_name(step):
     read = types.Recognition((), 1, 1, "m", "1", types.Timings(), applied_steps=(AppliedStep(step, 1.0),))
     (applied,) = convert.recognition_message(read).applied_steps
     assert ocr_pb2.PreparationStep.Name(applied.step) == f"PREPARATION_STEP_{step.name}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(UnicodeForm, "unicode_form"), (WidthForm, "width_form"), (FieldType, "field_types")]
+)
+def test_every_choice_of_rules_has_its_name(kind, name):
+    """Each value of the contract is the one with its name."""
+    for choice in kind:
+        number = f"{name.removesuffix('s').upper()}_{choice.name}"
+        message = ocr_pb2.RuleOptions(**{name: [number] if name == "field_types" else number})
+        chosen = getattr(convert.options(ocr_pb2.RecognizeOptions(rules=message)).rules, name)
+        assert chosen in (choice, (choice,))
 
 
 def test_no_field_of_a_model_is_forgotten():

@@ -91,6 +91,17 @@ async def test_a_text_layer_has_structure_when_it_is_asked_for(running):
     assert (paragraph.text, list(paragraph.lines)) == ("The first row of a paragraph and its second row", [0, 1])
 
 
+async def test_rules_hold_for_a_text_layer(running):
+    """What is searched for is found there too, and a bad rule is the page's error."""
+    rules = {"extractors": [{"name": "number", "pattern": r"no\. (\d+)"}]}
+    content = text_pdf("A letter about order no. 123")
+    (page,) = await answers(running, content, {"rules": rules})
+    assert [(field.name, field.value) for field in page.recognition.fields] == [("number", "123")]
+    assert not page.recognition.lines[0].characters
+    (page,) = await answers(running, content, {"rules": {"profile": "none"}})
+    assert page.error.field == "options.rules.profile"
+
+
 async def test_a_text_layer_can_be_ignored(running):
     """With TEXT_LAYER_POLICY_IGNORE the page is rendered and read."""
     (page,) = await answers(running, text_pdf(LONG), text_layer=ocr_pb2.TEXT_LAYER_POLICY_IGNORE)

@@ -7,6 +7,7 @@ import pytest
 from glyphwire.v1 import ocr_pb2
 
 from ocr_core.prepare.steps import Preparation, Switch
+from ocr_core.rules.options import Extractor, FieldType, RuleOptions, WidthForm
 from ocr_core.types import DecodeMethod, Mode
 from server import parameters
 from tests.server.infer_requests import Parameter, infer
@@ -30,6 +31,9 @@ async def test_parameters_are_the_options_of_our_contract(inference, stages):
         "pattern": Parameter(string_param="[a-z]+"),
         "hot_words": Parameter(string_param=words),
         "lexicon": Parameter(string_param="one\ntwo words\n"),
+        "width_form": Parameter(string_param="half_alphanumeric"),
+        "field_types": Parameter(string_param="date\nresident_id\n"),
+        "extractors": Parameter(string_param="total\ttotal=(\\d+)\n"),
     }
     answer = await inference.ModelInfer(infer(b"a", model_name="other", model_version="2", parameters=parameters))
     assert (answer.model_name, answer.model_version) == ("other", "2")
@@ -42,6 +46,11 @@ async def test_parameters_are_the_options_of_our_contract(inference, stages):
     language = options.decode.language
     assert (language.pattern, language.lexicon) == ("[a-z]+", ("one", "two words"))
     assert language.hot_words == (("wörd", 1.5), ("other", -2.0))
+    assert options.rules == RuleOptions(
+        width_form=WidthForm.HALF_ALPHANUMERIC,
+        field_types=(FieldType.DATE, FieldType.RESIDENT_ID),
+        extractors=(Extractor("total", r"total=(\d+)"),),
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,7 @@ async def test_parameters_are_the_options_of_our_contract(inference, stages):
         ("include_characters", Parameter(string_param="yes"), "include_characters"),
         ("hot_words", Parameter(string_param="word"), "could not convert"),
         ("lexicon", Parameter(string_param="x" * (2**20 + 1)), "at most 1048576"),
+        ("field_types", Parameter(string_param="dates"), "none of date"),
         ("timeout", Parameter(int64_param=-1), "microseconds"),
         ("timeout", Parameter(string_param="1s"), "microseconds"),
         ("sequence_id", Parameter(int64_param=1), "no such option"),

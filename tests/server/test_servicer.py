@@ -37,6 +37,42 @@ async def test_options_reach_the_pipeline(running):
     assert answer.model_name == "other"
 
 
+async def test_rules_are_applied_and_told(running, stages, tmp_path):
+    """A profile and the request's own rules change lines, say so, and find fields with their places."""
+    stages.language_dir = tmp_path
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "receipts.toml").write_text("field_types = ['amount']\n", encoding="utf-8")
+    rules = {"profile": "receipts", "extractors": [{"name": "total", "pattern": r"total\D*([\d.]+)"}]}
+    answer = (await running.stub.Recognize(request("shop\ntotal 1O.50", rules=rules))).recognition
+    shop, total = answer.lines
+    assert (shop.text, shop.HasField("raw_text")) == ("shop", False)
+    assert (total.text, total.raw_text, len(total.characters)) == ("total 10.50", "total 1O.50", 0)
+    (correction,) = total.corrections
+    assert (correction.rule, correction.before, correction.after) == ("amount", "1O.50", "10.50")
+    assert (correction.start, correction.end) == (6, 11)
+    assert [(field.name, field.value, field.line) for field in answer.fields] == [
+        ("amount", "10.50", 1),
+        ("total", "10.50", 1),
+    ]
+    assert [field.polygon.vertices[1].x for field in answer.fields] == [12.5, 12.5]
+
+
+@pytest.mark.parametrize(
+    ("rules", "field"),
+    [
+        ({"profile": "none"}, "options.rules.profile"),
+        ({"dictionary_name": "none"}, "options.rules.dictionary_name"),
+        ({"extractors": [{"name": "total", "pattern": "("}]}, "options.rules.extractors[0].pattern"),
+        ({"extractors": [{"name": "to tal", "pattern": "a"}]}, "options.rules.extractors[0].name"),
+    ],
+)
+async def test_bad_rules_name_their_field(running, rules, field):
+    """A name that there is not, and a pattern that is none, are INVALID_ARGUMENT with the place in the request."""
+    failed = await failure(running.stub.Recognize(request("a", rules=rules)))
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ERROR_REASON_OPTION_INVALID")
+    assert failed.info.metadata["field"] == field
+
+
 async def test_batch_keeps_the_order_and_isolates_bad_items(running):
     """Each item has its result in its place: a bad image, a bad option, a missing image or a bug spoils no other."""
     items = [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr_core.rules.draft import Draft
-from ocr_core.types import Correction
+from ocr_core.rules.findings import Correction
 from tests.ocr_core.rules.read_lines import read_line
 
 TEXTS = st.text("abc ", max_size=8)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from ocr_core.errors import OptionInvalid
+from ocr_core.rules.findings import Correction
 from ocr_core.rules.options import Extractor, FieldType, RuleOptions, WidthForm
 from ocr_core.rules.rules import MAX_FIELDS, Rules, ruled
-from ocr_core.types import Correction, Point
+from ocr_core.types import Point
 from tests.ocr_core.rules.read_lines import read_line
 
 RECEIPT = RuleOptions(
