@@ -39,9 +39,11 @@ serve: setup
 	$(BIN)/glyphwire serve
 
 # Clone to web page: a server, the gateway and your browser.
-web: setup
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[gateway]'
+web: $(VENV)/.web models
 	$(BIN)/glyphwire web
+$(VENV)/.web: $(VENV)/.setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[gateway]'
+	touch $@
 
 protos: $(VENV)/.dev
 	python -m grpc_tools.protoc --proto_path=protos --python_out=client/python --grpc_python_out=client/python \

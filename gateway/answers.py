@@ -77,7 +77,7 @@ class PageAnswer(_Answer):
     processing_time: float
     width: int
     height: int
-    model: str
+    model: str | None = Field(None, description="that read the lines; none did for a text layer")
     structure: StructureAnswer | None = Field(None, description="when it was asked for")
     applied_steps: list[AppliedStepAnswer] | None = Field(None, description="what was done to the image first")
     fields: list[FieldAnswer] | None = Field(None, description="what rules have found")
@@ -127,7 +127,7 @@ def page_answer(page: ReadPage, *, plain: bool = False) -> PageAnswer | FailedAn
         processing_time=round(page.seconds, 6),
         width=read.image_width,
         height=read.image_height,
-        model=f"{read.model_name}/{read.model_version}",
+        model=f"{read.model_name}/{read.model_version}" if read.model_name else None,
         structure=structure_answer(read.structure) if read.structure else None,
         applied_steps=[_step(step) for step in read.applied_steps] or None,
         fields=[_field(field) for field in read.fields] or None,

@@ -58,10 +58,12 @@ class Problem(BaseModel):
     success: bool = False
 
 
+_DESCRIBED = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in (400, 401, 404, 413, 415, 429, 503, 504)
+    "4XX": {"description": "What is wrong with the request, or with who sends it", "content": _DESCRIBED},
+    "5XX": {"description": "What is wrong with the service", "content": _DESCRIBED},
 }
-"""Of the OpenAPI description."""
+"""Of the OpenAPI description, in which answers with parts that failed bring the schema."""
 
 
 class ProblemError(Exception):

@@ -9,7 +9,7 @@
  * @typedef {{row: number, column: number, row_span: number, column_span: number, text: string, lines: number[]}} Cell
  * @typedef {{rows: number, columns: number, is_ruled: boolean, cells: Cell[], polygon: Corner[]}} Table
  * @typedef {{paragraphs: Paragraph[], key_values: KeyValue[], tables: Table[]}} Structure
- * @typedef {{success: true, text: Line[], processing_time: number, width: number, height: number, model: string,
+ * @typedef {{success: true, text: Line[], processing_time: number, width: number, height: number, model?: string,
  *   structure?: Structure, applied_steps?: {step: string, amount: number}[], page?: number, page_count?: number,
  *   source?: string}} Page
  * @typedef {{type: string, title: string, status: number, detail: string, reason: string, field?: string,

@@ -59,7 +59,7 @@ function setUpLanguage() {
   name();
 }
 
-setUpSettings();
+setUpSettings(redrawFiles);
 applyTexts();
 setUpViews();
 setUpTheme();

@@ -98,8 +98,8 @@ export function drawPager() {
 }
 
 /** @param {Page} page @returns {string} Size, model, and what was done to the image first. */
-function summary({ width, height, model, source, applied_steps = [] }) {
-  const reader = source === "text_layer" ? texts().textLayer : model;
+function summary({ width, height, model, applied_steps = [] }) {
+  const reader = model ?? texts().textLayer;
   const steps = applied_steps.map(({ step }) => /** @type {Record<string, string>} */ (texts().steps)[step] ?? step);
   return [`${width} × ${height}`, reader, ...(steps.length ? [texts().prepared(steps.join(texts().comma))] : [])].join(" · ");
 }

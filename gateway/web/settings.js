@@ -65,18 +65,22 @@ function weighed(rows) {
   return words.map((word) => (/.=-?[\d.]+$/.test(word) ? word : `${word}=${USUAL_NATS}`)).join("\n");
 }
 
-/** The dialog, filled when it opens. */
-export function setUpSettings() {
+/** The dialog, filled when it opens. @param {() => void} onChange told when something else was chosen */
+export function setUpSettings(onChange) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
   const form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
   byId("steps").replaceChildren(...STEPS.map(stepField));
   byId("open-settings").addEventListener("click", () => {
     void fillModels(/** @type {HTMLSelectElement} */ (form.elements.namedItem("model")));
     fill(form, kept());
+    // Who leaves by Escape says nothing, and what was said the last time would still hold.
+    dialog.returnValue = "";
     dialog.showModal();
   });
   dialog.addEventListener("close", () => {
-    if (dialog.returnValue === "save") keep(filledIn(form));
+    if (dialog.returnValue !== "save") return;
+    keep(filledIn(form));
+    onChange();
   });
 }
 

@@ -1,5 +1,8 @@
 /** Everything the page says, in the languages it speaks. */
 
+/** @param {number} lines @returns {string} */
+const counted = (lines) => (lines === 1 ? "1 line" : `${lines} lines`);
+
 const ENGLISH = {
   skip: "Skip to the text",
   views: "Views",
@@ -94,12 +97,12 @@ const ENGLISH = {
   uploading: (/** @type {number} */ share) => `sending ${Math.round(100 * share)} %`,
   pagesRead: (/** @type {number} */ done, /** @type {number} */ count) => `${done} of ${count || "?"} pages`,
   cancelled: "cancelled",
-  done: (/** @type {number} */ lines, /** @type {number} */ seconds) => `${lines} lines, ${seconds.toFixed(2)} s`,
+  done: (/** @type {number} */ lines, /** @type {number} */ seconds) => `${counted(lines)}, ${seconds.toFixed(2)} s`,
   nothing: "No text was found.",
   doubtful: (/** @type {string} */ text, /** @type {string} */ percent) => `“${text}”, ${percent} sure. Press Enter for others.`,
   confidence: (/** @type {string} */ percent) => `${percent} sure`,
   alternatives: (/** @type {string} */ text) => `Instead of “${text}”`,
-  finished: (/** @type {string} */ file, /** @type {number} */ lines) => `${file} has been read: ${lines} lines.`,
+  finished: (/** @type {string} */ file, /** @type {number} */ lines) => `${file} has been read: ${counted(lines)}.`,
   blankSheet: "The page, with the places of its lines",
   picture: "The picture, with the places of its lines",
   problems: {

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 
 import pytest
+from glyphwire import ErrorReason
 
 from tests.gateway.web.site import LINE, SAMPLE
 from tests.pdf_files import encrypted_pdf
 
 pytestmark = pytest.mark.timeout(300)
+
+NOT_OF_THE_PAGE = {
+    ErrorReason.UNSPECIFIED,
+    ErrorReason.RAW_IMAGE_INVALID,
+    ErrorReason.MODEL_REJECTED,
+    ErrorReason.MODEL_IS_DEFAULT,
+}
+"""Reasons of calls that the page does not make."""
 
 
 _NOTE_FIELDS = """() => {
@@ -53,6 +62,27 @@ def test_settings_are_options_of_the_gateway(site):
     page.wait_for_selector("#rate:not(:empty)")
     assert json.loads(sent[0])["options"].keys() == {"hot_words", "lexicon", "prepare", "mode"}
     assert not site.noise
+
+
+def test_what_is_not_applied_is_forgotten(site, read_page):
+    """Escape and Cancel leave the settings as they were; what is applied is seen at once."""
+    marked = read_page.locator("mark").count()
+    for leave, doubt, kept in (
+        ("save", "100", "100"),
+        ("Escape", "0", "100"),
+        ("cancel", "0", "100"),
+        ("save", "80", "80"),
+    ):
+        read_page.click("#open-settings")
+        read_page.fill("[name=doubt]", doubt)
+        if leave == "Escape":
+            read_page.keyboard.press("Escape")
+        else:
+            read_page.click(f"#settings [value={leave}]")
+        read_page.click("#open-settings")
+        assert read_page.input_value("[name=doubt]") == kept
+        read_page.keyboard.press("Escape")
+        assert (read_page.locator("mark").count() > marked) == (kept == "100")
 
 
 def test_secrets_are_not_kept(site):
@@ -171,13 +201,15 @@ _LEAVES = """async () => {
 
 
 def test_both_languages_say_everything(site):
-    """They have the same texts, none is empty, and every Chinese one has Chinese in it."""
+    """They have the same texts, none is empty, Chinese ones are Chinese; no reason of the service lacks words."""
     page = site.open()
     english, chinese = map(dict, page.evaluate(_LEAVES).values())
     assert english.keys() == chinese.keys()
     assert all(english.values())
     assert [name for name, text in chinese.items() if text.isascii()] == []
     assert [text for text in english.values() if not all(ord(letter) < 0x2E80 for letter in text)] == []
+    reasons = {f".problems.{reason.name}" for reason in ErrorReason if reason not in NOT_OF_THE_PAGE}
+    assert reasons <= english.keys()
     wanted = page.evaluate("[...document.querySelectorAll('[data-text]')].map((each) => each.textContent)")
     assert "undefined" not in wanted
     assert all(wanted)

@@ -34,6 +34,17 @@ def test_a_picture_is_read(site, read_page):
     assert not site.noise
 
 
+def test_nothing_comes_from_elsewhere(site):
+    """Everything that the page loads is the gateway's, so it works where there is no internet."""
+    page = site.open(url="about:blank")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(site.url)
+    page.wait_for_selector("#choose:not(:empty)")
+    assert len(asked) > 5
+    assert all(url.startswith((site.url, "data:")) for url in asked)
+
+
 def test_doubtful_characters_can_be_replaced(read_page):
     """They are marked and say how sure they are; the mouse or Enter opens others, which take their place."""
     mark = read_page.locator("mark").first
