@@ -3,14 +3,15 @@
 /**
  * @typedef {[number, number]} Corner
  * @typedef {{text: string, confidence: number, x_start: number, x_end: number, alternatives: [string, number][]}} Character
- * @typedef {{text: string, confidence: number, polygon: Corner[], characters?: Character[]}} Line
+ * @typedef {{text: string, confidence: number, polygon: Corner[], characters?: Character[], raw_text?: string}} Line
+ * @typedef {{name: string, value: string, line: number, polygon: Corner[]}} Field
  * @typedef {{text: string, lines: number[]}} Paragraph
  * @typedef {{key: string, value: string, key_line: number, value_line: number}} KeyValue
  * @typedef {{row: number, column: number, row_span: number, column_span: number, text: string, lines: number[]}} Cell
  * @typedef {{rows: number, columns: number, is_ruled: boolean, cells: Cell[], polygon: Corner[]}} Table
  * @typedef {{paragraphs: Paragraph[], key_values: KeyValue[], tables: Table[]}} Structure
  * @typedef {{success: true, text: Line[], processing_time: number, width: number, height: number, model?: string,
- *   structure?: Structure, applied_steps?: {step: string, amount: number}[], page?: number, page_count?: number,
+ *   structure?: Structure, fields?: Field[], applied_steps?: {step: string, amount: number}[], page?: number, page_count?: number,
  *   source?: string}} Page
  * @typedef {{type: string, title: string, status: number, detail: string, reason: string, field?: string,
  *   retry_after_s?: number}} Problem

@@ -19,7 +19,8 @@ export function showLines(place, lines, doubtBelow, how) {
       const isChanged = how.readings[number] !== line.text;
       const text = make("span", { class: "text", tabindex: "0", "aria-label": `${texts().line(number + 1)}: ${how.readings[number]}` });
       text.append(...(isChanged ? [how.readings[number]] : marked(line, doubtBelow)));
-      const item = make("li", { "data-line": `${number}` }, text, make("span", { class: "sure", title: texts().confidence(percent(line.confidence)) }, percent(line.confidence)));
+      const raw = line.raw_text === undefined ? [] : [make("span", { class: "raw" }, texts().wasRead(line.raw_text))];
+      const item = make("li", { "data-line": `${number}` }, make("div", {}, text, ...raw), make("span", { class: "sure", title: texts().confidence(percent(line.confidence)) }, percent(line.confidence)));
       item.addEventListener("pointerenter", () => how.onPoint(number));
       item.addEventListener("pointerleave", () => how.onPoint(null));
       item.addEventListener("focusin", () => how.onPoint(number));

@@ -7,7 +7,7 @@ import { focusLine, makeEditable, markLine, showLines } from "./lines.js";
 import { tell } from "./problems.js";
 import { doubtBelow } from "./settings.js";
 import { markOnSheet, setPicture, showSheet } from "./sheet.js";
-import { showStructure } from "./structure.js";
+import { showFields, showStructure } from "./structure.js";
 import { texts } from "./texts.js";
 
 /** @typedef {import("./exports.js").Reading & {picture: string|null}} Reading */
@@ -82,6 +82,7 @@ export function showReading(reading, number) {
     onChange: (line, text) => (readings[line] = text),
   });
   makeEditable(list, isEditing());
+  showFields(byId("fields"), page.fields ?? [], (lines) => markOnSheet(sheet, lines));
   byId("views").hidden = !page.structure;
   if (page.structure) showStructure(byId("structure"), page.structure, (lines) => markOnSheet(sheet, lines));
   openView(page.structure ? view : "lines");

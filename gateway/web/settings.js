@@ -11,14 +11,17 @@ const DEFAULTS = { mode: "page", decoder: "prefix_beam", doubt: "80", structure:
 /** Kept until the tab is closed. */
 const SECRETS = ["token", "password"];
 const OF_DOCUMENTS = ["pages", "dpi", "password", "ignore_text_layer"];
-const OF_THE_PAGE = ["doubt", "prepare"];
+const OF_THE_PAGE = ["doubt", "prepare", "token"];
 const NEED_BEAM = ["pattern", "hot_words", "lexicon"];
 const ALTERNATIVES = 4;
 const USUAL_NATS = 3;
 
-/** Names of the fields of steps: this, then the step. */
+/** Names of the fields of steps, and of types of fields: this, then the step, or the type. */
 const STEP = "step-";
+const TYPE = "type-";
 const STEPS = ["perspective", "shadow", "contrast", "local_contrast", "grey", "denoise", "sharpen", "binarise", "enlarge", "deskew", "orientation"];
+
+const TYPES = ["date", "amount", "phone", "resident_id", "credit_code", "iban", "bank_card", "isbn", "ean"];
 
 /** @returns {Record<string, string>} */
 function kept() {
@@ -44,16 +47,18 @@ export function readingOptions({ isDocument }) {
 
 /** The same for live pictures, which have no time for more than the text. @returns {Options} */
 export function liveOptions() {
-  const { characters, character_alternatives, decoder, beam_width, structure, ...options } = readingOptions({ isDocument: false });
+  const { characters, character_alternatives, decoder, beam_width, structure, field_types, extractors, ...options } = readingOptions({ isDocument: false });
   return options;
 }
 
 /** What is filled in, as options of the gateway. @param {Record<string, string>} settings @returns {Options} */
 function chosenOptions(settings) {
-  const isSent = (/** @type {string} */ name) => settings[name] && !OF_THE_PAGE.includes(name) && name !== "token" && !name.startsWith(STEP);
+  const isOwn = (/** @type {string} */ name) => OF_THE_PAGE.includes(name) || name.startsWith(STEP) || name.startsWith(TYPE);
   /** @type {Options} */
-  const options = Object.fromEntries(Object.entries(settings).filter(([name]) => isSent(name)));
+  const options = Object.fromEntries(Object.entries(settings).filter(([name, value]) => value && !isOwn(name)));
   if (settings.hot_words) options.hot_words = weighed(settings.hot_words);
+  const types = TYPES.filter((type) => settings[TYPE + type]);
+  if (types.length) options.field_types = types.join("\n");
   const switches = STEPS.filter((step) => settings[STEP + step]).map((step) => `${step}=${settings[STEP + step]}`);
   const prepare = [settings.prepare, ...switches].filter(Boolean).join(",");
   return prepare ? { ...options, prepare } : options;
@@ -70,6 +75,7 @@ export function setUpSettings(onChange) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
   const form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
   byId("steps").replaceChildren(...STEPS.map(stepField));
+  byId("field-types").replaceChildren(...TYPES.map(typeField));
   byId("open-settings").addEventListener("click", () => {
     void fillModels(/** @type {HTMLSelectElement} */ (form.elements.namedItem("model")));
     fill(form, kept());
@@ -89,6 +95,11 @@ function stepField(step) {
   const options = [["", "stepAsAll"], ["auto", "stepAuto"], ["on", "stepOn"], ["off", "stepOff"]];
   const choices = options.map(([value, text]) => make("option", { value, "data-text": text }));
   return make("label", {}, make("span", { "data-text": `steps.${step}` }), make("select", { name: STEP + step }, ...choices));
+}
+
+/** @param {string} type @returns {HTMLElement} */
+function typeField(type) {
+  return make("label", { class: "check" }, make("input", { type: "checkbox", name: TYPE + type }), make("span", { "data-text": `fieldNames.${type}` }));
 }
 
 /** @param {HTMLFormElement} form @returns {HTMLInputElement[]} */

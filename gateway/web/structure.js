@@ -31,13 +31,27 @@ function tableOf(table, onPoint) {
   return make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": texts().table }, make("table", {}, make("tbody", {}, ...rows)));
 }
 
+/** What rules have found. @param {HTMLElement} place @param {import("./api.js").Field[]} fields @param {OnPoint} onPoint */
+export function showFields(place, fields, onPoint) {
+  const names = /** @type {Record<string, string>} */ (texts().fieldNames);
+  place.hidden = !fields.length;
+  place.replaceChildren(list(texts().fields, fields.map(({ name, value, line }) => pair(names[name] ?? name, value, [line], onPoint))));
+}
+
 /** @param {Structure} structure @param {OnPoint} onPoint @returns {HTMLElement[]} */
 function pairs({ key_values }, onPoint) {
   if (!key_values.length) return [];
-  const rows = key_values.map(({ key, value, key_line, value_line }) =>
-    pointed(make("div", {}, make("dt", {}, key), make("dd", {}, value)), [key_line, value_line], onPoint),
-  );
-  return [make("h3", {}, texts().keyValues), make("dl", {}, ...rows)];
+  return [list(texts().keyValues, key_values.map(({ key, value, key_line, value_line }) => pair(key, value, [key_line, value_line], onPoint)))];
+}
+
+/** @param {string} key @param {string} value @param {number[]} lines @param {OnPoint} onPoint @returns {HTMLElement} */
+function pair(key, value, lines, onPoint) {
+  return pointed(make("div", {}, make("dt", {}, key), make("dd", {}, value)), lines, onPoint);
+}
+
+/** @param {string} title @param {HTMLElement[]} rows @returns {HTMLElement} */
+function list(title, rows) {
+  return make("section", {}, make("h3", {}, title), make("dl", {}, ...rows));
 }
 
 /**

@@ -219,6 +219,25 @@ def test_tables_are_shown(site, tmp_path):
     assert not site.noise
 
 
+def test_rules_find_fields(site):
+    """What they found is listed and marks its line on the picture."""
+    page = site.open(viewport={"width": 1280, "height": 900})
+    page.click("#open-settings")
+    page.check("[name=type-date]")
+    page.fill("[name=extractors]", "number=BLW-[0-9-]+")
+    page.click("#settings [value=save]")
+    page.set_input_files("#input", SAMPLE)
+    page.wait_for_selector("#queue .done")
+    assert page.locator("#fields dt").all_text_contents() == ["number", "Date"]
+    number, date = page.locator("#fields dd").all_text_contents()
+    assert number.startswith("BLW-2024")
+    assert "2024" in date
+    page.hover("#fields dl > div >> nth=1")
+    marked = page.get_attribute("#sheet polygon.marked", "data-line")
+    assert date in page.text_content(f"#lines [data-line='{marked}'] .text")
+    assert not site.noise
+
+
 def test_a_bad_file_is_explained(site, tmp_path):
     """In plain words, and the next file is read."""
     path = tmp_path / "notes.png"
