@@ -34,7 +34,7 @@ _Read = tuple[ReadPage, glyphwire.Recognition]
 async def formatted(
     pages: Sequence[ReadPage], form: OutputFormat, uploads: Sequence[Upload], pdfs: PdfWriter, password: str
 ) -> Response:
-    """All pages in one file. uploads: whose pages they are; password: of encrypted ones.
+    """All pages in one file. uploads: whose pages they are, for a PDF; password: of encrypted ones.
 
     Raises ProblemError when one could not be read: the formats have no place for that.
     """

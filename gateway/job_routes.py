@@ -71,9 +71,11 @@ async def result(
         return Response(read.model_dump_json(exclude_none=True), media_type="application/json")
     if job.state is not JobState.DONE:
         raise refused(409, "JOB_NOT_DONE", f"the job is {job.state}; only JSON can be had of a part")
-    with job.open_document() as document:
-        upload = Upload(job.file, document.read() if chosen is OutputFormat.PDF else b"")
-    return await formatted(job.pages, chosen, [upload], gateway.pdfs, job.options.password)
+    uploads = []
+    if chosen is OutputFormat.PDF:
+        with job.open_document() as document:
+            uploads.append(Upload(job.file, document.read()))
+    return await formatted(job.pages, chosen, uploads, gateway.pdfs, job.options.password)
 
 
 @router.get("/{job_id}/pages/{number}/picture", response_class=Response, responses={200: {"content": _PICTURE}})

@@ -32,7 +32,11 @@ export function showLines(place, lines, doubtBelow, how) {
           openMenu(event, line, number, how)?.focus();
         }
       });
-      text.addEventListener("pointerover", (event) => event.pointerType === "mouse" && hover(() => openMenu(event, line, number, how)));
+      text.addEventListener("pointerover", (event) => {
+        if (event.pointerType !== "mouse") return;
+        const isMark = event.target instanceof Element && event.target.closest("mark");
+        hover(isMark ? () => openMenu(event, line, number, how) : closeUnlessUsed);
+      });
       text.addEventListener("pointerout", () => hover(closeUnlessUsed));
       return item;
     }),

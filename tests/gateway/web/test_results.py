@@ -51,7 +51,7 @@ def test_doubtful_characters_can_be_replaced(read_page):
     mark.hover()
     read_page.wait_for_selector("#alternatives")
     assert read_page.evaluate("document.activeElement.closest('#alternatives')") is None
-    read_page.mouse.move(1, 1)
+    read_page.hover("#lines li:nth-child(1) .text", position={"x": 3, "y": 6})
     read_page.wait_for_selector("#alternatives", state="detached")
     assert re.search(r"\d+ % sure", mark.get_attribute("aria-label"))
     mark.focus()
