@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate
 
 from ocr_core.page_output import word_at
 from ocr_core.rules.dictionary import Dictionary
@@ -13,6 +14,7 @@ from ocr_core.rules.extractors import CompiledExtractor
 from ocr_core.rules.field_types import repaired
 from ocr_core.rules.findings import Field
 from ocr_core.rules.options import RuleOptions
+from ocr_core.rules.rows import rows_from
 from ocr_core.rules.unicode_text import normalised, with_width
 from ocr_core.types import Line, Point, Polygon
 
@@ -48,20 +50,28 @@ class Rules:
     def apply(self, lines: Sequence[Line]) -> Ruled:
         """Lines should have their characters: what is sure stays, and fields have their places from them."""
         done = [self._one(line) for line in lines]
-        spans = ((number, line, span) for number, (line, spans) in enumerate(done) for span in spans)
-        fields = tuple(_field(number, line, *span) for number, line, span in islice(spans, MAX_FIELDS))
-        return Ruled(tuple(line for line, _ in done), fields)
+        ruled_lines = tuple(line for line, _ in done)
+        spans = [(*span, number) for number, (_, spans) in enumerate(done) for span in spans]
+        spans += self._extracted(ruled_lines) if self._extractors else ()
+        spans.sort(key=lambda span: (span[-1], span[1]))
+        return Ruled(ruled_lines, tuple(_field(ruled_lines, *span) for span in spans[:MAX_FIELDS]))
 
     def _one(self, line: Line) -> tuple[Line, list[_Span]]:
         draft = normalised(Draft.of(line), self._options.unicode_form)
         draft = self._dictionary.corrected(with_width(draft, self._options.width_form))
         draft, found = repaired(draft, self._options.field_types)
-        spans = [(kind.value, start, end) for kind, start, end in found]
-        return draft.finished(), [*spans, *self._extracted(draft.text)]
+        return draft.finished(), [(kind.value, start, end) for kind, start, end in found]
 
-    def _extracted(self, text: str) -> Iterator[_Span]:
-        for extractor in self._extractors:
-            yield from ((extractor.name, start, end) for start, end in extractor.spans(text))
+    def _extracted(self, lines: Sequence[Line]) -> Iterator[tuple[str, int, int, int]]:
+        """Spans and the lines in which they are. A match belongs to the line in which it begins, a value to its own."""
+        for row in rows_from([line.polygon for line in lines]):
+            text = "\n".join(lines[number].text for number in row)
+            starts = list(accumulate((len(lines[number].text) + 1 for number in row), initial=0))
+            for extractor in self._extractors:
+                for start, end in extractor.spans(text, begin_before=starts[1]):
+                    place = bisect(starts, start) - 1
+                    if end < starts[place + 1]:
+                        yield extractor.name, start - starts[place], end - starts[place], row[place]
 
 
 def ruled(rules: Rules | None, lines: Sequence[Line], *, include_characters: bool) -> Ruled:
@@ -74,6 +84,7 @@ def ruled(rules: Rules | None, lines: Sequence[Line], *, include_characters: boo
     )
 
 
-def _field(number: int, line: Line, name: str, start: int, end: int) -> Field:
+def _field(lines: Sequence[Line], name: str, start: int, end: int, number: int) -> Field:
+    line = lines[number]
     corners = word_at(line, start, end).corners
     return Field(name, line.text[start:end], number, start, end, Polygon(tuple(Point(x, y) for x, y in corners)))

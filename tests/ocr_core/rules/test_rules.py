@@ -10,7 +10,7 @@ from ocr_core.errors import OptionInvalid
 from ocr_core.rules.findings import Correction
 from ocr_core.rules.options import Extractor, FieldType, RuleOptions, WidthForm
 from ocr_core.rules.rules import MAX_FIELDS, Rules, ruled
-from ocr_core.types import Point
+from ocr_core.types import Line, Point, Polygon
 from tests.ocr_core.rules.read_lines import read_line
 
 RECEIPT = RuleOptions(
@@ -45,6 +45,34 @@ def test_fields_have_the_place_of_their_characters():
     for known in (line, replace(line, characters=())):
         (field,) = rules.apply([known]).fields
         assert field.polygon.vertices == corners
+
+
+def beside(*texts: str) -> list[Line]:
+    """Lines in one row."""
+    lines = [read_line(text) for text in texts]
+    return [
+        replace(line, polygon=Polygon(tuple(Point(each.x + 200 * i, each.y) for each in line.polygon.vertices)))
+        for i, line in enumerate(lines)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"total\s+(\d+\.\d\d)", [(1, "12.50")]),
+        (r"^total$\D*(\d+)", [(1, "12")]),
+        (r"total.*(\d+)", []),
+        (r"\d+\.\d\d", [(1, "12.50"), (2, "9.00")]),
+        (r"(?s)total(.*)", []),
+        (r"total", [(0, "total")]),
+    ],
+)
+def test_values_may_be_lines_beside(pattern, expected):
+    """A match begins in one line and may go on in those to its right; a value is in one line, which it names."""
+    rules = Rules(RuleOptions(extractors=(Extractor("x", pattern),)))
+    fields = rules.apply(beside("total", "12.50", "9.00 kg")).fields
+    assert [(each.line, each.value) for each in fields] == expected
+    assert all(each.polygon.vertices[0].x >= 200 * each.line for each in fields)
 
 
 def test_fields_are_bounded():

@@ -1693,8 +1693,10 @@ class Extractor(google.protobuf.message.Message):
     name: builtins.str
     """Field.name of what it finds: letters, digits, "_", "-" and "."; 1 to 64 characters."""
     pattern: builtins.str
-    """In the syntax of RE2, looked for in each line; at most 1000 characters. The value is the group named "value", else the first
-    group, else the whole match; empty ones count as none.
+    """In the syntax of RE2, at most 1000 characters. It is looked for in each line together with those to its right, up to seven,
+    as rows of one text: "\\s" and "\\D" reach from a name to a value that is a line of its own, "." does not, and "^" and "$" are
+    the ends of a line. The value is the group named "value", else the first group, else the whole match; it lies in one line.
+    Empty values count as none.
     """
     def __init__(
         self,
