@@ -52,12 +52,18 @@ class Dictionary:
 
     def _nearest(self, text: str) -> tuple[str, float] | None:
         """The one word within its reach of the text, as text is written, and its cost."""
-        candidates = {word for key in _keys(text) for word in self._by_look.get(key, ())}
-        costs = ((_cost(text, spelled), spelled) for word in candidates for spelled in {_as_written(word, text)})
-        near = sorted((cost, word) for cost, word in costs if cost <= len(word) * _COST_PER_CHARACTER)
-        if not near or (len(near) > 1 and near[1][0] < near[0][0] + _LOOKALIKE_COST):
+        candidates = {_as_written(word, text) for key in _keys(text) for word in self._by_look.get(key, ())}
+        costs = sorted((_cost(text, word), word) for word in candidates)
+        near = [(word, cost) for cost, word in costs if _is_near(text, word, cost)]
+        if not near or (len(near) > 1 and near[1][1] < near[0][1] + _LOOKALIKE_COST):
             return None
-        return near[0][1], near[0][0]
+        return near[0]
+
+
+def _is_near(text: str, word: str, cost: float) -> bool:
+    """Within reach, and no other ending or beginning: that makes other words of one root."""
+    has_ends = text[0].casefold() == word[0].casefold() and text[-1].casefold() == word[-1].casefold()
+    return cost <= len(word) * _COST_PER_CHARACTER and (cost < 1 or has_ends)
 
 
 def _is_long_enough(word: str) -> bool:
@@ -88,8 +94,12 @@ def _spans(text: str, lengths: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _as_written(word: str, text: str) -> str:
-    """A word in capitals where the text is."""
-    return word.upper() if text.upper() == text else word
+    """A word in capitals where the text is; one that the dictionary has in capitals as the text has it."""
+    if text == text.upper():
+        return word.upper()
+    if word != word.upper():
+        return word
+    return word.lower() if text == text.lower() else word.capitalize() if text == text.capitalize() else word
 
 
 def _look(text: str) -> str:

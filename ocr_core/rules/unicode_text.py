@@ -41,13 +41,17 @@ def _parts(text: str, form: Literal["NFC", "NFKC"]) -> Iterator[tuple[int, int]]
     """Parts that can be normalised on their own."""
     start = 0
     for end in range(1, len(text) + 1):
-        part, rest = text[start:end], text[end : end + 1]
-        apart = unicodedata.normalize(form, part) + unicodedata.normalize(form, rest)
-        if unicodedata.normalize(form, part + rest) == apart:
+        if _is_apart(text[start:end], text[end : end + 1], form):
             yield start, end
             start = end
-    if start < len(text):
-        yield start, len(text)
+
+
+def _is_apart(part: str, character: str, form: Literal["NFC", "NFKC"]) -> bool:
+    """Whether a character, or the end, neither joins with the part before it nor belongs to it as a mark does."""
+    if unicodedata.combining(unicodedata.normalize("NFKD", character)[:1] or " "):
+        return False
+    apart = unicodedata.normalize(form, part) + unicodedata.normalize(form, character)
+    return unicodedata.normalize(form, part + character) == apart
 
 
 def with_width(draft: Draft, form: WidthForm | None) -> Draft:

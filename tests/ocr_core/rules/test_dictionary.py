@@ -10,7 +10,19 @@ from ocr_core.rules.dictionary import Dictionary
 from ocr_core.rules.draft import Draft
 from tests.ocr_core.rules.read_lines import read_line
 
-WORDS = ("Receipt", "modem", "GUANGZHOU", "未来科技", "上海分公司", "Invoice", "Total", "New York", "Kuala Lumpur")
+WORDS = (
+    "Receipt",
+    "modem",
+    "GUANGZHOU",
+    "未来科技",
+    "上海分公司",
+    "Invoice",
+    "Total",
+    "New York",
+    "Kuala Lumpur",
+    "RECORD",
+    "adjustment",
+)
 
 
 def corrected(text: str, words=WORDS, **line) -> str:
@@ -29,6 +41,7 @@ def corrected(text: str, words=WORDS, **line) -> str:
         ("lnvoice TOTAL T0tal", "Invoice TOTAL Total"),
         ("to Nevv York", "to New York"),
         ("KUALA LUMPR", "KUALA LUMPUR"),
+        ("Rec0rd rec0rd REC0RD", "Record record RECORD"),
         ("Kuala Lumpuur 50000", "Kuala Lumpur 50000"),
     ],
 )
@@ -48,6 +61,7 @@ def test_near_readings_become_words(text, expected):
         ("c1oud", ("cloud", "c1oud")),
         ("Ba1l", ("Ball", "Bail")),
         ("Receivt", WORDS),
+        ("adjustments readjustment", WORDS),
         ("", WORDS),
     ],
 )
@@ -70,7 +84,11 @@ def test_sure_readings_stay():
 def test_known_words_stay_and_corrections_are_words(words, text):
     """Every correction puts a word of the dictionary there, and a line of one known word stays."""
     draft = Dictionary(words).corrected(Draft.of(read_line(text)))
-    spelled = {spelling for word in words for spelling in (word.strip(), word.strip().upper())}
+    spelled = {
+        spelling
+        for word in words
+        for spelling in (word.strip(), word.strip().upper(), word.strip().lower(), word.strip().capitalize())
+    }
     for each in draft.corrections:
         assert any(word in each.after for word in spelled)
     for word in words:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ocr_core.rules.draft import Draft
@@ -13,9 +13,10 @@ from ocr_core.rules.options import UnicodeForm, WidthForm
 from ocr_core.rules.unicode_text import half_width, normalised, with_width
 from tests.ocr_core.rules.read_lines import read_line
 
-MARKED = st.text(st.sampled_from("ae\u0301\u0323\u0308Åﬁ①Ａ１，㎏한\u1100\u1161\u11a8 ｶﾞ"), max_size=12)
+MARKED = st.text(st.sampled_from("ae\u0301\u0323\u0308Åﬁ①Ａ１，㎏한\u1100\u1161\u11a8 ｶﾞﾞ\u0334"), max_size=12)
 
 
+@example("aﾞ\u0301", "NFKC")
 @given(MARKED | st.text(max_size=12), st.sampled_from(["NFC", "NFKC"]))
 def test_parts_make_the_whole(text, form):
     """Normalised part by part, a text is what it is normalised at once."""
