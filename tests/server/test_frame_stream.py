@@ -265,6 +265,15 @@ async def test_readings_are_merged(running, asked):
     assert all(bool(line.characters) == asked for response in responses for line in response.recognition.lines)
 
 
+async def test_readings_are_merged_after_rules(running):
+    """What votes is the text that rules have made of each reading."""
+    rules = {"field_types": [ocr_pb2.FIELD_TYPE_AMOUNT]}
+    frames = [frame(1, "total 1O.50"), frame(2, "total 10.5O")]
+    responses = await answers(running.stub.StreamRecognize(iter([config(stream={"voting": {}}, rules=rules), *frames])))
+    assert [[line.text for line in response.stable_lines] for response in responses] == [["total 10.50"]] * 2
+    assert [response.recognition.fields[0].value for response in responses] == ["10.50", "10.50"]
+
+
 async def test_unchanged_frames_do_not_vote(running):
     """A line is seen in an unchanged frame, which makes it stable, but what was misread once is not read twice."""
     streams = {"voting": {"stable_frames": 4}, "unchanged": {}}

@@ -25,6 +25,10 @@ type (
 	Preparation = glyphwirev1.Preparation
 	// AppliedStep is a step of preparation that was done.
 	AppliedStep = glyphwirev1.AppliedStep
+	// RuleOptions says what is done to text once it was read.
+	RuleOptions = glyphwirev1.RuleOptions
+	// Extractor is a named regular expression; it belongs to RuleOptions.
+	Extractor = glyphwirev1.Extractor
 	// RawImage is uncompressed pixels; see Raw.
 	RawImage = glyphwirev1.RawImage
 	// Image is an image as it travels.
@@ -54,6 +58,10 @@ type (
 	CharacterAlternative = glyphwirev1.CharacterAlternative
 	// Alternative is another reading of a line.
 	Alternative = glyphwirev1.Alternative
+	// Correction is a part of a line that a rule has changed.
+	Correction = glyphwirev1.Correction
+	// Field is a part of a line that a rule has found.
+	Field = glyphwirev1.Field
 	// Structure is what the lines of a page form together.
 	Structure = glyphwirev1.Structure
 	// Paragraph is lines that belong together.
@@ -109,6 +117,43 @@ const (
 	SwitchAuto = glyphwirev1.Switch_SWITCH_AUTO
 	SwitchOn   = glyphwirev1.Switch_SWITCH_ON
 	SwitchOff  = glyphwirev1.Switch_SWITCH_OFF
+)
+
+// UnicodeForm says how text is normalised.
+type UnicodeForm = glyphwirev1.UnicodeForm
+
+// The forms. The default is that of the profile, else UnicodeFormNone.
+const (
+	UnicodeFormNone = glyphwirev1.UnicodeForm_UNICODE_FORM_NONE
+	UnicodeFormNFC  = glyphwirev1.UnicodeForm_UNICODE_FORM_NFC
+	UnicodeFormNFKC = glyphwirev1.UnicodeForm_UNICODE_FORM_NFKC
+)
+
+// WidthForm says how wide characters are that Unicode has twice.
+type WidthForm = glyphwirev1.WidthForm
+
+// The widths. The default is that of the profile, else WidthFormKeep.
+const (
+	WidthFormKeep             = glyphwirev1.WidthForm_WIDTH_FORM_KEEP
+	WidthFormHalf             = glyphwirev1.WidthForm_WIDTH_FORM_HALF
+	WidthFormHalfAlphanumeric = glyphwirev1.WidthForm_WIDTH_FORM_HALF_ALPHANUMERIC
+	WidthFormFull             = glyphwirev1.WidthForm_WIDTH_FORM_FULL
+)
+
+// FieldType says what a part of a line can be.
+type FieldType = glyphwirev1.FieldType
+
+// The field types.
+const (
+	FieldTypeDate       = glyphwirev1.FieldType_FIELD_TYPE_DATE
+	FieldTypeAmount     = glyphwirev1.FieldType_FIELD_TYPE_AMOUNT
+	FieldTypePhone      = glyphwirev1.FieldType_FIELD_TYPE_PHONE
+	FieldTypeResidentID = glyphwirev1.FieldType_FIELD_TYPE_RESIDENT_ID
+	FieldTypeCreditCode = glyphwirev1.FieldType_FIELD_TYPE_CREDIT_CODE
+	FieldTypeIBAN       = glyphwirev1.FieldType_FIELD_TYPE_IBAN
+	FieldTypeBankCard   = glyphwirev1.FieldType_FIELD_TYPE_BANK_CARD
+	FieldTypeISBN       = glyphwirev1.FieldType_FIELD_TYPE_ISBN
+	FieldTypeEAN        = glyphwirev1.FieldType_FIELD_TYPE_EAN
 )
 
 // FramePolicy says which frames of a stream are read: all, or of those that wait the newest alone.
