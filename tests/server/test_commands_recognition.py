@@ -98,17 +98,17 @@ async def test_rules_are_handed_on(glyphwire_command, running, fake_pipeline, fo
     (folder / "words.txt").write_text("Total\n", encoding="utf-8")
     (folder / "d.png").write_text("shop\nT0tal 1O.50", encoding="utf-8")
     flags = ["--unicode-form", "nfc", "--width-form", "half", "--dictionary", folder / "words.txt"]
-    flags += ["--field-type", "amount", "--extract", "total=Total=?(.+)", "--format", "fields"]
+    flags += ["--field-type", "amount", "--extract", "total=Total=? (.+)", "--format", "fields"]
     server = ["--server", running.target] if remote else []
     status, out, _ = await glyphwire_command("recognize", *server, *flags, folder / "d.png")
-    assert (status, out) == (0, f"{folder}/d.png\t2\tamount\t10.50\n{folder}/d.png\t2\ttotal\t 10.50\n")
+    assert (status, out) == (0, f"{folder}/d.png\t2\tamount\t10.50\n{folder}/d.png\t2\ttotal\t10.50\n")
     (options,) = (running.stages if remote else fake_pipeline).options
     assert options.rules == RuleOptions(
         unicode_form=UnicodeForm.NFC,
         width_form=WidthForm.HALF,
         dictionary=("Total",),
         field_types=(FieldType.AMOUNT,),
-        extractors=(Extractor("total", "Total=?(.+)"),),
+        extractors=(Extractor("total", "Total=? (.+)"),),
     )
 
 
