@@ -178,9 +178,8 @@ class _Edges:
         vertices = [(vertex.x, vertex.y) for vertex in line.polygon.vertices]
         middle = len(vertices) // 2
         tops = vertices[:middle]
-        return cls(
-            tops, vertices[: middle - 1 : -1], sum(itertools.starmap(math.dist, itertools.pairwise(tops))) or 1.0
-        )
+        length = sum(itertools.starmap(math.dist, itertools.pairwise(tops))) or 1.0
+        return cls(tops, vertices[: middle - 1 : -1], length)
 
 
 def _word(run: list[_Piece], edges: _Edges) -> Word:

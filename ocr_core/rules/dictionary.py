@@ -29,9 +29,11 @@ class Dictionary:
     def __init__(self, words: Iterable[str]) -> None:
         self._words = list(dict.fromkeys(filter(None, map(str.strip, words))))
         self._known = {word.casefold() for word in self._words}
+        self._ends: set[str] = set()
         self._by_look: defaultdict[str, list[str]] = defaultdict(list)
         for word in self._words:
             if _is_long_enough(word):
+                self._ends |= _ends(_look(word))
                 for key in _keys(word):
                     self._by_look[key].append(word)
         self._lengths = {len(word) + more for word in self._words for more in _reach(word)}
@@ -52,6 +54,8 @@ class Dictionary:
 
     def _nearest(self, text: str) -> tuple[str, float] | None:
         """The one word within its reach of the text, as text is written, and its cost."""
+        if _ends(_look(text)).isdisjoint(self._ends):
+            return None  # most texts, sooner than by their keys
         candidates = {_as_written(word, text) for key in _keys(text) for word in self._by_look.get(key, ())}
         costs = sorted((_cost(text, word), word) for word in candidates)
         near = [(word, cost) for cost, word in costs if _is_near(text, word, cost)]
@@ -108,6 +112,11 @@ def _look(text: str) -> str:
     for pair, one in _PAIRS_SEEN:
         seen = seen.replace(pair, one)
     return seen
+
+
+def _ends(look: str) -> set[str]:
+    """Of which an edit leaves one as it is."""
+    return {f"{look[:2]}-", f"-{look[-2:]}"}
 
 
 def _singly(text: str) -> str:

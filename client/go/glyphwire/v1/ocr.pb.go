@@ -3242,7 +3242,7 @@ type RuleOptions struct {
 	WidthForm WidthForm `protobuf:"varint,3,opt,name=width_form,json=widthForm,proto3,enum=glyphwire.v1.WidthForm" json:"width_form,omitempty"`
 	// Words and phrases, each of 1 to 64 characters, at most 10000: text that differs from one of them by few characters that look
 	// alike, or in a long word by a single other one, becomes that one, unless the recogniser was sure. Words of less than four
-	// letters, or of one Chinese character, change nothing.
+	// letters, or of less than three Chinese characters, change nothing.
 	Dictionary []string `protobuf:"bytes,4,rep,name=dictionary,proto3" json:"dictionary,omitempty"`
 	// Name of a lexicon that the server has; dictionary is added to it.
 	DictionaryName string `protobuf:"bytes,5,opt,name=dictionary_name,json=dictionaryName,proto3" json:"dictionary_name,omitempty"`

@@ -1653,7 +1653,7 @@ class RuleOptions(google.protobuf.message.Message):
     def dictionary(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Words and phrases, each of 1 to 64 characters, at most 10000: text that differs from one of them by few characters that look
         alike, or in a long word by a single other one, becomes that one, unless the recogniser was sure. Words of less than four
-        letters, or of one Chinese character, change nothing.
+        letters, or of less than three Chinese characters, change nothing.
         """
 
     @property
