@@ -130,7 +130,7 @@ def page_answer(page: ReadPage, *, plain: bool = False) -> PageAnswer | FailedAn
         model=f"{read.model_name}/{read.model_version}" if read.model_name else None,
         structure=structure_answer(read.structure) if read.structure else None,
         applied_steps=[_step(step) for step in read.applied_steps] or None,
-        fields=[_field(field) for field in read.fields] or None,
+        fields=[field_answer(field) for field in read.fields] or None,
         file=page.file,
         source=PageSource.TEXT_LAYER.value if is_layer else None,
         page=number,
@@ -148,6 +148,18 @@ def line_answer(line: glyphwire.Line) -> LineAnswer:
         alternatives=[(other.text, round(other.log_prob, 4)) for other in line.alternatives] or None,
         raw_text=line.raw_text,
         corrections=[CorrectionAnswer(**asdict(each)) for each in line.corrections] or None,
+    )
+
+
+def field_answer(field: glyphwire.Field) -> FieldAnswer:
+    """As the server found it."""
+    return FieldAnswer.model_construct(
+        name=field.name,
+        value=field.value,
+        line=field.line,
+        start=field.start,
+        end=field.end,
+        polygon=corners(field.polygon),
     )
 
 
@@ -186,17 +198,6 @@ def _character(character: glyphwire.Character) -> CharacterAnswer:
         x_start=round(character.x_start, 1),
         x_end=round(character.x_end, 1),
         alternatives=[(other.text, _share(other.posterior)) for other in character.alternatives],
-    )
-
-
-def _field(field: glyphwire.Field) -> FieldAnswer:
-    return FieldAnswer.model_construct(
-        name=field.name,
-        value=field.value,
-        line=field.line,
-        start=field.start,
-        end=field.end,
-        polygon=corners(field.polygon),
     )
 
 

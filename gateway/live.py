@@ -18,7 +18,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access import token_subprotocol
-from gateway.answers import LineAnswer, line_answer
+from gateway.answers import FieldAnswer, LineAnswer, field_answer, line_answer
 from gateway.dependencies import gateway_of
 from gateway.options import OcrOptions
 from gateway.problems import Problem, ProblemError, answer, invalid, problem_of, refused
@@ -57,6 +57,7 @@ class LiveAnswer(BaseModel):
     state: str
     stable: list[StableAnswer]
     lines: list[LineAnswer] = []
+    fields: list[FieldAnswer] | None = None
     width: int = 0
     height: int = 0
     milliseconds: float = 0.0
@@ -170,6 +171,7 @@ def _answer(result: glyphwire.FrameResult, rate: float) -> str:
         state="read" if result.unchanged_from is None else "unchanged",
         stable=stable,
         lines=[line_answer(line) for line in read.lines],
+        fields=[field_answer(field) for field in read.fields] or None,
         width=read.image_width,
         height=read.image_height,
         milliseconds=round(read.timings.total_ms, 1),

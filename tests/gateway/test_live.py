@@ -32,6 +32,15 @@ async def test_frames_become_stable_text(gateway: GatewayClient):
     assert third["rate"] > 0
 
 
+async def test_frames_have_fields(gateway: GatewayClient):
+    """Rules hold for frames too: stable lines have the text after them, and what they found is there."""
+    async with connect(f"ws://{gateway.address}/api/live") as socket:
+        await socket.send('{"options": {"field_types": ["amount"]}}')
+        (answer,) = await exchanged(socket, b"total 1O.50")
+    assert (answer["lines"][0]["raw_text"], answer["stable"][0]["text"]) == ("total 1O.50", "total 10.50")
+    assert [(field["name"], field["value"]) for field in answer["fields"]] == [("amount", "10.50")]
+
+
 async def test_a_bad_frame_does_not_end_the_stream(gateway: GatewayClient):
     """Its problem stands in its place."""
     async with connect(f"ws://{gateway.address}/api/live") as socket:
