@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ocr_core.engine import Engine
 from ocr_core.layout.order import reading_order
 from ocr_core.layout.outlines import find_outlines
+from ocr_core.layout.rows import rows_apart
 from ocr_core.layout.scale import both_looks, first_scale, second_look
 from ocr_core.layout.shapes import Points
 from ocr_core.preprocess import in_model_order, resize
@@ -45,7 +46,8 @@ class LineDetector:
         """
         height, width = image.shape[:2]
         outlines = self._outlines(image, min(1.0, max_side / max(height, width))) if max_side else self._fitting(image)
-        return reading_order([_polygon(np.clip(points, 0, (width, height))) for points in outlines])
+        polygons = [_polygon(np.clip(points, 0, (width, height))) for points in outlines]
+        return reading_order(rows_apart(image, polygons))
 
     def _fitting(self, image: Image) -> list[Points]:
         height, width = image.shape[:2]

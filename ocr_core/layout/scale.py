@@ -28,6 +28,8 @@ _MARGIN = 3.0
 """Line heights around small lines that are looked at again."""
 _MIN_SHORT_SIDE = 288
 """Pixels of the first look that the shorter side of a long page has at least."""
+_SEVERAL_SHARE = 0.3
+"""Share of a large outline that the lines in it take when it is none itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def second_look(outlines: Sequence[Points], scale: float, width: int, height: in
 
 def both_looks(first: Sequence[Points], second: Sequence[Points], look: SecondLook) -> list[Points]:
     """Outlines of the second look, and those of the first that are too large for it or reach out of its part."""
-    kept = [points for points in first if _is_kept(points, look)]
+    kept = [points for points in first if _is_kept(points, look) and not _is_several(points, second)]
     return kept + [points for points in second if not any(_covers(other, points) for other in kept)]
 
 
@@ -86,8 +88,21 @@ def _is_kept(points: Points, look: SecondLook) -> bool:
     return not seen or line_height(points) * look.scale > LARGE
 
 
+def _is_several(large: Points, second: Sequence[Points]) -> bool:
+    """Whether an outline is of several lines that the second look saw apart, and no headline that it saw in pieces."""
+    lines = [points for points in second if _covers(large, points) and line_height(points) < 0.5 * line_height(large)]
+    return sum(map(_area, lines)) > _SEVERAL_SHARE * _area(large)
+
+
 def _covers(large: Points, small: Points) -> bool:
     """Whether most of an outline lies in another."""
-    hulls: list[npt.NDArray[np.float32]] = [np.asarray(cv2.convexHull(points)) for points in (large, small)]
-    shared = cv2.intersectConvexConvex(hulls[0], hulls[1])[0]
-    return bool(shared > 0.5 * cv2.contourArea(hulls[1]))
+    shared = cv2.intersectConvexConvex(_hull(large), _hull(small))[0]
+    return bool(shared > 0.5 * _area(small))
+
+
+def _area(points: Points) -> float:
+    return cv2.contourArea(_hull(points))
+
+
+def _hull(points: Points) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.convexHull(points), np.float32)

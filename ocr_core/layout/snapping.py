@@ -25,7 +25,7 @@ def snapped(image: Image, polygons: Sequence[Polygon], grids: Sequence[Grid], sl
     return tuple(
         piece
         for polygon, box in zip(polygons, boxes, strict=True)
-        for piece in _cut(polygon, sorted(_cuts(image, polygon, box, grids)))
+        for piece in cut_along(polygon, sorted(_cuts(image, polygon, box, grids)))
     )
 
 
@@ -65,8 +65,8 @@ def _blank_near(image: Image, polygon: Polygon, share: float) -> float | None:
     return float((starts[best] + ends[best]) / 2 / width)
 
 
-def _cut(polygon: Polygon, shares: Sequence[float]) -> Iterator[Polygon]:
-    """Pieces of a quadrilateral, from left to right."""
+def cut_along(polygon: Polygon, shares: Sequence[float]) -> Iterator[Polygon]:
+    """Pieces of a quadrilateral, from left to right; any other polygon as it is. shares: of its width, in order."""
     if not shares or len(polygon.vertices) != 4:
         yield polygon
         return

@@ -1,6 +1,6 @@
-"""What an image is like: contrast, light, noise, blur, height of its text, skew. Each is measured when it is asked for.
+"""What an image is like: contrast, paper, noise, blur, height of its text, skew. Each is measured when it is asked for.
 
-Light and contrast are seen in a small grey copy; noise, blur and letters, which a copy would hide, in a few pieces of
+Paper and contrast are seen in a small grey copy; noise, blur and letters, which a copy would hide, in a few pieces of
 the image where most edges are.
 """
 
@@ -58,18 +58,6 @@ class Measures:
     def paper(self) -> Grey:
         """Brightness of the background, see tone.background."""
         return background(self.sketch)
-
-    @cached_property
-    def light(self) -> float:
-        """Brightness of the darkest background against the brightest, in [0, 1]; 1 for even light."""
-        return level_below(self.paper, 0.05) / max(level_below(self.paper, 0.95), 1.0)
-
-    @cached_property
-    def paper_share(self) -> float:
-        """Share of pixels that are about as bright as the background around them, in [0, 1]; high on printed pages."""
-        height, width = self.paper.shape
-        small = cv2.resize(self.sketch, (width, height), interpolation=cv2.INTER_AREA)
-        return float(np.mean(small > 0.8 * self.paper))
 
     @cached_property
     def noise(self) -> float:

@@ -48,14 +48,15 @@ def quarters_to_upright(image: Image, polygons: Sequence[Polygon], upside_down: 
     high = [(height, polygon) for (width, height), polygon in long if height > width]
     wide = [(width, polygon) for (width, height), polygon in long if height <= width]
     if sum(height for height, _ in high) <= sum(width for width, _ in wide):
-        return 2 if _is_upside_down(upside_down, (crop_line(image, polygon) for _, polygon in wide)) else 0
+        lines = (crop_line(image, polygon) for _, polygon in wide)
+        return 2 if _is_upside_down(lines, upside_down, sureness) else 0
     return _quarters_of_side([crop_line(image, polygon) for _, polygon in high[:_MOST_LINES]], upside_down, sureness)
 
 
 def _quarters_of_side(high: Sequence[LineCrop], upside_down: UpsideDown, sureness: Sureness) -> int:
     """The same for a page whose lines are high: crops of them as they stand. 0 where they are columns of characters."""
     lain = [turned(crop, 1) for crop in high]
-    over = _is_upside_down(upside_down, lain)
+    over = _is_upside_down(lain, upside_down, sureness)
     read = mean(sureness(turned(crop, 2) if over else crop) for crop in lain[:_READ_LINES])
     if read < _READABLE:
         return 0
@@ -65,15 +66,24 @@ def _quarters_of_side(high: Sequence[LineCrop], upside_down: UpsideDown, surenes
     return 3 if upright < _READABLE and read > upright + _BETTER else 0
 
 
-def _is_upside_down(upside_down: UpsideDown, crops: Iterable[LineCrop]) -> bool:
-    """Whether the lines are, all in all; after one that is clearly upright no more are looked at."""
+def _is_upside_down(crops: Iterable[LineCrop], upside_down: UpsideDown, sureness: Sureness) -> bool:
+    """Whether the lines are, all in all; after one that is clearly upright no more are looked at.
+
+    The classifier errs on lines that are much longer than those that it learned from, and a page turned wrongly is
+    lost, so those that it calls upside down are read either way.
+    """
     odds = 0.0
-    for count, crop in enumerate(crops, 1):
+    seen: list[LineCrop] = []
+    for crop in crops:
+        seen.append(crop)
         share = min(max(upside_down(crop), 1e-3), 1 - 1e-3)
         odds += min(max(math.log(share / (1 - share)), -_CLEAR), _CLEAR)
-        if odds <= _UPRIGHT or odds >= _UPSIDE_DOWN or count == _MOST_LINES:
+        if odds <= _UPRIGHT or odds >= _UPSIDE_DOWN or len(seen) == _MOST_LINES:
             break
-    return odds >= _UPSIDE_DOWN
+    if odds < _UPSIDE_DOWN:
+        return False
+    as_they_are, turned_over = ([turned(crop, quarters) for crop in seen[:_READ_LINES]] for quarters in (0, 2))
+    return mean(map(sureness, turned_over)) >= mean(map(sureness, as_they_are))
 
 
 def _side_by_side(column: LineCrop) -> LineCrop:

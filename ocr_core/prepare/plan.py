@@ -29,11 +29,6 @@ class _Planned:
     helps: Callable[[Measures, int], bool] | None = None
 
 
-def _is_uneven(page: Measures, _: int) -> bool:
-    """A printed page in a shadow. Pictures are dark in parts for other reasons; few of their pixels are like paper."""
-    return page.light < 0.7 and page.paper_share > 0.75
-
-
 def _is_faint(page: Measures, _: int) -> bool:
     """A page with less contrast than the noise of an empty one has nothing to be stretched."""
     return 15 < page.contrast < 110
@@ -66,7 +61,7 @@ _PAGE = (
     _Planned(Step.BINARISE, acts.binarise),
 )
 _VIEW = (
-    _Planned(Step.SHADOW, acts.light, _is_uneven),
+    _Planned(Step.SHADOW, acts.light),
     _Planned(Step.CONTRAST, acts.stretch, _is_faint),
     _Planned(Step.ENLARGE, acts.enlarge_page),
 )

@@ -1,4 +1,4 @@
-"""Lines of a page that stands upright and level; one that does not is turned, and its lines are looked for again."""
+"""Lines of a page that stands upright and is level; for one that does not they are looked for again once it is turned."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def find_upright(
     upside_down: UpsideDown,
     sureness: Sureness,
 ) -> tuple[PlacedImage, Polygons]:
-    """The page as it was or turned, and the polygons of its lines in it; steps done to see them count as applied.
+    """The page as it was or turned by quarters, and the polygons of its lines in it.
 
-    measures: of the page.
+    Steps done to see them count as applied. measures: of the page.
     """
     look = _look(measures, preparation, find)
     if preparation.switch(Step.ORIENTATION) is not Switch.OFF:
@@ -39,8 +39,7 @@ def find_upright(
             look = _look(Measures(page.image), preparation, find)
     slope = page_slope(look.polygons)
     if is_slope_wanted(slope, preparation.switch(Step.DESKEW)):
-        page = level(page, -slope)
-        look = _look(Measures(page.image), preparation, find)
+        look = _level_look(page.image, -slope, preparation, find)
     return replace(page, applied=page.applied + look.applied), look.polygons
 
 
@@ -55,3 +54,10 @@ class _Look:
 def _look(page: Measures, preparation: Preparation, find: Find) -> _Look:
     view = view_of(page, preparation)
     return _Look(tuple(map(view.in_source, find(view.image))), view.applied)
+
+
+def _level_look(page: Image, degrees: float, preparation: Preparation, find: Find) -> _Look:
+    """Lines found in a page turned level, placed in the page as it is: they are read best in pixels moved but once."""
+    view = level(PlacedImage.unprepared(page), degrees)
+    look = _look(Measures(view.image), preparation, find)
+    return _Look(tuple(map(view.in_source, look.polygons)), view.applied + look.applied)

@@ -157,3 +157,33 @@ def test_a_long_page_is_not_shrunk_to_nothing() -> None:
         image[top : top + 14, 40:260] = 0
     polygons = LineDetector([DarkPixels(400)]).find(image)
     assert [round(polygon.vertices[0].y) for polygon in polygons] == [pytest.approx(top - 11, abs=4) for top in tops]
+
+
+def test_lines_that_ran_together_at_the_first_look_are_those_of_the_second() -> None:
+    """Four lines with three pixels between them are one blot on the small copy, and no headline."""
+    image = page(1200, 1200)
+    for row in range(4):
+        image[100 + 33 * row : 130 + 33 * row, 300:700] = 0
+    for top in (400, 440, 480, 520):
+        image[top : top + 12, 300:700] = 0
+    polygons = LineDetector([DarkPixels(400)]).find(image)
+    assert len(polygons) == 8
+    assert max(polygon.vertices[3].y - polygon.vertices[0].y for polygon in polygons) < 90
+
+
+def test_lines_found_as_one_are_cut_apart() -> None:
+    """What the map of the detector shows as one kernel has rows without ink in the image."""
+
+    class Blots(DarkPixels):
+        @contextmanager
+        def infer(self, batch: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float32]]:
+            with super().infer(batch) as kernels:
+                yield cv2.morphologyEx(kernels[0, 0], cv2.MORPH_CLOSE, np.ones((9, 9)))[None, None]
+
+    image = page(400, 400)
+    for row in range(5):
+        image[150 + 50 * row : 162 + 50 * row, 50:350:2] = 0
+    image[40:52, 50:350:2] = image[59:71, 50:350:2] = 0
+    polygons = LineDetector([Blots()]).find(image)
+    assert len(polygons) == 7
+    assert max(polygon.vertices[3].y - polygon.vertices[0].y for polygon in polygons) < 45

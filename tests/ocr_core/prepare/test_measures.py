@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ocr_core.prepare.measures import Measures
-from tests.ocr_core.prepare.drawn import flat, line, noisy, page, shadowed
+from tests.ocr_core.prepare.drawn import flat, line, noisy, page
 
 
 @pytest.mark.parametrize("deviation", [5, 12, 25])
@@ -39,15 +39,6 @@ def test_levels_span_paper_and_letters() -> None:
     assert high > 145
 
 
-def test_a_shadow_is_seen_in_the_background() -> None:
-    """Light falls to the share that the shadow leaves; even light is 1. Printed pages are paper for the most part."""
-    even, shaded = Measures(page()), Measures(shadowed(page(), 0.4))
-    assert even.light > 0.95
-    assert shaded.light == pytest.approx(0.4, abs=0.1)
-    assert even.paper_share > 0.75
-    assert shaded.paper_share > 0.75
-
-
 @pytest.mark.parametrize("size", [(4, 4), (4, 900), (900, 4), (513, 7)])
 def test_images_of_any_shape_are_measured(size: tuple[int, int]) -> None:
     """Nothing fails where there is nothing to see."""
@@ -57,5 +48,3 @@ def test_images_of_any_shape_are_measured(size: tuple[int, int]) -> None:
     assert measures.blur == 0
     assert measures.text_height == 0
     assert measures.skew.degrees == 0
-    assert measures.light == 1
-    assert measures.paper_share == 1

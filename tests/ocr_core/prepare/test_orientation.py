@@ -39,11 +39,26 @@ def test_an_upright_page_costs_one_look_at_its_longest_line() -> None:
     assert read.seen == []
 
 
+MARKED = IMAGE.copy()
+MARKED[:, :20] = 255
+"""Bright where lines begin, so that a crop shows whether it was turned."""
+
+
+def marked(begins_bright: float, ends_bright: float):
+    """Confidence by the end of the line at which it is bright."""
+    return lambda crop: begins_bright if crop.image[0, 0, 0] else ends_bright
+
+
 def test_a_page_on_its_head_is_turned_by_half() -> None:
-    """When two of the longest lines are clearly upside down."""
+    """When two of the longest lines are clearly upside down, and are read more surely turned."""
     look = Judge(0.99)
-    assert quarters_to_upright(IMAGE, WIDE, look, Judge(1.0)) == 2
+    assert quarters_to_upright(MARKED, WIDE, look, marked(0.4, 0.9)) == 2
     assert len(look.seen) == 2
+
+
+def test_a_page_that_reads_better_as_it_is_stays() -> None:
+    """Whatever the classifier says of its lines, which may be longer than any that it has seen."""
+    assert quarters_to_upright(MARKED, WIDE, Judge(0.99), marked(0.9, 0.4)) == 0
 
 
 @pytest.mark.parametrize("shares", [[0.99, 0.01, 0.02], [0.7] * 5 + [0.01] * 4, [0.5] * 9])

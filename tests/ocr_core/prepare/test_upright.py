@@ -54,12 +54,14 @@ def test_a_page_on_its_head_stays_so_when_asked() -> None:
     assert page.applied == ()
 
 
-def test_a_sloping_page_is_levelled_when_asked() -> None:
-    """By the slope of its lines, against it."""
+def test_lines_of_a_sloping_page_are_looked_for_on_a_level_one_when_asked() -> None:
+    """It is turned against the slope of its lines; polygons are in the page as it is, whose pixels stay."""
     asked = Preparation(deskew=Switch.ON)
-    page, _ = find_upright(PAGE, MEASURES, asked, lambda _: sloping(8), lambda _: 0.0, lambda _: 1.0)
+    looks = iter([sloping(8), sloping(0)])
+    page, polygons = find_upright(PAGE, MEASURES, asked, lambda _: next(looks), lambda _: 0.0, lambda _: 1.0)
+    assert page.image is PAGE.image
     (applied,) = page.applied
     assert applied.step is Step.DESKEW
     assert applied.amount == pytest.approx(-8)
-    (left, right) = page.in_source(Polygon((Point(100, 150), Point(300, 150)))).vertices
+    left, right, *_ = polygons[-1].vertices
     assert math.degrees(math.atan2(right.y - left.y, right.x - left.x)) == pytest.approx(8)
