@@ -29,7 +29,7 @@ class OutputFormat(enum.StrEnum):
 
 
 _PLACES_WORDS = {OutputFormat.HOCR, OutputFormat.ALTO, OutputFormat.PDF}
-_HAS_STRUCTURE = {OutputFormat.MARKDOWN, OutputFormat.HTML}
+_HAS_STRUCTURE = {OutputFormat.MARKDOWN, OutputFormat.HTML, OutputFormat.HOCR, OutputFormat.ALTO}
 
 
 def _listed(value: object) -> object:

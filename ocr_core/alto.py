@@ -1,11 +1,11 @@
-"""ALTO 4: pages, lines and words as XML, in pixels."""
+"""ALTO 4: pages, paragraphs, cells of tables, lines and words as XML, in pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import quoteattr
 
-from ocr_core.page_output import Box, OutputPage, TextLine, TextPage, box, line_box, words, xml_text
+from ocr_core.page_output import Box, OutputPage, TextLine, TextPage, blocks, box, line_box, lines_box, words, xml_text
 
 HEAD = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -31,13 +31,23 @@ def _rows(output: OutputPage) -> Iterator[str]:
     mean = sum(line.confidence for line in text.lines) / len(text.lines) if text.lines else 0.0
     yield f'<Page ID="page_{name}" PHYSICAL_IMG_NR="{output.number}" WIDTH="{text.image_width}"'
     yield f' HEIGHT="{text.image_height}" PC="{mean:.4f}" PROCESSINGREFS="OCR_1">\n<PrintSpace {size}>\n'
-    if text.lines:
-        corners = [(vertex.x, vertex.y) for line in text.lines for vertex in line.polygon.vertices]
-        yield f'<TextBlock ID="block_{name}" {_place(box(corners, text))}>\n'
-        for number, line in enumerate(text.lines, 1):
-            yield from _line_rows(line, text, f"{name}_{number}")
-        yield "</TextBlock>\n"
+    for number, block in enumerate(blocks(text), 1):
+        if block.kind == "table":
+            around = _place(lines_box([text.lines[line] for line in block.lines], text))
+            yield f'<ComposedBlock ID="table_{name}_{number}" {around} TYPE="table">\n'
+        for part, lines in enumerate(block.parts, 1):
+            yield from _block_rows(lines, text, name, f"{number}_{part}")
+        if block.kind == "table":
+            yield "</ComposedBlock>\n"
     yield "</PrintSpace>\n</Page>\n"
+
+
+def _block_rows(lines: Sequence[int], text: TextPage, name: str, number: str) -> Iterator[str]:
+    around = lines_box([text.lines[line] for line in lines], text)
+    yield f'<TextBlock ID="block_{name}_{number}" {_place(around)}>\n'
+    for line in lines:
+        yield from _line_rows(text.lines[line], text, f"{name}_{line + 1}")
+    yield "</TextBlock>\n"
 
 
 def _line_rows(line: TextLine, text: TextPage, name: str) -> Iterator[str]:

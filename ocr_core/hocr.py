@@ -1,4 +1,4 @@
-"""hOCR 1.2: pages, lines and words as XHTML, with their boxes and confidences in the titles."""
+"""hOCR 1.2: pages, paragraphs, lines and words as XHTML, with their boxes and confidences in the titles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
-from ocr_core.page_output import Box, OutputPage, TextLine, TextPage, box, line_box, words, xml_text
+from ocr_core.page_output import Box, OutputPage, TextLine, TextPage, blocks, box, line_box, lines_box, words, xml_text
 
 HEAD = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -16,11 +16,14 @@ HEAD = """\
 <title></title>
 <meta http-equiv="Content-Type" content="text/html; charset=utf-8"/>
 <meta name="ocr-system" content="glyphwire"/>
-<meta name="ocr-capabilities" content="ocr_page ocr_line ocrx_word ocrp_wconf"/>
+<meta name="ocr-capabilities" content="ocr_page ocr_carea ocr_par ocr_table ocr_line ocrx_word ocrp_wconf"/>
 </head>
 <body>
 """
 TAIL = "</body>\n</html>\n"
+
+_ELEMENTS = {"area": ("div", "ocr_carea"), "paragraph": ("p", "ocr_par"), "table": ("div", "ocr_table")}
+"""Element and class of each kind of block."""
 
 _LEVEL_WITHIN = 0.5
 """Degrees."""
@@ -37,8 +40,13 @@ def _rows(output: OutputPage) -> Iterator[str]:
     resolution = f"; scan_res {output.dpi:.0f} {output.dpi:.0f}" if output.dpi else ""
     title = f'image "{file}"; bbox 0 0 {text.image_width} {text.image_height}; ppageno {output.number - 1}{resolution}'
     yield f'<div class="ocr_page" id="page_{place}" title={quoteattr(title)}>\n'
-    for number, line in enumerate(text.lines, 1):
-        yield from _line_rows(line, text, f"{place}_{number}")
+    for number, block in enumerate(blocks(text), 1):
+        element, kind = _ELEMENTS[block.kind]
+        around = lines_box([text.lines[line] for line in block.lines], text)
+        yield f'<{element} class="{kind}" id="block_{place}_{number}" title="{_bbox(around)}">\n'
+        for line in block.lines:
+            yield from _line_rows(text.lines[line], text, f"{place}_{line + 1}")
+        yield f"</{element}>\n"
     yield "</div>\n"
 
 

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 Place = tuple[float, float]
 """x, y in pixels."""
@@ -62,12 +62,33 @@ class TextLine(Protocol):
         """None when their places are not known."""
 
 
+class _Paragraph(Protocol):
+    @property
+    def lines(self) -> Sequence[int]: ...
+
+
+class _Table(Protocol):
+    @property
+    def cells(self) -> Sequence[_Paragraph]: ...
+
+
+class _Structure(Protocol):
+    @property
+    def paragraphs(self) -> Sequence[_Paragraph]: ...
+    @property
+    def tables(self) -> Sequence[_Table]: ...
+
+
 class TextPage(Protocol):
     """ocr_core.types.Recognition, or the client's."""
 
     @property
     def lines(self) -> Sequence[TextLine]:
         """In reading order."""
+
+    @property
+    def structure(self) -> _Structure | None:
+        """What the lines form together, when it was asked for."""
 
     @property
     def image_width(self) -> int:
@@ -108,6 +129,35 @@ class Word:
     corners: tuple[Place, Place, Place, Place]
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that belong together, by their indices. parts: the cells of a table that have text; else one.
+
+    kind: area where the structure of the page is not known.
+    """
+
+    kind: Literal["area", "paragraph", "table"]
+    parts: tuple[tuple[int, ...], ...]
+
+    @property
+    def lines(self) -> list[int]:
+        """Of all parts."""
+        return [line for part in self.parts for line in part]
+
+
+def blocks(page: TextPage) -> list[Block]:
+    """Blocks in reading order; each line of the page is in one of them."""
+    everything = range(len(page.lines))
+    if page.structure is None:
+        return [Block("area", (tuple(everything),))] if everything else []
+    found = [Block("paragraph", (tuple(each.lines),)) for each in page.structure.paragraphs]
+    for table in page.structure.tables:
+        cells = tuple(tuple(cell.lines) for cell in table.cells if cell.lines)
+        if cells:
+            found.append(Block("table", cells))
+    return sorted(found, key=lambda block: min(block.lines))
+
+
 def words(line: TextLine) -> list[Word]:
     """The words of a line: placed by its characters where they are known, else by the usual widths of characters."""
     edges = _Edges.of(line)
@@ -136,7 +186,12 @@ def box(corners: Sequence[Place], page: TextPage) -> Box:
 
 def line_box(line: TextLine, page: TextPage) -> Box:
     """Around the line's polygon."""
-    return box([(vertex.x, vertex.y) for vertex in line.polygon.vertices], page)
+    return lines_box([line], page)
+
+
+def lines_box(lines: Sequence[TextLine], page: TextPage) -> Box:
+    """Around the polygons of several lines."""
+    return box([(vertex.x, vertex.y) for line in lines for vertex in line.polygon.vertices], page)
 
 
 def is_wide(character: str) -> bool:

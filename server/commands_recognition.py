@@ -20,7 +20,7 @@ from rich.progress import Progress
 from ocr_core.document_file import MARK_WITHIN, is_paged
 from ocr_core.errors import InputError, OcrError
 from server.connections import add_connection
-from server.page_writers import PAGED, PageWriter, Result, add_output, page_writer
+from server.page_writers import MARKUP, PAGED, PageWriter, Result, add_output, page_writer
 from server.readers import LOCAL_SETTINGS, Reader, add_document_options, add_options, open_reader
 from server.reports import STRUCTURE_FORMATS, timings_row
 from server.settings import add_flags, load_settings
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(flags: Namespace) -> int:
     """Read every file; returns 1 when one of them could not be read."""
     flags.characters |= flags.format in PAGED
-    flags.structure |= flags.format in STRUCTURE_FORMATS
+    flags.structure |= flags.format in {*STRUCTURE_FORMATS, *MARKUP}
     return asyncio.run(_recognize(flags, find_images(flags.paths, SUFFIXES | {".pdf"})))
 
 

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     # The same fields, whether read in this process or by a server.
     PageOutcome: TypeAlias = ReadPage | glyphwire.DocumentPage
 
-PAGED = ("hocr", "alto", "pdf")
-"""Formats of whole files: an image is a page in them."""
-
 _XML: dict[str, ModuleType] = {"hocr": hocr, "alto": alto}
+
+MARKUP = tuple(_XML)
+"""Formats that show what lines form together."""
+
+PAGED = (*MARKUP, "pdf")
+"""Formats of whole files: an image is a page in them."""
 
 
 @dataclass(frozen=True, slots=True)

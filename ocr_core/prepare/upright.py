@@ -1,4 +1,4 @@
-"""Lines of a page that stands upright and is level; for one that does not they are looked for again once it is turned."""
+"""Lines of a page that is upright and level; of one that is not they are looked for again once it is turned."""
 
 from __future__ import annotations
 

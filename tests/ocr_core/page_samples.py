@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ocr_core.page_output import OutputPage
+from ocr_core.structure import Cell, Paragraph, Structure, Table
 from ocr_core.types import Character, Line, Point, Polygon, Recognition, Timings
 
 
@@ -25,7 +26,25 @@ LINES = (MIXED, LEVEL, SLANTED, VERTICAL)
 RECOGNITION = Recognition(LINES, 827, 1169, "m", "1", Timings())
 
 
-def sample(*lines: Line, position: int = 1) -> OutputPage:
+STRUCTURE = Structure(
+    paragraphs=(Paragraph("竖排文字", (3,)), Paragraph("送货单 Delivery note slanted", (0, 2))),
+    tables=(
+        Table(
+            1,
+            2,
+            is_ruled=True,
+            cells=(
+                Cell(0, 0, 1, 1, "", (), rectangle(90, 190, 95, 250)),
+                Cell(0, 1, 1, 1, LEVEL.text, (1,), rectangle(95, 190, 600, 250)),
+            ),
+            polygon=rectangle(90, 190, 600, 250),
+        ),
+    ),
+)
+"""Of LINES."""
+
+
+def sample(*lines: Line, position: int = 1, structure: Structure | None = None) -> OutputPage:
     """The third page of a file with a name that needs care."""
-    text = Recognition(lines, 827, 1169, "m", "1", Timings())
+    text = Recognition(lines, 827, 1169, "m", "1", Timings(), structure)
     return OutputPage('scans/"a" & b.pdf', 3, position, 100.0, text)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from ocr_core import alto
-from tests.ocr_core.page_samples import LINES, sample
+from tests.ocr_core.page_samples import LINES, STRUCTURE, sample
 
 NAMESPACE = "{http://www.loc.gov/standards/alto/ns-v4#}"
 CHILDREN = {
     "alto": ["Description", "Layout"],
     "Page": ["PrintSpace"],
     "TextBlock": ["TextLine"],
-    "PrintSpace": ["TextBlock"],
+    "PrintSpace": ["TextBlock", "ComposedBlock"],
+    "ComposedBlock": ["TextBlock"],
     "Shape": ["Polygon"],
 }
 """What the schema allows, as far as it is used."""
@@ -36,7 +37,7 @@ def place(element: ElementTree.Element) -> tuple[int, int, int, int]:
 
 def test_the_file_is_built_as_the_schema_says():
     """Pages hold a print space, blocks, lines with a shape before their words, and spaces between words."""
-    root = parsed(sample(*LINES), sample(position=2))
+    root = parsed(sample(*LINES, structure=STRUCTURE), sample(position=2))
     assert [each.tag.removeprefix(NAMESPACE) for each in named(root, "Layout")[0]] == ["Page", "Page"]
     for element in root.iter():
         name = element.tag.removeprefix(NAMESPACE)
@@ -53,10 +54,10 @@ def test_the_file_is_built_as_the_schema_says():
 
 def test_places_lie_within_each_other():
     """A word is inside its line, a line inside its block, a block on its page."""
-    root = parsed(sample(*LINES))
+    root = parsed(sample(*LINES, structure=STRUCTURE))
     space = named(root, "PrintSpace")[0]
     assert place(space) == (0, 0, 827, 1169)
-    for outer in (space, *named(root, "TextBlock"), *named(root, "TextLine")):
+    for outer in (space, *named(root, "ComposedBlock"), *named(root, "TextBlock"), *named(root, "TextLine")):
         left, top, right, bottom = place(outer)
         for inner in (child for child in outer if child.get("HPOS")):
             x0, y0, x1, y1 = place(inner)
@@ -72,3 +73,12 @@ def test_words_have_text_and_confidence():
     assert named(root, "String")[0].attrib["WC"] == "0.7500"
     assert named(root, "Page")[0].attrib["PHYSICAL_IMG_NR"] == "3"
     assert named(root, "Polygon")[2].attrib["POINTS"] == "100.0,300.0 400.0,330.0 397.0,360.0 97.0,330.0"
+
+
+def test_a_paragraph_is_a_block_and_a_table_one_of_its_cells():
+    """In reading order; cells without text are no blocks."""
+    (space,) = named(parsed(sample(*LINES, structure=STRUCTURE)), "PrintSpace")
+    kinds = [(block.tag.removeprefix(NAMESPACE), block.get("TYPE")) for block in space]
+    assert kinds == [("TextBlock", None), ("ComposedBlock", "table"), ("TextBlock", None)]
+    texts = [[line.get("ID") for line in named(block, "TextLine")] for block in named(space, "TextBlock")]
+    assert texts == [["line_1_1", "line_1_3"], ["line_1_2"], ["line_1_4"]]

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree
 
 from ocr_core import hocr
-from tests.ocr_core.page_samples import LINES, sample
+from tests.ocr_core.page_samples import LINES, STRUCTURE, sample
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
@@ -61,3 +61,16 @@ def test_names_are_unique_over_pages():
     assert len(of_class(root, "ocr_page")) == 2
     assert len(names) == len(set(names))
     assert root.tag == f"{XHTML}html"
+
+
+def test_paragraphs_and_tables_hold_their_lines():
+    """In reading order, each in the box of its lines; where nothing is known of them, all lines are in one area."""
+    (page,) = of_class(parsed(sample(*LINES, structure=STRUCTURE)), "ocr_page")
+    assert [(block.get("class"), [line.get("id") for line in block]) for block in page] == [
+        ("ocr_par", ["line_1_1", "line_1_3"]),
+        ("ocr_table", ["line_1_2"]),
+        ("ocr_par", ["line_1_4"]),
+    ]
+    assert bbox(page[0]) == (97, 100, 700, 360)
+    (page,) = of_class(parsed(sample(*LINES)), "ocr_page")
+    assert [(block.get("class"), len(block)) for block in page] == [("ocr_carea", 4)]
