@@ -20,7 +20,6 @@ const USUAL_NATS = 3;
 const STEP = "step-";
 const TYPE = "type-";
 const STEPS = ["perspective", "shadow", "contrast", "local_contrast", "grey", "denoise", "sharpen", "binarise", "enlarge", "deskew", "orientation"];
-
 const TYPES = ["date", "amount", "phone", "resident_id", "credit_code", "iban", "bank_card", "isbn", "ean"];
 
 /** @returns {Record<string, string>} */

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from glyphwire import ErrorReason
+from glyphwire import ErrorReason, FieldType, Step
 
 from tests.gateway.web.site import LINE, SAMPLE
 from tests.pdf_files import encrypted_pdf
@@ -222,6 +222,15 @@ def test_both_languages_say_everything(site):
     wanted = page.evaluate("[...document.querySelectorAll('[data-text]')].map((each) => each.textContent)")
     assert "undefined" not in wanted
     assert all(wanted)
+
+
+def test_every_step_and_type_of_field_can_be_chosen(site):
+    """The page knows those of the contract."""
+    page = site.open()
+    names = page.evaluate("[...document.querySelector('#settings form').elements].map((each) => each.name)")
+    assert {name.removeprefix("step-") for name in names if name.startswith("step-")} == {step.value for step in Step}
+    types = {name.removeprefix("type-") for name in names if name.startswith("type-")}
+    assert types == {kind.value for kind in FieldType}
 
 
 def test_an_encrypted_document_asks_for_its_password(site, tmp_path):
