@@ -18,10 +18,11 @@ from ocr_core.bundle import InputFormat
 from ocr_core.charset import Charset
 from training.day_one import DayOneSpec
 from training.network import Crnn, NetworkSpec
+from training.slim import SlimSpec
 
 CHECKPOINT = "checkpoint.pt"
 
-Spec = Annotated[NetworkSpec | DayOneSpec, Field(discriminator="family")]
+Spec = Annotated[NetworkSpec | DayOneSpec | SlimSpec, Field(discriminator="family")]
 State = Mapping[str, Tensor]
 
 

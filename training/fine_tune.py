@@ -86,7 +86,7 @@ def fine_tune(
         bucketed(map(_load, held_back), labeller, checkpoint.input, columns=data.columns, max_width=data.max_width)
     )
     examine = partial(score, batches=batches, charset=checkpoint.charset)
-    lines = MixedLines(training, synth_lines(checkpoint.charset, data.root, data.seed), data.seed, share)
+    lines = MixedLines(training, synth_lines(checkpoint.charset, data, data.seed), data.seed, share)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / METRICS).unlink(missing_ok=True)
     trainer = Trainer(

@@ -23,13 +23,15 @@ class FrozenSpec(BaseModel):
 class Sequence(FrozenSpec):
     """What follows the convolutions.
 
-    classes: characters and blank; hidden: LSTM units each way; layers: of the LSTM; rank: of the head.
+    classes: characters and blank; hidden: LSTM units each way; layers: of the LSTM; rank: of the head; shortcut: the
+    head sees what enters the LSTM besides what leaves it.
     """
 
     classes: int = Field(ge=2)
     hidden: int = Field(ge=1)
     layers: int = Field(ge=1)
     rank: int = Field(ge=1)
+    shortcut: bool = False
 
 
 class Stage(FrozenSpec):
@@ -80,7 +82,7 @@ class Crnn(nn.Module):
         self.spec = spec
         self.backbone = backbone
         self.lstm = nn.LSTM(channels, sequence.hidden, sequence.layers, batch_first=True, bidirectional=True)
-        self.bottleneck = nn.Linear(2 * sequence.hidden, sequence.rank)
+        self.bottleneck = nn.Linear(2 * sequence.hidden + (channels if sequence.shortcut else 0), sequence.rank)
         self.classifier = nn.Linear(sequence.rank, sequence.classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -91,7 +93,10 @@ class Crnn(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """What the classifier sees of each timestep, [line, time, rank]."""
         columns = self.backbone(images).mean(2).transpose(1, 2)
-        features: Tensor = self.bottleneck(self.lstm(columns)[0])
+        context = self.lstm(columns)[0]
+        if self.spec.sequence.shortcut:
+            context = torch.cat((context, columns), 2)
+        features: Tensor = self.bottleneck(context)
         return features
 
     def log_probs(self, images: Tensor) -> Tensor:

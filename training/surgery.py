@@ -5,12 +5,15 @@ Each function returns a new network and leaves the one that it is given as it is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from training.day_one import Block, DayOneSpec
-from training.network import Crnn, CrnnSpec, Sequence
+from training.network import Crnn, CrnnSpec, Pair, Sequence
+from training.slim import SlimBlock, SlimSpec
 
 _RARE = -12.0
 """Nats by which new characters start below the usual ones, so that they disturb no reading before they are learnt."""
@@ -63,18 +66,24 @@ def with_early_halving(network: Crnn, position: int) -> Crnn:
     wherever features change evenly from column to column. Raises ValueError for networks of another family.
     """
     spec = network.spec
-    if not isinstance(spec, DayOneSpec) or spec.pool[1] != 2:
-        raise ValueError("only the columns of a network of the day-one family, pooled by 2, can be halved earlier")
-    blocks = list(spec.blocks)
+    if not isinstance(spec, DayOneSpec | SlimSpec) or spec.pool[1] != 2:
+        raise ValueError("only the columns of a warm-started network, pooled by 2, can be halved earlier")
+    # Behind the stem; per block, the convolution per channel.
+    name = "backbone.{}.0.0.weight" if isinstance(spec, DayOneSpec) else "backbone.{}.columns.0.weight"
+    first = 1 if isinstance(spec, DayOneSpec) else 2
     state = dict(network.state_dict())
-    for index in range(position, len(blocks)):
-        name = f"backbone.{index + 1}.0.0.weight"  # the stem is in front
-        kernel = _averaging(state[name]) if index == position else _coarse(state[name])
-        stride = (blocks[index].stride[0], 2) if index == position else blocks[index].stride
-        state[name] = kernel
-        blocks[index] = Block.model_validate(
-            blocks[index].model_dump() | {"kernel": tuple(kernel.shape[2:]), "stride": stride}
-        )
+    blocks: list[Block | SlimBlock] = []
+    old_blocks: Iterable[Block | SlimBlock] = spec.blocks
+    for index, block in enumerate(old_blocks):
+        changes: dict[str, Pair] = {}
+        if index >= position:
+            weights = name.format(first + index)
+            kernel = _averaging(state[weights]) if index == position else _coarse(state[weights])
+            state[weights] = kernel
+            changes["kernel"] = (kernel.shape[2], kernel.shape[3])
+        if index == position:
+            changes["stride"] = (block.stride[0], 2)
+        blocks.append(block.model_copy(update=changes))
     return filled(spec.model_copy(update={"blocks": tuple(blocks), "pool": (spec.pool[0], 1)}), state)
 
 

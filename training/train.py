@@ -112,7 +112,7 @@ class Trainer:
     def _step(self, batch: LineBatch) -> None:
         self._set_mode()
         for group in self._optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate() * group["factor"]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.optimiser.bf16):
             log_probs = self._network.log_probs(batch.images)
         loss = ctc = ctc_loss(log_probs, batch, self._blank)
@@ -201,10 +201,19 @@ class Trainer:
 def _optimiser(network: Crnn, recipe: TrainingRecipe) -> torch.optim.AdamW:
     """Kernels and matrices decay, vectors do not."""
     plan = recipe.optimiser
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    of_lstm = {id(parameter) for parameter in network.lstm.parameters()}
     groups = [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [
+                parameter
+                for parameter in network.parameters()
+                if parameter.requires_grad and (parameter.ndim > 1) == decays and (id(parameter) in of_lstm) == is_lstm
+            ],
+            "weight_decay": plan.weight_decay if decays else 0.0,
+            "factor": plan.lstm_rate if is_lstm else 1.0,
+        }
+        for decays in (True, False)
+        for is_lstm in (True, False)
     ]
     return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.99), fused=True)
 

@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.day_one import Block, DayOneSpec
 from training.network import Crnn, NetworkSpec, Sequence, Stage
+from training.slim import SlimBlock, SlimSpec
 from training.surgery import with_characters, with_early_halving, with_rank
 
 SEQUENCE = Sequence(classes=9, hidden=4, layers=1, rank=6)
@@ -16,6 +17,19 @@ SPEC = DayOneSpec(
         Block(channels=16, kernel=(3, 3), stride=(2, 1)),
         Block(channels=16, kernel=(5, 5)),
         Block(channels=16, kernel=(5, 5), stride=(2, 1), excite=True),
+    ),
+    pool=(2, 2),
+    sequence=SEQUENCE,
+)
+
+
+SLIM = SlimSpec(
+    stem=(8, 16),
+    blocks=(
+        SlimBlock(channels=16, excite=True),
+        SlimBlock(channels=16, stride=(2, 1)),
+        SlimBlock(channels=16, excite=True),
+        SlimBlock(channels=16, stride=(2, 1)),
     ),
     pool=(2, 2),
     sequence=SEQUENCE,
@@ -47,8 +61,11 @@ def test_new_characters_disturb_nothing(network: Crnn) -> None:
 
 
 @pytest.mark.parametrize("position", range(4))
-def test_early_halving_changes_nothing_where_columns_are_alike(network: Crnn, position: int) -> None:
+@pytest.mark.parametrize("spec", [SPEC, SLIM], ids=["day-one", "slim"])
+def test_early_halving_changes_nothing_where_columns_are_alike(spec: DayOneSpec | SlimSpec, position: int) -> None:
     """Halved earlier, lines whose columns are all alike are read as before, away from their ends, in as many steps."""
+    torch.manual_seed(3)
+    network = spec.build().eval()
     lines = torch.randn(2, 3, 32, 1).expand(2, 3, 32, 96)
     halved = with_early_halving(network, position)
     before, after = (one.backbone(lines)[..., 8:-8] for one in (network, halved))
@@ -60,5 +77,5 @@ def test_early_halving_changes_nothing_where_columns_are_alike(network: Crnn, po
 def test_other_networks_are_not_halved() -> None:
     """A network without pooled columns is refused."""
     spec = NetworkSpec(stages=(Stage(channels=8, blocks=1, stride=(2, 2)),), sequence=SEQUENCE)
-    with pytest.raises(ValueError, match="day-one"):
+    with pytest.raises(ValueError, match="warm-started"):
         with_early_halving(spec.build(), 0)
