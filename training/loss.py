@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,22 +11,24 @@ from torch.nn import functional
 from training.batches import LineBatch
 
 
-def ctc_loss(log_probs: Tensor, batch: LineBatch, blank: int) -> Tensor:
+def ctc_loss(log_probs: Tensor, batch: LineBatch, blank: int, worst: float = math.inf) -> Tensor:
     """Mean over the lines of -log P(labels | line) per label, Graves et al. 2006, equation 14.
 
     log_probs: float32 [line, time, class]. All timesteps count, those of the padding too: the network must learn to
-    emit blanks there. Lines with more labels than timesteps count as 0.
+    emit blanks there. Lines with more labels than timesteps count as 0, and so do lines that cost more than `worst`
+    nats per label: what nobody can read teaches to guess, and most of all to emit blanks.
     """
     lengths = torch.full_like(batch.target_lengths, log_probs.shape[1])
-    return functional.ctc_loss(
+    lines = functional.ctc_loss(
         log_probs.transpose(0, 1),
         batch.targets,
         lengths,
         batch.target_lengths,
         blank=blank,
-        reduction="mean",
+        reduction="none",
         zero_infinity=True,
-    )
+    ) / batch.target_lengths.to(log_probs.device)
+    return torch.where(lines <= worst, lines, 0).mean()
 
 
 def distillation_loss(log_probs: Tensor, teacher_probs: Tensor, trusted: Tensor, label_counts: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -62,7 +63,7 @@ class Data(FrozenSpec):
     source: "synth" draws them on the CPU, "atlas" on the device that trains; root: folder of texts and fonts that
     `python -m training.synth build` wrote, None for the few that come with the code; columns: of pixels in a batch,
     padding included; max_width: wider lines are left out; workers: processes that draw besides the one that trains;
-    shares: of the scenes of "synth", by name, in place of their own.
+    shares: of the scenes of "synth", by name, in place of their own; severity: of "synth", factor on all odds.
     """
 
     source: Literal["synth", "atlas"]
@@ -72,6 +73,7 @@ class Data(FrozenSpec):
     max_width: int = Field(ge=32)
     workers: int = Field(0, ge=0)
     shares: dict[str, float] = Field(default_factory=dict)
+    severity: float = Field(1.0, ge=0)
 
 
 class Optimiser(FrozenSpec):
@@ -81,7 +83,7 @@ class Optimiser(FrozenSpec):
     norm of a gradient; averaging: decay of the moving average of the weights per step; fixed_norms: batch norms keep
     their statistics, as they must in small batches; lstm_rate: factor on the rate of the LSTM; fixed_blocks: parts of
     the backbone, from the first on, that are not trained; bf16: convolutions and matrices are multiplied in bfloat16,
-    which the processor must have.
+    which the processor must have; worst: of ctc_loss.
     """
 
     rate: float = Field(gt=0)
@@ -95,6 +97,7 @@ class Optimiser(FrozenSpec):
     lstm_rate: float = Field(1.0, gt=0)
     fixed_blocks: int = Field(0, ge=0)
     bf16: bool = False
+    worst: float = Field(math.inf, gt=0)
 
 
 class Distillation(FrozenSpec):

@@ -99,4 +99,4 @@ def atlas_batches(charset: Charset, wanted: InputFormat, data: Data, device: tor
 
 def synth_lines(charset: Charset, data: Data, seed: int) -> SynthLines:
     """The lines that are drawn on the CPU, with everything that happens to lines at its usual odds."""
-    return SynthLines(charset, SynthSettings(root=data.root, shares=data.shares), seed)
+    return SynthLines(charset, SynthSettings(root=data.root, shares=data.shares, severity=data.severity), seed)

@@ -115,7 +115,7 @@ class Trainer:
             group["lr"] = self._rate() * group["factor"]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.optimiser.bf16):
             log_probs = self._network.log_probs(batch.images)
-        loss = ctc = ctc_loss(log_probs, batch, self._blank)
+        loss = ctc = ctc_loss(log_probs, batch, self._blank, self._recipe.optimiser.worst)
         weight = self._teacher_weight()
         if weight and self._teacher:
             probs = self._teacher.probs(batch, log_probs.shape[1])

@@ -42,6 +42,20 @@ def test_ctc_is_the_sum_over_alignments() -> None:
     assert float(ctc_loss(log_probs, batch_of(*targets), BLANK)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_what_nobody_can_read_teaches_nothing() -> None:
+    """Lines above the worst cost per label count as 0 and give no gradient; those below count as ever."""
+    logits = torch.zeros(2, 3, 3)
+    logits[0, :, 0], logits[1, :, BLANK] = 9, 9
+    log_probs = logits.log_softmax(2).requires_grad_()
+    batch = batch_of([0], [2])
+    both, easy = ctc_loss(log_probs, batch, BLANK), ctc_loss(log_probs, batch, BLANK, worst=2)
+    assert float(both.detach()) > 2
+    assert 0 <= float(easy.detach()) < 0.1
+    easy.backward()
+    assert log_probs.grad is not None
+    assert float(log_probs.grad[1].abs().sum()) == 0
+
+
 def test_best_paths_are_those_of_the_server() -> None:
     """Labels are those that the compiled best path decoder finds."""
     log_probs = random_log_probs(20, 12, 4)

@@ -135,12 +135,11 @@ _PLATES = {"blue": (20, 60, 170), "green": (60, 190, 110), "yellow": (235, 180, 
 def _plate(height: int, width: int, rolls: Rolls) -> tuple[Field, Colour]:
     """Number plates: white on blue, black on yellow, green or white."""
     kind = rolls.dice.choices(tuple(_PLATES), (12, 3, 2, 1))[0]
-    canvas = _flat(height, width, to_field(_PLATES[kind]))
+    # Cameras and headlights make of the one blue anything from cyan to nearly black.
+    canvas = _flat(height, width, to_field(_PLATES[kind]) * to_field(rolls.between(0.4, 1.15)) + 18 * rolls.normal(3))
     if kind == "green":
         canvas += np.linspace(130, 0, height, dtype=np.float32)[:, None, None]
-    canvas += 12 * rolls.normal(3) + rolls.between(0, 12) * rolls.field(height, width, height / 2).reshape(
-        height, width, 1
-    )
+    canvas += rolls.between(0, 12) * rolls.field(height, width, height / 2).reshape(height, width, 1)
     ink = np.full(3, 245, np.float32) if kind == "blue" else np.full(3, 25, np.float32)
     return canvas, ink
 

@@ -329,11 +329,11 @@ SCENES = (
         {
             "spacing": 0.7,
             "bold": 0.5,
-            "box": 0.5,
+            "box": 0.75,
             "tight": 0.4,
-            "loose": 0.2,
-            "tilt": 0.6,
-            "perspective": 0.6,
+            "loose": 0.4,
+            "tilt": 0.75,
+            "perspective": 0.7,
             "stretch": 0.5,
         }
         | {
