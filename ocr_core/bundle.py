@@ -19,6 +19,8 @@ from ocr_core.types import ModelInfo
 MANIFEST = "model.json"
 GRAPH = "model.xml"
 WEIGHTS = "model.bin"
+SECOND = "second"
+"""Folder within a bundle: the bundle of the recogniser that is asked about lines which this one reads with doubt."""
 
 Triple = tuple[float, float, float]
 
@@ -72,9 +74,10 @@ class Check(_Strict):
 
 
 class ModelBundle(_Strict):
-    """The contents of model.json, checked. output, characters, blank_index, check, temperature: recognisers only.
+    """The contents of model.json, checked. output, characters, blank_index and what follows: recognisers only.
 
-    temperature: by which confidences are calibrated; see calibration.
+    temperature: by which confidences are calibrated; see calibration. second_opinion: sureness, as ReadLine has it,
+    below which lines are read by the bundle in the folder SECOND as well; None without one.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
@@ -87,6 +90,7 @@ class ModelBundle(_Strict):
     blank_index: int = 0
     check: Check | None = None
     temperature: float = Field(default=1.0, ge=TEMPERATURES[0], le=TEMPERATURES[1])
+    second_opinion: float | None = Field(default=None, gt=0, le=1)
     origin: Origin
     licence: str
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -111,13 +115,27 @@ class ModelBundle(_Strict):
 
 def read_bundle(folder: Path) -> ModelBundle:
     """Read and check models/<name>/<version>. Raises BundleInvalid when parts are missing, inconsistent or altered."""
+    bundle = _read_parts(folder)
+    if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
+        raise BundleInvalid(f"{folder}: model.json says {bundle.name}/{bundle.version}")
+    if bundle.second_opinion is not None:
+        second = read_second(folder)
+        if second.kind is not Kind.RECOGNIZER or second.second_opinion is not None:
+            raise BundleInvalid(f"{folder / SECOND} is no recogniser that answers by itself")
+    return bundle
+
+
+def read_second(folder: Path) -> ModelBundle:
+    """The bundle in the folder SECOND of a bundle, whatever its name is. Raises BundleInvalid."""
+    return _read_parts(folder / SECOND)
+
+
+def _read_parts(folder: Path) -> ModelBundle:
     try:
         bundle = ModelBundle.model_validate_json((folder / MANIFEST).read_bytes())
         weights_hash = file_sha256(folder / WEIGHTS)
     except (OSError, ValidationError) as error:
         raise BundleInvalid(f"{folder}: {error}") from error
-    if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
-        raise BundleInvalid(f"{folder}: model.json says {bundle.name}/{bundle.version}")
     if weights_hash != bundle.weights_sha256:
         raise BundleInvalid(f"{folder}: {WEIGHTS} has SHA-256 {weights_hash}, model.json says {bundle.weights_sha256}")
     if bundle.kind is Kind.RECOGNIZER and not (bundle.charset.class_count > 1 and bundle.input.height):
@@ -140,6 +158,20 @@ def store_temperature(folder: Path, temperature: float) -> float:
     return stored
 
 
+def add_second_opinion(folder: Path, other: Path, below: float) -> None:
+    """Give a recogniser a copy of another one for lines that it reads with a sureness below. Raises BundleInvalid."""
+    bundle = read_bundle(folder).model_copy(update={"second_opinion": below})
+    if read_bundle(other).second_opinion is not None:
+        raise BundleInvalid(f"{other} has a second opinion of its own")
+    shutil.rmtree(folder / SECOND, ignore_errors=True)
+    (folder / SECOND).mkdir()
+    for name in (MANIFEST, GRAPH, WEIGHTS):
+        shutil.copyfile(other / name, folder / SECOND / name)
+    second = read_second(folder).model_copy(update={"check": None})
+    write_manifest(folder / SECOND, second)
+    write_manifest(folder, ModelBundle.model_validate(bundle.model_dump()))
+
+
 def place_bundle(draft: Path, models_dir: Path) -> Path:
     """Put a finished bundle into a models folder, in place of what is there. Returns its folder.
 
@@ -152,7 +184,7 @@ def place_bundle(draft: Path, models_dir: Path) -> Path:
     target = models_dir / bundle.name / bundle.version
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(draft, target, ignore=lambda _, names: [MANIFEST] if MANIFEST in names else [])
+    shutil.copytree(draft, target, ignore=lambda folder, _: [MANIFEST] if Path(folder) == draft else [])
     # The manifest comes last: a folder without one is no bundle.
     shutil.copy(draft / MANIFEST, target / MANIFEST)
     return target
@@ -165,9 +197,12 @@ def file_sha256(path: Path) -> str:
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 of manifest, which has that of the weights, and graph, in hex. Raises BundleInvalid."""
+    """SHA-256 of manifests, which have those of the weights, and graphs, in hex. Raises BundleInvalid."""
     try:
-        return hashlib.sha256((folder / MANIFEST).read_bytes() + (folder / GRAPH).read_bytes()).hexdigest()
+        parts = [folder, *(path.parent for path in folder.glob(f"{SECOND}/{MANIFEST}"))]
+        return hashlib.sha256(
+            b"".join((part / name).read_bytes() for part in parts for name in (MANIFEST, GRAPH))
+        ).hexdigest()
     except OSError as error:
         raise BundleInvalid(f"{folder}: {error}") from error
 

@@ -6,17 +6,17 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ocr_core.bundle import Check, ModelBundle
+from ocr_core.bundle import SECOND, Check, ModelBundle, read_second
 from ocr_core.ctc_rows import Kind
 from ocr_core.decode import Decoder
 from ocr_core.decoder_shelf import DecoderShelf
 from ocr_core.engine import Engine, Output, Precision
-from ocr_core.errors import BundleInvalid, InputError, ModelFailed
+from ocr_core.errors import BundleInvalid, InputError, LanguageInvalid, ModelFailed
 from ocr_core.hypotheses import Hypothesis
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.kernels import Backend
@@ -25,7 +25,7 @@ from ocr_core.layout.seams import joined_scores
 from ocr_core.layout.unread import Span, unread_spans
 from ocr_core.postprocess import make_line
 from ocr_core.preprocess import MAX_WIDTH, batch_width, fitted_width, is_long, make_batch, whole_image, windows
-from ocr_core.types import DecodeMethod, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
+from ocr_core.types import DecodeMethod, LanguageOptions, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
 _SUM_TOLERANCE = 0.05
 """How far the probabilities of a timestep may be from 1 together: bfloat16 has two to three digits."""
@@ -43,8 +43,9 @@ _PLAIN = RecognizeOptions()
 class Recognizer:
     """An engine and the decoders of its charset. May be shared by threads."""
 
-    def __init__(self, engine: Engine, decoders: DecoderShelf) -> None:
+    def __init__(self, engine: Engine, decoders: DecoderShelf, second: SecondOpinion | None = None) -> None:
         self.decoders = decoders
+        self._second = second
         self._engine = engine
         self._input = engine.bundle.input
         self._output = engine.bundle.output
@@ -56,8 +57,15 @@ class Recognizer:
 
     def read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
         """Read crops of one batch width, each with its own options. Returns one ReadLine per crop, in order."""
+        first = self._read(crops, options)
+        if self._second is None:
+            return first
+        return [self._second.surer(*line) for line in zip(crops, options, first, strict=True)]
+
+    def _read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
+        """As read, without a second opinion."""
         if len(crops) > 1 and any(is_long(crop, self._input) for crop in crops):
-            return [self.read([crop], [chosen])[0] for crop, chosen in zip(crops, options, strict=True)]
+            return [self._read([crop], [chosen])[0] for crop, chosen in zip(crops, options, strict=True)]
         if is_long(crops[0], self._input):
             return [self._read_long(crops[0], options[0])]
         started = time.perf_counter()
@@ -193,6 +201,34 @@ class Recognizer:
             raise BundleInvalid(f"{folder}: reads {read.line.text!r} in {wanted.image}, must read {wanted.text!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """Another recogniser, which reads what the first one reads with a sureness below.
+
+    Networks of different make seldom fail at the same lines, and know it when they do: Viola and Jones, "Rapid Object
+    Detection using a Boosted Cascade", 2001, of which this is the smallest.
+    """
+
+    recognizer: Recognizer
+    below: float
+
+    def surer(self, crop: LineCrop, options: RecognizeOptions, first: ReadLine) -> ReadLine:
+        """The first reading, or the second one where that is the surer by what both confidences mean."""
+        if first.sureness >= self.below or not self._knows(options.decode.language):
+            return first
+        (second,) = self.recognizer.read([crop], [options])
+        best = second if second.line.confidence > first.line.confidence else first
+        return replace(best, timings=first.timings + second.timings)
+
+    def _knows(self, language: LanguageOptions) -> bool:
+        """Whether its charset has what the language asks for."""
+        try:
+            self.recognizer.decoders.find(language)
+        except (InputError, LanguageInvalid):
+            return False
+        return True
+
+
 def load_recognizer(
     bundle: ModelBundle,
     folder: Path,
@@ -205,7 +241,13 @@ def load_recognizer(
     """A recogniser that has shown that it works. Raises BundleInvalid, or BackendMissing."""
     engine = Engine(bundle, folder, streams=workers, threads=workers, precision=precision)
     engine.load()
-    recognizer = Recognizer(engine, DecoderShelf(Decoder(bundle.charset, backend=backend), language))
+    second = None
+    if bundle.second_opinion is not None:
+        other = load_recognizer(
+            read_second(folder), folder / SECOND, language, workers=workers, precision=precision, backend=backend
+        )
+        second = SecondOpinion(other, bundle.second_opinion)
+    recognizer = Recognizer(engine, DecoderShelf(Decoder(bundle.charset, backend=backend), language), second)
     recognizer.warm_up(workers)
     if bundle.check:
         recognizer.check(folder, bundle.check)

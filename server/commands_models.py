@@ -35,7 +35,7 @@ _QUESTIONS = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Flags of the commands."""
-    names = ("list", "setup", *_CHANGES, *_QUESTIONS, commands_calibration.NAME, *commands_compression.NAMES)
+    names = ("list", "setup", "second", *_CHANGES, *_QUESTIONS, commands_calibration.NAME, *commands_compression.NAMES)
     commands = parser.add_subparsers(required=True, metavar="|".join(names))
     listing = commands.add_parser("list", help="name the models that requests can name")
     add_connection(listing, "ask it; default: look into the models folder")
@@ -46,6 +46,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     setup.add_argument("--force", action="store_true", help="make all of them again")
     add_flags(setup, ("models_dir",))
     setup.set_defaults(run=_setup)
+    second = commands.add_parser("second", help="let another recogniser read what a model reads with doubt")
+    second.add_argument("model", metavar="NAME[/VERSION]", help="bundle that gets a copy of the other one")
+    second.add_argument("other", metavar="OTHER[/VERSION]")
+    second.add_argument(
+        "--below", type=float, default=0.95, metavar="P", help="sureness of lines that both read [0.95]"
+    )
+    add_flags(second, ("models_dir",))
+    second.set_defaults(run=_second)
     for name, (sentence, call) in _CHANGES.items():
         _add_admin(commands, name, sentence, call).add_argument("model", nargs=1, metavar="NAME[/VERSION]")
     for name, (sentence, call) in _QUESTIONS.items():
@@ -95,6 +103,15 @@ def _installed(flags: Namespace) -> tuple[ModelInfo, ...]:
     registry = Registry(settings.models_dir)
     default = registry.find(settings.default_model, Kind.RECOGNIZER)
     return tuple(bundle.info(is_default=bundle == default) for bundle in registry.of_kind(Kind.RECOGNIZER))
+
+
+def _second(flags: Namespace) -> int:
+    from ocr_core.bundle import Kind, Registry, add_second_opinion
+
+    registry = Registry(load_settings(flags).models_dir)
+    bundle, other = (registry.find(name, Kind.RECOGNIZER) for name in (flags.model, flags.other))
+    add_second_opinion(registry.folder(bundle), registry.folder(other), flags.below)
+    return 0
 
 
 def _administer(flags: Namespace) -> int:

@@ -77,7 +77,7 @@ def main(address: str, *paths: str) -> None:
             "ready": client.is_server_ready(),
             "model_ready": [
                 client.is_model_ready(MODEL),
-                client.is_model_ready(MODEL, "1"),
+                client.is_model_ready(MODEL, "2"),
                 client.is_model_ready("x"),
             ],
             "server": client.get_server_metadata(as_json=True)["name"],

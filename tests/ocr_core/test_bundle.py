@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from ocr_core.bundle import InputFormat, Kind, ModelBundle, Origin, Registry, read_bundle, write_manifest
+from ocr_core.bundle import (
+    InputFormat,
+    Kind,
+    ModelBundle,
+    Origin,
+    Registry,
+    add_second_opinion,
+    content_hash,
+    place_bundle,
+    read_bundle,
+    read_second,
+    write_manifest,
+)
 from ocr_core.errors import BundleInvalid, ModelNotFound
 
 WEIGHTS = b"weights"
@@ -148,3 +160,40 @@ def test_info_is_what_callers_are_told(tmp_path: Path) -> None:
         "origin": "a test",
         "licence": "Apache-2.0",
     }
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """A bundle with another one in it."""
+    make_bundle(tmp_path, "first")
+    make_bundle(tmp_path, "other", characters=("c",))
+    add_second_opinion(tmp_path / "first" / "1", tmp_path / "other" / "1", 0.9)
+    return tmp_path / "first" / "1"
+
+
+def test_a_second_opinion_is_part_of_the_bundle(both: Path, tmp_path: Path) -> None:
+    """It goes where the bundle goes, needs the other bundle no longer, and changes what the content is."""
+    make_bundle(tmp_path / "alone", "first")
+    moved = place_bundle(both, tmp_path / "elsewhere")
+    assert read_bundle(moved).second_opinion == 0.9
+    assert read_second(moved).characters == ("c",)
+    assert content_hash(moved) == content_hash(both)
+    assert content_hash(moved) != content_hash(tmp_path / "alone" / "first" / "1")
+    assert [bundle.name for bundle in Registry(tmp_path / "elsewhere").of_kind(Kind.RECOGNIZER)] == ["first"]
+
+
+def test_an_altered_second_opinion_is_refused(both: Path) -> None:
+    """Its weights are checked as those of the bundle are; without it the bundle is not whole."""
+    (both / "second" / "model.bin").write_bytes(b"others")
+    with pytest.raises(BundleInvalid, match="second"):
+        read_bundle(both)
+    (both / "second" / "model.json").unlink()
+    with pytest.raises(BundleInvalid, match="second"):
+        read_bundle(both)
+
+
+def test_second_opinions_have_none_of_their_own(both: Path, tmp_path: Path) -> None:
+    """A bundle with a second opinion cannot be another's."""
+    make_bundle(tmp_path, "third")
+    with pytest.raises(BundleInvalid, match="of its own"):
+        add_second_opinion(tmp_path / "third" / "1", both, 0.9)

@@ -10,14 +10,24 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from ocr_core.bundle import Check, InputFormat, Kind, ModelBundle, Origin, file_sha256, read_bundle, write_manifest
+from ocr_core.bundle import (
+    Check,
+    InputFormat,
+    Kind,
+    ModelBundle,
+    Origin,
+    add_second_opinion,
+    file_sha256,
+    read_bundle,
+    write_manifest,
+)
 from ocr_core.calibration import calibrated
 from ocr_core.errors import BundleInvalid
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
 from ocr_core.preprocess import whole_image
 from ocr_core.recognizer import Recognizer, load_recognizer
-from ocr_core.types import Mode, RecognizeOptions
+from ocr_core.types import DecodeOptions, LanguageOptions, Mode, ReadLine, RecognizeOptions
 
 DATA = Path(__file__).parents[1] / "data"
 LINE = RecognizeOptions(mode=Mode.LINE)
@@ -138,3 +148,36 @@ def test_a_check_stays_in_its_folder(image):
     """Its image is a file beside model.json."""
     with pytest.raises(ValueError, match="image"):
         Check(image=image, text="b")
+
+
+def sharp(scores: ov.Node) -> ov.Node:
+    return softmax(ops.multiply(scores, ops.constant(np.float32(5))))
+
+
+class TestSecondOpinion:
+    """A dull recogniser of a and b, which reads a white line as b with two thirds, beside a sharp one of c and d."""
+
+    def read(self, folder: Path, below: float, whitelist: str = "", **changes) -> ReadLine:
+        first = tiny_bundle(folder / "first", softmax)
+        add_second_opinion(first, tiny_bundle(folder / "second", sharp, characters=("c", "d"), **changes), below)
+        options = RecognizeOptions(mode=Mode.LINE, decode=DecodeOptions(language=LanguageOptions(whitelist=whitelist)))
+        (read,) = load(first).read([whole_image(np.full((8, 8, 3), 255, np.uint8))], [options])
+        return read
+
+    def test_the_surer_reading_of_a_doubtful_line_is_the_answer(self, tmp_path):
+        """Text and sureness are the second recogniser's, time is what both took."""
+        read = self.read(tmp_path, 0.7)
+        assert read.line.text == "d"
+        assert read.sureness > 0.99
+
+    def test_it_is_not_asked_about_sure_lines(self, tmp_path):
+        """A line read as surely as the bundle wants keeps its text, however sure another one would be."""
+        assert self.read(tmp_path, 0.6).line.text == "b"
+
+    def test_what_confidences_mean_decides(self, tmp_path):
+        """A second recogniser that is too sure of itself, as its temperature says, does not prevail."""
+        assert self.read(tmp_path, 0.7, temperature=10.0).line.text == "b"
+
+    def test_it_is_not_asked_for_what_it_cannot_read(self, tmp_path):
+        """A whitelist outside its charset leaves the line to the first."""
+        assert self.read(tmp_path, 0.9, whitelist="ab").line.text == "b"

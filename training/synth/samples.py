@@ -83,10 +83,16 @@ class SynthLines:
         return scene, self.text.sample(rolls.dice, scene.kinds), rolls.with_odds(scene.odds, severity)
 
     def _picture(self, scene: Scene, text: str, rolls: Rolls) -> Image | None:
-        # Between letter and number of a plate there is a dot, which is not read.
-        shown = f"{text[:2]}·{text[2:]}" if scene.name == "plate" and rolls.happens(0.7) else text
+        shown = _on_plate(text, rolls) if scene.name == "plate" else text
         drawn = render_line(self.fonts.choose(shown, scene.styles, rolls.dice), scene, rolls, self._strokes)
         return None if drawn is None else degrade(cut_line(drawn, rolls), rolls)
+
+
+def _on_plate(text: str, rolls: Rolls) -> str:
+    """As it is stamped: a dot, which is not read, in front of the number, and ones that are bars, as there is no I."""
+    if rolls.happens(0.6):
+        text = text.replace("1", "I")
+    return f"{text[:2]}·{text[2:]}" if rolls.happens(0.7) else text
 
 
 def _is_readable(image: Image) -> bool:
