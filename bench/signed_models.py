@@ -37,8 +37,8 @@ class SignedModels:
         target.mkdir(parents=True)
         for file in (GRAPH, WEIGHTS):
             shutil.copy(self._source / file, target)
-        # What is signed is not what the original's check wants.
-        update = {"version": str(version), "characters": characters, "check": None} | changes
+        # What is signed is not what the check of the original wants, nor what its second opinion reads.
+        update = {"version": str(version), "characters": characters, "check": None, "second_opinion": None} | changes
         write_manifest(target, self._bundle.model_copy(update=update))
         return target
 

@@ -160,16 +160,18 @@ def store_temperature(folder: Path, temperature: float) -> float:
 
 def add_second_opinion(folder: Path, other: Path, below: float) -> None:
     """Give a recogniser a copy of another one for lines that it reads with a sureness below. Raises BundleInvalid."""
-    bundle = read_bundle(folder).model_copy(update={"second_opinion": below})
     if read_bundle(other).second_opinion is not None:
         raise BundleInvalid(f"{other} has a second opinion of its own")
+    try:
+        bundle = ModelBundle.model_validate(dict(read_bundle(folder)) | {"second_opinion": below})
+    except ValidationError as error:
+        raise BundleInvalid(f"{folder}: {error}") from error
     shutil.rmtree(folder / SECOND, ignore_errors=True)
     (folder / SECOND).mkdir()
     for name in (MANIFEST, GRAPH, WEIGHTS):
         shutil.copyfile(other / name, folder / SECOND / name)
-    second = read_second(folder).model_copy(update={"check": None})
-    write_manifest(folder / SECOND, second)
-    write_manifest(folder, ModelBundle.model_validate(bundle.model_dump()))
+    write_manifest(folder / SECOND, read_second(folder).model_copy(update={"check": None}))
+    write_manifest(folder, bundle)
 
 
 def place_bundle(draft: Path, models_dir: Path) -> Path:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ocr_core.bundle import read_bundle
 from ocr_core.errors import RecipeFailed
+from tests.ocr_core.test_bundle import make_bundle
 from tests.server.messages import put_tokens
 from tests.server.shelf_stages import ShelfStages, put_bundle
 
@@ -40,6 +42,17 @@ async def test_setup_prints_what_it_did(glyphwire_command, monkeypatch, tmp_path
     flags = ["--models-dir", tmp_path / "models", "--recipes", tmp_path / "recipes", "--force"]
     assert await glyphwire_command("models", "setup", *flags) == (0, "m/1: made\n", "")
     assert asked == [(tmp_path / "models", tmp_path / "recipes", True)]
+
+
+async def test_second_gives_a_model_a_second_opinion(glyphwire_command, tmp_path):
+    """The other bundle is copied into the model's folder; a limit that is no probability is status 2."""
+    for name in ("first", "other"):
+        make_bundle(tmp_path, name)
+    flags = ["models", "second", "first", "other/1", "--models-dir", tmp_path]
+    assert (await glyphwire_command(*flags, "--below", "0.8"))[0] == 0
+    assert read_bundle(tmp_path / "first" / "1").second_opinion == 0.8
+    status, _, err = await glyphwire_command(*flags, "--below", "8")
+    assert (status, "second_opinion" in err) == (2, True)
 
 
 async def test_a_failed_recipe_is_status_2(glyphwire_command, monkeypatch):

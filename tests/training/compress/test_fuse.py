@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="needs the extra `training`")
 
 import numpy as np
 
-from ocr_core.bundle import read_bundle
+from ocr_core.bundle import add_second_opinion, read_bundle, read_second
 from tests.training.compress.striped import striped_bundle, striped_lines, striped_set
 from training.compress.compare import compare
 from training.compress.errors import CompressionFailed
@@ -39,6 +39,14 @@ def test_a_bundle_does_not_replace_its_source(tmp_path: Path) -> None:
     with pytest.raises(CompressionFailed, match="would replace"):
         fuse(source, tmp_path, "striped/1", [], FuseSettings(logits=True))
     assert read_bundle(source).output == "probs"
+
+
+def test_a_second_opinion_goes_along(tmp_path: Path) -> None:
+    """What is made of a bundle asks whom the bundle asked."""
+    source = striped_bundle(tmp_path)
+    add_second_opinion(source, striped_bundle(tmp_path, "other"), 0.9)
+    target, _ = fuse(source, tmp_path, "striped/2", [], FuseSettings(logits=True))
+    assert (read_bundle(target).second_opinion, read_second(target).name) == (0.9, "other")
 
 
 def test_layers_at_the_end_count_as_one_head(tmp_path: Path) -> None:
