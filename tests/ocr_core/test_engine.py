@@ -23,6 +23,9 @@ def the_bundle(kind: Kind) -> ModelBundle:
     return REGISTRY.find(names[kind], kind)
 
 
+LINE_HEIGHT = the_bundle(Kind.RECOGNIZER).input.height
+
+
 def engine_for(bundle: ModelBundle, **changes: object) -> Engine:
     engine = Engine(bundle, REGISTRY.folder(bundle), **({"streams": 1, "threads": 1} | changes))
     engine.load()
@@ -32,8 +35,8 @@ def engine_for(bundle: ModelBundle, **changes: object) -> Engine:
 @pytest.mark.parametrize(
     ("kind", "image_size", "shape"),
     [
-        (Kind.RECOGNIZER, None, (2, 32, 256, 3)),
-        (Kind.RECOGNIZER, (32, 320), (1, 32, 320, 3)),
+        (Kind.RECOGNIZER, None, (2, LINE_HEIGHT, 256, 3)),
+        (Kind.RECOGNIZER, (LINE_HEIGHT, 320), (1, LINE_HEIGHT, 320, 3)),
         (Kind.DETECTOR, (320, 320), (1, 320, 320, 3)),
         (Kind.ORIENTATION, None, (1, 48, 192, 3)),
     ],
