@@ -23,8 +23,9 @@ $(VENV)/.dev: $(VENV)/.setup
 
 # What training and compressing recognisers need besides, PyTorch above all. Without it their tests are skipped.
 training: $(VENV)/.training
-$(VENV)/.training: $(VENV)/.dev | models
+$(VENV)/.training: $(VENV)/.dev $(wildcard training/teachers/*.toml) | models
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable client/python --editable '.[dev,compression]'
+	$(BIN)/glyphwire models setup --recipes training/teachers --models-dir build/training/teachers
 	$(BIN)/python -m training.start
 	touch $@
 
@@ -102,7 +103,7 @@ go:
 	$(MAKE) --no-print-directory --directory=client/go check
 
 # Speed and memory claims; each prints a table. EVAL: a folder of labelled sets.
-bench: dev
+bench: training
 	python -m bench.ctc
 	python -m bench.memory
 	python -m bench.faults
@@ -111,7 +112,7 @@ bench: dev
 	python -m bench.call_frame
 	python -m bench.gateway
 	python -m bench.documents
-	$(if $(EVAL),python -m bench.plain_onnx $(EVAL) --default-model ppocrv2-zh-en)
+	$(if $(EVAL),python -m bench.plain_onnx $(EVAL))
 	$(if $(EVAL),python -m bench.preparation $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.

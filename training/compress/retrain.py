@@ -73,7 +73,7 @@ def distill(teacher: str, model: str, recipe: TrainingRecipe, shop: Workshop) ->
     """
     path = Path(teacher)
     folder = bundle_of(path, shop.scratch, "teacher") if path.suffix == ".onnx" else _find(teacher, shop.models_dir)
-    before = prepare(recipe, shop.folder, shop.models_dir)
+    before = prepare(recipe, shop.folder)
     stages = (folder, export(shop.folder / CHECKPOINT, shop.scratch, "before", "1"))
     plan = recipe.distillation or Distillation(teacher="", weight=1.0, until=1.0)
     plan = plan.model_copy(update={"teacher": f"{folder.parent.name}/{folder.name}"})

@@ -45,7 +45,7 @@ def _parser() -> ArgumentParser:
         command = commands.add_parser(name, help=told)
         command.set_defaults(run=run)
         command.add_argument("--root", type=Path, default=BUILT)
-        command.add_argument("--bundle", default="ppocrv2-zh-en", help="whose charset to use (default: %(default)s)")
+        command.add_argument("--bundle", default="glyphwire-zh-en", help="whose charset to use (default: %(default)s)")
         command.add_argument("--models", type=Path, default=Path("models"))
         if lines:
             command.add_argument("--lines", type=int, default=lines)

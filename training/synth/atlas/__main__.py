@@ -179,7 +179,9 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     builder = commands.add_parser("build", help=build.__doc__)
     builder.add_argument("--root", type=Path, default=BUILT, help="of fonts and texts")
-    builder.add_argument("--bundle", type=Path, default=Path("models/ppocrv2-zh-en/1"), help="whose charset is drawn")
+    builder.add_argument(
+        "--bundle", type=Path, default=BUILT / "teachers" / "ppocrv2-zh-en" / "1", help="whose charset is drawn"
+    )
     builder.add_argument("--extra", default="traditional", help="characters besides, as in training recipes")
     builder.add_argument("--mib", type=float, default=38.0, help="size of the atlas at most, about")
     builder.add_argument("--writers", type=int, default=6, help="hands that write from strokes")

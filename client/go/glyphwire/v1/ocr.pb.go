@@ -2221,7 +2221,7 @@ type Model struct {
 	sizeCache     protoimpl.SizeCache
 	unknownFields protoimpl.UnknownFields
 
-	// Name of the bundle, for example "ppocrv2-zh-en".
+	// Name of the bundle, for example "glyphwire-zh-en".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Version of the bundle, for example "1".
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`

@@ -1134,7 +1134,7 @@ class Model(google.protobuf.message.Message):
     ORIGIN_FIELD_NUMBER: builtins.int
     LICENCE_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Name of the bundle, for example "ppocrv2-zh-en"."""
+    """Name of the bundle, for example "glyphwire-zh-en"."""
     version: builtins.str
     """Version of the bundle, for example "1"."""
     is_default: builtins.bool
