@@ -1,22 +1,28 @@
 """Does memory stay flat when one process reads endless images of ever new sizes?
 
 Reads seeded random images through the pipeline: about four lines (20..3000 x 16..120 pixels) to one page (200..2400
-pixels per side), with either decoder, with and without characters. Resident memory is the median over the last few
-recognitions before each mark, because single readings depend on the size of the last image. Needs Linux's /proc.
+pixels per side), with either decoder, with and without characters. The largest come first; after them each doubling of
+a side is as likely as any other, so that the time goes into many sizes and not into a few large ones. A process of its
+own draws them: what that takes is not measured. The allocator is set as the server's. Resident memory is the median
+over the last few recognitions before each mark, because single readings depend on the size of the last image. Needs
+Linux's /proc.
 
-Run: python -m bench.memory [--recognitions 5000] [--json]
+Run: python -m bench.memory [--recognitions 2000] [--json]
 Exit status 1: memory grew over --max-growth per cent in the second half, or its peak was over --max-peak-mb.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
+from multiprocessing.queues import Queue
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +32,7 @@ import numpy as np
 from bench.tables import markdown
 from ocr_core.pipeline import Pipeline
 from ocr_core.types import DecodeMethod, DecodeOptions, Image, Mode, RecognizeOptions
+from server.allocator import keep_large_blocks, share_arenas
 from server.app import build_pipeline
 from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
@@ -35,6 +42,8 @@ _PAGE = _ROOT / "docs" / "sample" / "page.jpg"
 _LINES = sorted((_ROOT / "tests" / "data").glob("line_*"))
 
 _PAGE_SHARE = 0.2
+_LINE_WIDTHS, _LINE_HEIGHTS, _PAGE_SIDES = (20, 3000), (16, 120), (200, 2400)
+_AHEAD = 16
 _READINGS = 50
 
 Item = tuple[bytes, RecognizeOptions]
@@ -56,10 +65,13 @@ class MemoryReport:
 def main() -> int:
     """Returns 1 when a limit is exceeded."""
     flags = _flags()
+    keep_large_blocks()
+    share_arenas()
     pipeline = build_pipeline(load_settings(flags))
     pipeline.start()
     try:
-        report = measure(pipeline, random_items(flags.seed), flags.warm_up, flags.recognitions)
+        with drawn_elsewhere(flags.seed) as items:
+            report = measure(pipeline, items, flags.warm_up, flags.recognitions)
     finally:
         pipeline.close()
     print(json.dumps(asdict(report)) if flags.json else _table(report))
@@ -83,21 +95,54 @@ def measure(pipeline: Pipeline, items: Iterator[Item], warm_up: int, recognition
     )
 
 
+@contextmanager
+def drawn_elsewhere(seed: int) -> Iterator[Iterator[Item]]:
+    """random_items, of another process."""
+    context = multiprocessing.get_context("spawn")
+    items: Queue[Item] = context.Queue(_AHEAD)
+    artist = context.Process(target=_draw, args=(seed, items), daemon=True)
+    artist.start()
+    try:
+        yield iter(items.get, None)
+    finally:
+        artist.terminate()
+        artist.join()
+
+
+def _draw(seed: int, items: Queue[Item]) -> None:
+    for item in random_items(seed):
+        items.put(item)
+
+
 def random_items(seed: int) -> Iterator[Item]:
-    """Endless encoded images with options; equal for equal seeds."""
+    """Endless encoded images with options, the largest first; equal for equal seeds."""
     rng = np.random.default_rng(seed)
     page = _load(_PAGE)
     lines = [_load(path) for path in _LINES]
+    for sides in ((_PAGE_SIDES[1], _PAGE_SIDES[1]), _PAGE_SIDES, _PAGE_SIDES[::-1]):
+        yield _encoded(_random_page(rng, page, lines, *sides)), _random_options(rng, Mode.PAGE)
+    for height in _LINE_HEIGHTS:
+        yield _encoded(_random_line(rng, lines, _LINE_WIDTHS[1], height)), _random_options(rng, Mode.LINE)
     while True:
-        is_page = rng.random() < _PAGE_SHARE
-        image = _random_page(rng, page, lines) if is_page else _random_line(rng, lines)
-        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-        yield encoded, _random_options(rng, Mode.PAGE if is_page else Mode.LINE)
+        if rng.random() < _PAGE_SHARE:
+            image = _random_page(rng, page, lines, _random_side(rng, _PAGE_SIDES), _random_side(rng, _PAGE_SIDES))
+            yield _encoded(image), _random_options(rng, Mode.PAGE)
+        else:
+            image = _random_line(rng, lines, _random_side(rng, _LINE_WIDTHS), _random_side(rng, _LINE_HEIGHTS))
+            yield _encoded(image), _random_options(rng, Mode.LINE)
 
 
-def _random_line(rng: np.random.Generator, lines: list[Image]) -> Image:
+def _random_side(rng: np.random.Generator, limits: tuple[int, int]) -> int:
+    """Pixels, their logarithm evenly spread."""
+    return round(float(np.exp(rng.uniform(*np.log(limits)))))
+
+
+def _encoded(image: Image) -> bytes:
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+
+
+def _random_line(rng: np.random.Generator, lines: list[Image], width: int, height: int) -> Image:
     """Test lines side by side, scaled to one height and cut to one width."""
-    width, height = int(rng.integers(20, 3001)), int(rng.integers(16, 121))
     parts: list[Image] = []
     while sum(part.shape[1] for part in parts) < width:
         line = lines[rng.integers(len(lines))]
@@ -105,9 +150,8 @@ def _random_line(rng: np.random.Generator, lines: list[Image]) -> Image:
     return np.hstack(parts)[:, :width]
 
 
-def _random_page(rng: np.random.Generator, page: Image, lines: list[Image]) -> Image:
+def _random_page(rng: np.random.Generator, page: Image, lines: list[Image], width: int, height: int) -> Image:
     """A random part of the sample page, scaled, with test lines of random scales pasted over it."""
-    width, height = map(int, rng.integers(200, 2401, size=2))
     share = rng.uniform(0.3, 1.0, size=2)
     part_height, part_width = (max(1, int(side)) for side in share * page.shape[:2])
     top = rng.integers(page.shape[0] - part_height + 1)
@@ -164,7 +208,7 @@ def _table(report: MemoryReport) -> str:
 
 def _flags() -> Namespace:
     parser = ArgumentParser("python -m bench.memory", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--recognitions", type=int, default=5000, metavar="N", help="[5000]")
+    parser.add_argument("--recognitions", type=int, default=2000, metavar="N", help="[2000]")
     parser.add_argument("--warm-up", type=int, default=100, metavar="N", help="recognitions before those [100]")
     parser.add_argument("--seed", type=int, default=1, help="[1]")
     parser.add_argument("--max-growth", type=float, default=5.0, metavar="PERCENT", help="[5]")

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ocr_core.engine import Batch
 
 MAX_WIDTH = 1920
-"""Longer lines are read through windows of WINDOW_WIDTH: the recogniser's memory grows with the width."""
+MAX_RATIO = 40
+"""Lines of a greater width, or of a greater one in relation to their height, are read through windows of WINDOW_WIDTH:
+the recogniser's memory grows with the width."""
 
 WINDOW_WIDTH = 1280
 WINDOW_OVERLAP = 160
@@ -102,7 +104,12 @@ def batch_width(crop: LineCrop, wanted: InputFormat) -> int:
 
 def is_long(crop: LineCrop, wanted: InputFormat) -> bool:
     """Whether the crop is read through windows."""
-    return fitted_width(crop, wanted) > MAX_WIDTH
+    return fitted_width(crop, wanted) > max_width(wanted)
+
+
+def max_width(wanted: InputFormat) -> int:
+    """Width in pixels of the widest line that is read at once."""
+    return min(MAX_WIDTH, MAX_RATIO * wanted.height)
 
 
 def windows(crop: LineCrop, wanted: InputFormat) -> tuple[list[LineCrop], list[int]]:

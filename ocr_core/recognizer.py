@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ocr_core.bundle import SECOND, Check, ModelBundle, read_second
 from ocr_core.ctc_rows import Kind
 from ocr_core.decode import Decoder
 from ocr_core.decoder_shelf import DecoderShelf
-from ocr_core.engine import Engine, Output, Precision
+from ocr_core.engine import Batch, Engine, Output, Precision
 from ocr_core.errors import BundleInvalid, InputError, LanguageInvalid, ModelFailed
 from ocr_core.hypotheses import Hypothesis
 from ocr_core.image import ImageLimits, load_image
@@ -24,7 +25,7 @@ from ocr_core.language_dir import LanguageDir
 from ocr_core.layout.seams import joined_scores
 from ocr_core.layout.unread import Span, unread_spans
 from ocr_core.postprocess import make_line
-from ocr_core.preprocess import MAX_WIDTH, batch_width, fitted_width, is_long, make_batch, whole_image, windows
+from ocr_core.preprocess import batch_width, fitted_width, is_long, make_batch, max_width, whole_image, windows
 from ocr_core.types import DecodeMethod, LanguageOptions, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
 _SUM_TOLERANCE = 0.05
@@ -48,7 +49,7 @@ class Recognizer:
         self._second = second
         self._engine = engine
         self._input = engine.bundle.input
-        self._output = engine.bundle.output
+        self._output = engine.output
         self._temperature = engine.bundle.temperature
 
     def batch_width(self, crop: LineCrop) -> int:
@@ -107,15 +108,13 @@ class Recognizer:
         parts, starts = windows(crop, self._input)
         batches = [make_batch([part], self._input) for part in parts]
         prepared = time.perf_counter()
-        seen = []
-        for batch in batches:
-            with self._engine.infer(batch) as scores:
-                seen.append(scores[0].copy())
-        columns = batches[0].shape[2] / len(seen[0])
+        seen = map(self._scores, batches)
+        first = next(seen)
+        columns = batches[0].shape[2] / len(first)
+        timesteps = [round(start / columns) for start in starts]
+        joined = joined_scores(chain([first], seen), timesteps, self._output)
         inferred = time.perf_counter()
-        hypotheses = self._decode(
-            joined_scores(seen, [round(start / columns) for start in starts], self._output), options
-        )
+        hypotheses = self._decode(joined, options)
         decoded = time.perf_counter()
         line = self._line(hypotheses, crop, columns, options)
         timings = Timings(
@@ -125,6 +124,11 @@ class Recognizer:
             postprocess_ms=1e3 * (time.perf_counter() - decoded),
         )
         return ReadLine(line, timings, _sureness(hypotheses))
+
+    def _scores(self, batch: Batch) -> Output:
+        """Of a batch of one, [time, class]."""
+        with self._engine.infer(batch) as scores:
+            return np.array(scores[0])
 
     def _unread(
         self, hypotheses: Sequence[Hypothesis], crop: LineCrop, columns: float, options: RecognizeOptions
@@ -179,15 +183,15 @@ class Recognizer:
 
         def run(width: int) -> None:
             together.wait()
-            batch = make_batch([whole_image(np.full((32, width, 3), 255, np.uint8))], self._input)
+            batch = make_batch([whole_image(np.full((self._input.height, width, 3), 255, np.uint8))], self._input)
             try:
                 with self._engine.infer(batch) as scores:
-                    _check_scores(scores, self._engine.bundle)
+                    _check_scores(scores, self._engine.bundle, self._output)
             except RuntimeError as error:
                 raise BundleInvalid(f"OpenVINO cannot run the model on {list(batch.shape)}: {error}") from error
 
         with ThreadPoolExecutor(workers, thread_name_prefix="warm-up") as pool:
-            for width in (MAX_WIDTH, 320):
+            for width in (max_width(self._input), 320):
                 list(pool.map(run, [width] * workers))
 
     def check(self, folder: Path, wanted: Check) -> None:
@@ -239,7 +243,7 @@ def load_recognizer(
     backend: Backend,
 ) -> Recognizer:
     """A recogniser that has shown that it works. Raises BundleInvalid, or BackendMissing."""
-    engine = Engine(bundle, folder, streams=workers, threads=workers, precision=precision)
+    engine = Engine(bundle, folder, streams=workers, threads=workers, precision=precision, keep_softmax=False)
     engine.load()
     second = None
     if bundle.second_opinion is not None:
@@ -259,8 +263,8 @@ def _sureness(hypotheses: Sequence[Hypothesis]) -> float:
     return hypotheses[0].confidence if hypotheses else 0.0
 
 
-def _check_scores(scores: Output, bundle: ModelBundle) -> None:
-    """scores: as the engine emits them for a batch of one. Raises BundleInvalid."""
+def _check_scores(scores: Output, bundle: ModelBundle, kind: Kind) -> None:
+    """scores: as the engine emits them for a batch of one; kind: what they should be. Raises BundleInvalid."""
     model, classes = f"{bundle.name}/{bundle.version}", bundle.charset.class_count
     if scores.ndim != 3 or scores.shape[0] != 1:
         raise BundleInvalid(f"{model} emits {list(scores.shape)}, must be [batch, time, class] with a batch of 1")
@@ -270,9 +274,9 @@ def _check_scores(scores: Output, bundle: ModelBundle) -> None:
             f"model emits {scores.shape[2]} classes"
         )
     is_finite = bool(np.isfinite(scores).all())
-    if bundle.output == "logits" and not is_finite:
+    if kind == "logits" and not is_finite:
         raise BundleInvalid(f"{model} emits no logits: they must be finite")
-    if bundle.output == "probs" and not (is_finite and scores.min() >= 0 and _add_up_to_1(scores)):
+    if kind == "probs" and not (is_finite and scores.min() >= 0 and _add_up_to_1(scores)):
         raise BundleInvalid(f"{model} emits no probabilities: they must be finite and add up to 1 at every timestep")
 
 

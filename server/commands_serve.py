@@ -9,7 +9,7 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 
 import structlog
 
-from server.allocator import keep_large_blocks
+from server.allocator import keep_large_blocks, share_arenas
 from server.process_link import ProcessLink
 from server.settings import Settings, add_flags, load_settings
 from server.supervisor import LINK_FLAG, supervise
@@ -42,4 +42,5 @@ def _serve(settings: Settings, link: ProcessLink | None) -> None:
     from server import app
 
     keep_large_blocks()
+    share_arenas()
     asyncio.run(app.run(settings, app.build_pipeline(settings), link))

@@ -7,7 +7,7 @@ the seam comes from one of them alone. Whatever decodes the line sees one row of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,30 +30,33 @@ def window_starts(length: int, window: int, overlap: int, step: int) -> list[int
     return [round(index * last / max(1, count - 1) / step) * step for index in range(count)]
 
 
-def joined_scores(windows: Sequence[Scores], starts: Sequence[int], kind: Kind = "probs") -> Scores:
-    """One row of timesteps. starts: timesteps of the whole at which the windows begin; kind: what their scores are."""
-    pieces, begin = [], 0
-    for number, window in enumerate(windows):
-        if number + 1 == len(windows):
-            pieces.append(window[begin - starts[number] :])
-            break
-        seam = _seam(window, windows[number + 1], starts[number], starts[number + 1], kind)
-        pieces.append(window[begin - starts[number] : seam - starts[number]])
-        begin = seam
-    return np.concatenate(pieces)
+def joined_scores(windows: Iterable[Scores], starts: Sequence[int], kind: Kind = "probs") -> Scores:
+    """One row of timesteps.
+
+    windows: none longer than the first, taken one by one, so that no more than one needs to be there; starts: timesteps
+    of the whole at which they begin; kind: what their scores are.
+    """
+    rest = iter(windows)
+    first = next(rest)
+    joined = np.empty((starts[-1] + len(first), first.shape[1]), np.float32)
+    end = len(first)
+    joined[:end] = first
+    for start, window in zip(starts[1:], rest, strict=True):
+        seam = _seam(joined[start:end], window[: end - start], kind)
+        end = start + len(window)
+        joined[start + seam : end] = window[seam:]
+    return joined[:end]
 
 
-def _seam(one: Scores, other: Scores, one_start: int, other_start: int, kind: Kind) -> int:
-    """The first timestep that is taken from `other`: the one after that of best agreement in the overlap."""
-    shared = one_start + len(one) - other_start
-    overlaps = (_probs(scores, kind) for scores in (one[len(one) - shared :], other[:shared]))
-    agreement = np.einsum("tc,tc->t", *overlaps)
-    edge = int(_EDGE_SHARE * shared)
-    inner: npt.NDArray[np.float32] = agreement[edge : shared - edge]
+def _seam(one: Scores, other: Scores, kind: Kind) -> int:
+    """The first timestep of an overlap that is taken from `other`: the one after that of best agreement."""
+    agreement = np.einsum("tc,tc->t", _probs(one, kind), _probs(other, kind))
+    edge = int(_EDGE_SHARE * len(one))
+    inner: npt.NDArray[np.float32] = agreement[edge : len(one) - edge]
     # Of many places as good as each other, between words as a rule, the one furthest from both edges.
     middle = np.abs(np.arange(len(inner)) - len(inner) / 2)
     best = np.flatnonzero(inner >= inner.max() - 1e-3)
-    return other_start + edge + int(best[middle[best].argmin()]) + 1
+    return edge + int(best[middle[best].argmin()]) + 1
 
 
 def _probs(scores: Scores, kind: Kind) -> Scores:

@@ -57,6 +57,17 @@ def test_emits_what_the_bare_model_emits(
         assert np.abs(output - expected).max() < 1e-3
 
 
+def test_a_softmax_is_left_to_the_decoder() -> None:
+    """Without it the engine says that it emits logits, and they are those of the probabilities."""
+    bundle = the_bundle(Kind.RECOGNIZER)
+    batch = np.random.default_rng(7).integers(0, 256, (1, LINE_HEIGHT, 256, 3), np.uint8)
+    whole, bare = engine_for(bundle), engine_for(bundle, keep_softmax=False)
+    assert (whole.output, bare.output) == (bundle.output, "logits")
+    with whole.infer(batch) as probs, bare.infer(batch) as logits:
+        powers = np.exp(logits - logits.max(axis=2, keepdims=True))
+        assert np.abs(powers / powers.sum(axis=2, keepdims=True) - probs).max() < 1e-4
+
+
 def test_a_request_is_free_again_after_an_error() -> None:
     """Whatever happens to one caller inside the block, the next one is served."""
     bundle = the_bundle(Kind.ORIENTATION)

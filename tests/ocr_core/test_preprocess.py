@@ -9,7 +9,9 @@ from ocr_core.preprocess import (
     WINDOW_WIDTH,
     batch_width,
     crop_line,
+    is_long,
     make_batch,
+    max_width,
     turn_if_vertical,
     turned,
     whole_image,
@@ -82,9 +84,18 @@ def test_the_set_of_widths_is_small() -> None:
     widths = {batch_width(crop, WANTED) for crop in sizes}
     assert len(widths) <= 12
     assert min(widths) == 256
-    assert max(widths) == MAX_WIDTH
-    assert {batch_width(crop, WANTED) for crop in sizes[MAX_WIDTH:]} == {WINDOW_WIDTH}
-    assert all(batch_width(crop, WANTED) <= crop.image.shape[1] * 5 / 4 for crop in sizes[256:MAX_WIDTH])
+    longest = max_width(WANTED)
+    assert max(widths) == longest
+    assert {batch_width(crop, WANTED) for crop in sizes[longest:]} == {WINDOW_WIDTH}
+    assert all(batch_width(crop, WANTED) <= crop.image.shape[1] * 5 / 4 for crop in sizes[256:longest])
+
+
+def test_lines_are_as_long_for_every_model() -> None:
+    """Networks of any height read the same lines at once, those that are 40 times as long as high or less."""
+    twice = WANTED.model_copy(update={"height": 64})
+    assert not is_long(whole_image(np.zeros((32, 1280, 3), np.uint8)), WANTED)
+    assert is_long(whole_image(np.zeros((32, 1281, 3), np.uint8)), WANTED)
+    assert max_width(twice) == MAX_WIDTH
 
 
 @pytest.mark.parametrize("shape", [(4, 4000), (4000, 4), (32, 100), (64, 64), (4, 4)])

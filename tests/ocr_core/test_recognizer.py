@@ -111,7 +111,7 @@ def test_a_temperature_leaves_sureness_alone(tmp_path):
         (with_nan, {"output": "logits"}, "no logits"),
         (without_time, {}, r"emits \[1, 3\]"),
         (softmax, {"characters": ("a", "b", "c")}, "4 classes; model emits 3 classes"),
-        (softmax, {"input": InputFormat(height=9, channels="RGB", mean=(0, 0, 0), std=(0, 0, 0))}, "no probabilities"),
+        (softmax, {"input": InputFormat(height=9, channels="RGB", mean=(0, 0, 0), std=(0, 0, 0))}, "no logits"),
         (softmax, {"check": Check(image="line.jpg", text="a")}, "reads 'b' in line.jpg, must read 'a'"),
         (softmax, {"check": Check(image="missing.jpg", text="b")}, "missing.jpg cannot be read"),
         (softmax, {"check": Check(image="model.json", text="b")}, "model.json cannot be read"),

@@ -1,4 +1,4 @@
-"""What becomes of large blocks of memory."""
+"""What becomes of large blocks of memory, and of the arenas of threads."""
 
 from __future__ import annotations
 
@@ -26,11 +26,45 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(not IS_GLIBC, reason="other C libraries have no such settings")
+ARENAS = """
+import ctypes, sys
+from threading import Barrier, Thread
+from server.allocator import share_arenas
+
+if sys.argv[1] == "shared":
+    assert share_arenas()
+barrier = Barrier(8)
+
+def take():
+    block = bytearray(100_000)
+    barrier.wait()
+
+threads = [Thread(target=take) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+needs_glibc = pytest.mark.skipif(not IS_GLIBC, reason="other C libraries have no such settings")
+
+
+def output(script: str, argument: str) -> bytes:
+    return subprocess.run([sys.executable, "-c", script, argument], check=True, capture_output=True).stdout
+
+
+@needs_glibc
+def test_threads_share_arenas():
+    """Once set, eight threads that allocate at once have two arenas, and not one each."""
+    arenas = {how: output(ARENAS, how).count(b"<heap nr=") for how in ("default", "shared")}
+    assert arenas["shared"] <= 2 < arenas["default"]
+
+
+@needs_glibc
 def test_large_blocks_are_used_again():
     """Once set, memory that was freed is taken again without new pages from the kernel."""
-    faults = {
-        how: int(subprocess.run([sys.executable, "-c", FAULTS, how], check=True, capture_output=True).stdout)
-        for how in ("default", "kept")
-    }
+    faults = {how: int(output(FAULTS, how)) for how in ("default", "kept")}
     assert faults["kept"] < 100 < faults["default"]

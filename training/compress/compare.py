@@ -79,15 +79,14 @@ class _Network:
     """Infers and decodes, and no more: how often lines are read again depends on what was read, not on the network."""
 
     def __init__(self, bundle: ModelBundle, folder: Path) -> None:
-        self._output = bundle.output
-        self._engine = Engine(bundle, folder, streams=1, threads=1)
+        self._engine = Engine(bundle, folder, streams=1, threads=1, keep_softmax=False)
         self._engine.load()
         self._decoder = Decoder(bundle.charset)
 
     def read(self, batch: Batch) -> None:
         """batch: as the engine wants it."""
         with self._engine.infer(batch) as scores:
-            self._decoder.best_path(scores, kind=self._output)
+            self._decoder.best_path(scores, kind=self._engine.output)
 
 
 def compare(folders: Sequence[Path], data: Path | None = None, rounds: int = 50) -> tuple[Figures, ...]:
