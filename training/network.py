@@ -76,35 +76,44 @@ class Crnn(nn.Module):
     images: float32 [line, 3, height, width]. Returns logits, float32 [line, time, class].
     """
 
-    def __init__(self, spec: CrnnSpec, backbone: nn.Module, channels: int) -> None:
+    def __init__(self, spec: CrnnSpec, backbone: nn.Sequential, channels: int, neck: int = 0) -> None:
+        """channels: that the backbone emits; neck: of its parts, how many come behind its last pooling."""
         super().__init__()
         sequence = spec.sequence
         self.spec = spec
         self.backbone = backbone
+        self.pooled_parts = len(backbone) - neck
         self.lstm = nn.LSTM(channels, sequence.hidden, sequence.layers, batch_first=True, bidirectional=True)
         self.bottleneck = nn.Linear(2 * sequence.hidden + (channels if sequence.shortcut else 0), sequence.rank)
         self.classifier = nn.Linear(sequence.rank, sequence.classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """As the class says."""
-        logits: Tensor = self.classifier(self.features(images))
+        logits: Tensor = self.classifier(self.features(self.pooled(images)))
         return logits
 
-    def features(self, images: Tensor) -> Tensor:
+    def pooled(self, images: Tensor) -> Tensor:
+        """What the convolutions make of each column, [line, channel, row, time]."""
+        columns: Tensor = self.backbone[: self.pooled_parts](images)
+        return columns
+
+    def context(self, pooled: Tensor) -> Tensor:
+        """What the bottleneck hears of each timestep, [line, time, channel]."""
+        columns = self.backbone[self.pooled_parts :](pooled).mean(2).transpose(1, 2)
+        context: Tensor = self.lstm(columns)[0]
+        return torch.cat((context, columns), 2) if self.spec.sequence.shortcut else context
+
+    def features(self, pooled: Tensor) -> Tensor:
         """What the classifier sees of each timestep, [line, time, rank]."""
-        columns = self.backbone(images).mean(2).transpose(1, 2)
-        context = self.lstm(columns)[0]
-        if self.spec.sequence.shortcut:
-            context = torch.cat((context, columns), 2)
-        features: Tensor = self.bottleneck(context)
+        features: Tensor = self.bottleneck(self.context(pooled))
         return features
 
-    def log_probs(self, images: Tensor) -> Tensor:
+    def log_probs(self, pooled: Tensor) -> Tensor:
         """Log-softmax of the logits, float32 [line, time, class], lying in memory with time first.
 
         CTC wants it so; to reorder what the classifier emits would take longer than the LSTM.
         """
-        logits = self.classifier(self.features(images).transpose(0, 1).contiguous())
+        logits = self.classifier(self.features(pooled).transpose(0, 1).contiguous())
         log_probs: Tensor = logits.float().log_softmax(2).transpose(0, 1)
         return log_probs
 

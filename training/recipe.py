@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from ocr_core.bundle import InputFormat
 from ocr_core.errors import RecipeFailed
 from training.network import FrozenSpec, Stage
+from training.slim import Activation
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 MODELS = RECIPES.parent.parent / "models"
@@ -32,14 +33,19 @@ class DayOneStart(FrozenSpec):
 
 
 class SlimStart(FrozenSpec):
-    """The weights of the PP-OCRv6 tiny recogniser.
+    """The weights of a PP-OCRv6 recogniser, the tiny or the small one.
 
-    bundles: the folder of bundles that it is in; halve_at: as in DayOneStart.
+    bundles: the folder of bundles that it is in; between, halve_at, activation: of shrunk; refit_lines: drawn lines
+    that layers are fitted to, about 3 MB of memory each; 0 for the tiny one as it is.
     """
 
     kind: Literal["slim"]
+    of: Literal["tiny", "small"] = "tiny"
     bundles: Path
+    between: tuple[int, ...] | None = None
     halve_at: int | None = None
+    activation: Activation = "gelu"
+    refit_lines: int = Field(0, ge=0)
 
 
 class RandomStart(FrozenSpec):
@@ -88,7 +94,8 @@ class Optimiser(FrozenSpec):
 
     rate: highest; warm_up_steps: linear; minutes, steps: length of the whole run, whichever ends first; clip: largest
     norm of a gradient; averaging: decay of the moving average of the weights per step; fixed_norms: batch norms keep
-    their statistics, as they must in small batches; lstm_rate: factor on the rate of the LSTM; fixed_blocks: parts of
+    their statistics, as they must in small batches; lstm_rate: factor on the rate of the LSTM; relative: each kernel,
+    matrix and vector has the rate in units of its own root mean square; fixed_blocks: parts of
     the backbone, from the first on, that are not trained; bf16: convolutions and matrices are multiplied in bfloat16,
     which the processor must have; worst: of ctc_loss.
     """
@@ -102,6 +109,7 @@ class Optimiser(FrozenSpec):
     averaging: float = Field(0.999, ge=0, lt=1)
     fixed_norms: bool = False
     lstm_rate: float = Field(1.0, gt=0)
+    relative: bool = False
     fixed_blocks: int = Field(0, ge=0)
     bf16: bool = False
     worst: float = Field(math.inf, gt=0)
@@ -111,13 +119,20 @@ class Distillation(FrozenSpec):
     """How much a teacher counts besides the labels.
 
     teacher: the name of a recogniser bundle; bundles: the folder of bundles that it is in, None for models; weight: at
-    first, falling to 0 at the share `until` of the run. Lines that the teacher misreads do not count.
+    first, falling to 0 at the share `until` of the run, never where that is inf. trusts: lines that the teacher
+    reads right, or all; never: regular expression of labels of lines that are not trusted whatever is said of them;
+    labels: how much the labels of trusted lines count. columns: how much more it counts what convolutions make of the
+    lines, which only a teacher that the network was made of knows.
     """
 
     teacher: str
     bundles: Path | None = None
     weight: float = Field(gt=0)
-    until: float = Field(1.0, gt=0, le=1)
+    until: float = Field(1.0, gt=0)
+    trusts: Literal["right", "all"] = "right"
+    never: str | None = None
+    labels: float = Field(1.0, ge=0)
+    columns: float = Field(0.0, ge=0)
 
 
 class Validation(FrozenSpec):

@@ -50,19 +50,21 @@ def _refit_block(
     first, *middle, last = cast("list[nn.Sequential]", list(part.children()))
     their_first, *their_middle, their_last = cast("list[nn.Sequential]", list(model.children()))
     if not keeps_kernel:
-        kernel_norm = cast("nn.BatchNorm2d", their_first[1])
-        wanted = [_mean(their_first[0](one), kernel_norm) for one in theirs]
-        _refit_per_channel(cast("nn.Conv2d", first[0]), ours, wanted)
+        wanted = [mean_of_pairs(their_first[0](one)) for one in theirs]
+        refit_per_channel(cast("nn.Conv2d", first[0]), ours, wanted)
     their_path = nn.Sequential(their_first, *their_middle, their_last[0])
     wanted = [pool(their_path(one), cast("nn.BatchNorm2d", their_last[1])) for one in theirs]
     inputs = [nn.Sequential(first, *middle)(one) for one in ours]
     _refit_across(cast("nn.Conv2d", last[0]), cast("nn.BatchNorm2d", last[1]), inputs, wanted)
 
 
-def _refit_per_channel(convolution: nn.Conv2d, inputs: list[Tensor], wanted: list[Tensor]) -> None:
-    """Fit each channel's kernel."""
+def refit_per_channel(convolution: nn.Conv2d, inputs: Sequence[Tensor], wanted: Sequence[Tensor]) -> None:
+    """Fit each channel's kernel, and its bias if it has one. inputs, wanted: [line, channel, row, column] each."""
     channels, _, rows, columns = convolution.weight.shape
-    taps = rows * columns
+    kernel = convolution.weight.view(channels, -1)
+    if convolution.bias is not None:
+        kernel = torch.cat((kernel, convolution.bias[:, None]), 1)
+    taps = kernel.shape[1]
     squares, products = torch.zeros(channels, taps, taps), torch.zeros(channels, taps)
     for one, goal in zip(inputs, wanted, strict=True):
         patches = functional.unfold(
@@ -71,23 +73,25 @@ def _refit_per_channel(convolution: nn.Conv2d, inputs: list[Tensor], wanted: lis
             padding=((rows - 1) // 2, (columns - 1) // 2),
             stride=cast("tuple[int, int]", convolution.stride),
         )
-        patches = patches.view(len(one), channels, taps, -1).permute(1, 2, 0, 3).flatten(2)
+        patches = patches.view(len(one), channels, rows * columns, -1).permute(1, 2, 0, 3).flatten(2)
         chosen = torch.randperm(patches.shape[2])[: _SAMPLES // len(inputs)]
         patches, goals = patches[..., chosen], goal.transpose(0, 1).flatten(1)[:, chosen]
+        # A bias multiplies ones.
+        patches = functional.pad(patches, (0, 0, 0, taps - rows * columns), value=1.0)
         squares += patches @ patches.transpose(1, 2)
         products += (patches @ goals[..., None])[..., 0]
-    kernel = convolution.weight.view(channels, taps)
     ridge = _RIDGE * squares.diagonal(dim1=1, dim2=2).mean(1) + 1e-9
     squares += ridge[:, None, None] * torch.eye(taps)
     solved = torch.linalg.solve(squares, products + ridge[:, None] * kernel)
-    convolution.weight.copy_(solved.view_as(convolution.weight))
+    convolution.weight.copy_(solved[:, : rows * columns].view_as(convolution.weight))
+    if convolution.bias is not None:
+        convolution.bias.copy_(solved[:, -1])
 
 
 def _refit_across(convolution: nn.Conv2d, norm: nn.BatchNorm2d, inputs: list[Tensor], wanted: list[Tensor]) -> None:
     """Fit the matrix of a 1x1 convolution, and the mean that its norm subtracts."""
     matrix = convolution.weight.flatten(1)
-    x = torch.cat([one.transpose(0, 1).flatten(1) for one in inputs], 1)
-    y = torch.cat([one.transpose(0, 1).flatten(1) for one in wanted], 1)
+    x, y = joined(inputs), joined(wanted)
     x_mean, y_mean = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
     x, y = x - x_mean, y - y_mean
     squares = x @ x.T
@@ -98,9 +102,18 @@ def _refit_across(convolution: nn.Conv2d, norm: nn.BatchNorm2d, inputs: list[Ten
     cast("Tensor", norm.running_mean).sub_((y_mean - solved @ x_mean)[:, 0])
 
 
-def _mean(features: Tensor, norm: nn.BatchNorm2d) -> Tensor:  # noqa: ARG001 - pools share one signature
-    """Pairs of columns -> their mean."""
+def joined(features: Sequence[Tensor]) -> Tensor:
+    """[line, channel, row, column] each -> [channel, place], all places behind one another."""
+    return torch.cat([one.transpose(0, 1).flatten(1) for one in features], 1)
+
+
+def mean_of_pairs(features: Tensor) -> Tensor:
+    """[line, channel, row, column] -> the same with each pair of columns replaced by its mean."""
     return functional.avg_pool2d(features, (1, 2))
+
+
+def _mean(features: Tensor, norm: nn.BatchNorm2d) -> Tensor:  # noqa: ARG001 - pools share one signature
+    return mean_of_pairs(features)
 
 
 def _larger(features: Tensor, norm: nn.BatchNorm2d) -> Tensor:

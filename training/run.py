@@ -14,20 +14,22 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
+from ocr_core.bundle import Kind, Registry
 from training.batches import Labeller, bucketed
-from training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
+from training.checkpoint import CHECKPOINT, Checkpoint, halved, load_checkpoint, save_checkpoint, widened
 from training.curves import draw_curves
+from training.loss import Teaches
+from training.original import Original
 from training.recipe import MODELS, TrainingRecipe, find_recipe
 from training.scores import score
 from training.sources import AtlasBatches, BatchSource, DrawnLines, atlas_batches, synth_lines
 from training.train import Examine, Trainer
 
-if TYPE_CHECKING:
-    from training.teacher import Teacher
+TEACHER = "teacher.pt"
+"""The recogniser that a network was made of and is taught by, for machines that only train."""
 
 
 def run(
@@ -44,7 +46,7 @@ def run(
         recipe,
         folder,
         source=source,
-        teacher=_teacher(recipe, checkpoint, models_dir),
+        teacher=_teacher(recipe, checkpoint, folder, models_dir, device),
         examine=_examine(recipe, checkpoint, source),
         device=device,
     )
@@ -60,7 +62,17 @@ def prepare(recipe: TrainingRecipe, folder: Path) -> Checkpoint:
 
         folder.mkdir(parents=True, exist_ok=True)
         save_checkpoint(starting_checkpoint(recipe), path)
+    if _has_original(recipe) and not (folder / TEACHER).exists():
+        from training.start import SMALL, TEACHER_BUNDLES, small_recogniser
+
+        _, original = small_recogniser(Registry(TEACHER_BUNDLES).find(SMALL, Kind.RECOGNIZER))
+        torch.save(halved(original.state_dict()), folder / TEACHER)
     return load_checkpoint(path)
+
+
+def _has_original(recipe: TrainingRecipe) -> bool:
+    """Whether a network is taught by what it was made of."""
+    return recipe.distillation is not None and recipe.distillation.columns > 0
 
 
 def _source(recipe: TrainingRecipe, checkpoint: Checkpoint, device: torch.device) -> BatchSource:
@@ -70,14 +82,20 @@ def _source(recipe: TrainingRecipe, checkpoint: Checkpoint, device: torch.device
     return DrawnLines(lines.sample, Labeller(checkpoint.charset), checkpoint.input, recipe.data)
 
 
-def _teacher(recipe: TrainingRecipe, checkpoint: Checkpoint, models_dir: Path) -> Teacher | None:
+def _teacher(
+    recipe: TrainingRecipe, checkpoint: Checkpoint, folder: Path, models_dir: Path, device: torch.device
+) -> Teaches | None:
     if recipe.distillation is None:
         return None
+    if _has_original(recipe):
+        original = Original().of_classes(torch.arange(checkpoint.charset.class_count))
+        original.load_state_dict(widened(torch.load(folder / TEACHER, map_location="cpu", weights_only=True)))
+        return original.eval().to(device)
     from training.teacher import load_teacher
 
     plan = recipe.distillation
-    folder, threads = plan.bundles or models_dir, torch.get_num_threads()
-    return load_teacher(folder, plan.teacher, checkpoint.input, checkpoint.charset, threads=threads)
+    bundles, threads = plan.bundles or models_dir, torch.get_num_threads()
+    return load_teacher(bundles, plan.teacher, checkpoint.input, checkpoint.charset, threads=threads)
 
 
 def _examine(recipe: TrainingRecipe, checkpoint: Checkpoint, source: BatchSource) -> Examine:

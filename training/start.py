@@ -20,13 +20,15 @@ from training.batches import Labeller, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, halved, load_checkpoint
 from training.day_one import read_day_one
 from training.network import Crnn, NetworkSpec, Sequence
+from training.original import Original, read_original
 from training.recipe import MODELS, RECIPES, CheckpointStart, Data, DayOneStart, RandomStart, SlimStart, TrainingRecipe
 from training.refit import with_refitted_blocks
+from training.shrink import shrunk
 from training.slim import read_slim
 from training.sources import synth_lines
 from training.surgery import with_characters, with_early_halving, with_rank
 
-DAY_ONE, SLIM = "ppocrv2-zh-en", "ppocrv6-tiny"
+DAY_ONE, TINY, SMALL = "ppocrv2-zh-en", "ppocrv6-tiny", "ppocrv6-small"
 TEACHERS = RECIPES.parent / "teachers"
 _BUILT = MODELS.parent / "build" / "training"
 TEACHER_BUNDLES, ORIGINALS = _BUILT / "teachers", _BUILT / "originals"
@@ -49,18 +51,43 @@ def starting_checkpoint(recipe: TrainingRecipe) -> Checkpoint:
     elif isinstance(recipe.start, DayOneStart):
         network = _reshaped(read_day_one(original_file(bundle)), recipe.start, recipe.data, bundle)
         start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
-    else:
-        network = read_slim(original_file(bundle))
-        if recipe.start.halve_at is not None:
-            network = with_early_halving(network, recipe.start.halve_at)
+    elif recipe.start.of == "tiny":
+        network = _shrunk(read_slim(original_file(bundle)), recipe.start, recipe.data, bundle)
         start = with_new_characters(_checkpoint(network, bundle, bundle.origin.source), extra)
+    else:
+        bundle, original = small_recogniser(bundle)
+        network = original.crnn(_images(recipe.start.refit_lines, recipe.data, bundle))
+        network = _shrunk(network, recipe.start, recipe.data, bundle)
+        start = _checkpoint(network, bundle, bundle.origin.source)
     return start.model_copy(update={"input": recipe.input or bundle.input})
 
 
 def _model_of(start: DayOneStart | SlimStart | RandomStart) -> str:
     if isinstance(start, RandomStart):
         return start.like
-    return SLIM if isinstance(start, SlimStart) else DAY_ONE
+    if isinstance(start, SlimStart):
+        return TINY if start.of == "tiny" else SMALL
+    return DAY_ONE
+
+
+def small_recogniser(bundle: ModelBundle) -> tuple[ModelBundle, Original]:
+    """The PP-OCRv6 small recogniser of a bundle of it, with those of its 18 709 characters that are in common use.
+
+    These are the ones of the tiny one, of GB 2312 and of level 1 of Big5. Raises as original_file.
+    """
+    tiny = Registry(TEACHER_BUNDLES).find(TINY, Kind.RECOGNIZER)
+    common = {*tiny.characters, *extra_characters("traditional"), *_gb_2312()}
+    places = [place for place, character in enumerate(bundle.characters) if character in common]
+    classes = [bundle.blank_index, *(place + (place >= bundle.blank_index) for place in places)]
+    characters = tuple(bundle.characters[place] for place in places)
+    original = read_original(original_file(bundle)).of_classes(torch.tensor(classes))
+    return bundle.model_copy(update={"characters": characters, "blank_index": 0}), original
+
+
+def _gb_2312() -> list[str]:
+    """All 7445 characters of GB 2312."""
+    codes = (bytes((lead, trail)) for lead in range(0xA1, 0xF8) for trail in range(0xA1, 0xFF))
+    return [character for code in codes if (character := code.decode("gb2312", errors="ignore"))]
 
 
 def checkpoint_of(bundle: ModelBundle, models_dir: Path) -> Checkpoint:
@@ -150,6 +177,13 @@ def _reshaped(network: Crnn, start: DayOneStart, data: Data, bundle: ModelBundle
         images = _images(start.refit_lines, data, bundle) if start.refit_lines else []
         network = with_refitted_blocks(halved_early, network, images, start.halve_at) if images else halved_early
     return network if start.rank is None else with_rank(network, start.rank)
+
+
+def _shrunk(network: Crnn, start: SlimStart, data: Data, bundle: ModelBundle) -> Crnn:
+    if not start.refit_lines:
+        return network
+    images = _images(start.refit_lines, data, bundle)
+    return shrunk(network, images, between=start.between, halve_at=start.halve_at, activation=start.activation)
 
 
 def _images(count: int, data: Data, bundle: ModelBundle) -> list[Tensor]:

@@ -12,6 +12,7 @@ from ocr_core.bundle import InputFormat, Kind, Registry
 from ocr_core.charset import Charset
 from ocr_core.engine import Engine
 from training.batches import Labeller, LineBatch
+from training.loss import Lesson
 
 _PROBE_WIDTH = 320
 
@@ -31,8 +32,8 @@ class Teacher:
         probe = torch.zeros(1, 3, engine.bundle.input.height, _PROBE_WIDTH)
         self._columns = _PROBE_WIDTH / self._infer(probe).shape[1]
 
-    def probs(self, batch: LineBatch, timesteps: int) -> Tensor:
-        """Probabilities in the network's classes, float32 [line, timesteps, class], on the device of the batch."""
+    def lesson(self, batch: LineBatch, timesteps: int) -> Lesson:
+        """Its probabilities, in the network's classes."""
         wanted = self._engine.bundle.input
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self._learner.mean, self._learner.std))
         pixels = (batch.images.cpu() * std + mean) * 255
@@ -43,7 +44,7 @@ class Teacher:
             pixels = functional.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
         theirs = self._infer(pixels)
         ours = torch.zeros(*theirs.shape[:2], self._classes).index_add_(2, self._mapped, theirs[:, :, self._seen])
-        return ours.to(batch.images.device)
+        return Lesson(ours.to(batch.images.device))
 
     def _infer(self, pixels: Tensor) -> Tensor:
         """pixels: float32 [line, 3, height, width], 0 to 255. Returns probabilities in the teacher's own classes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,14 @@ from torch import Tensor, nn
 
 from training.batches import LineBatch
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, halved, save_checkpoint, widened
-from training.loss import ctc_loss, distillation_loss, reads_right
+from training.loss import Lesson, Teaches, column_loss, ctc_loss, distillation_loss, reads_right
 from training.network import Crnn
-from training.recipe import TrainingRecipe
+from training.recipe import Distillation, TrainingRecipe
 from training.sources import BatchSource
 
 if TYPE_CHECKING:
     # Machines that only train need not have what these need.
     from ocr_core.evaluation import LineScore
-    from training.teacher import Teacher
 
 BEST = "best.pt"
 OPTIMISER = "optimiser.pt"
@@ -30,6 +30,8 @@ METRICS = "metrics.jsonl"
 
 _LEAST_SHARE_OF_RATE = 0.01
 _REPORT_EVERY_STEPS = 20
+_LEAST_SIZE = 1e-3
+"""Of a tensor whose rate is relative to its size."""
 
 Examine = Callable[[Crnn], "LineScore"]
 """Scores a network for evaluation on lines that it was not trained on."""
@@ -45,7 +47,7 @@ class Trainer:
         folder: Path,
         *,
         source: BatchSource,
-        teacher: Teacher | None,
+        teacher: Teaches | None,
         examine: Examine,
         device: torch.device,
     ) -> None:
@@ -63,7 +65,7 @@ class Trainer:
         for part in list(self._network.backbone.children())[: recipe.optimiser.fixed_blocks]:
             part.requires_grad_(False)
         self._averaged = checkpoint.network().to(device).requires_grad_(False)
-        self._optimiser = _optimiser(self._network, recipe)
+        self._optimiser = rated_optimiser(self._network, recipe)
         self._progress = checkpoint.progress
         self._best = _best_exact(folder / METRICS)
         self._warm_from = 0 if self._restore_optimiser() else self._progress.step
@@ -105,24 +107,27 @@ class Trainer:
         cosine = (1 + math.cos(math.pi * min(1.0, self._share()))) / 2
         return plan.rate * warm * max(cosine, _LEAST_SHARE_OF_RATE)
 
-    def _teacher_weight(self) -> float:
-        plan = self._recipe.distillation
-        return plan.weight * max(0.0, 1 - self._share() / plan.until) if plan and self._teacher else 0.0
+    def _teacher_weight(self, plan: Distillation) -> float:
+        return plan.weight * max(0.0, 1 - self._share() / plan.until)
 
     def _step(self, batch: LineBatch) -> None:
         self._set_mode()
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate() * group["factor"]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.optimiser.bf16):
-            log_probs = self._network.log_probs(batch.images)
-        loss = ctc = ctc_loss(log_probs, batch, self._blank, self._recipe.optimiser.worst)
-        weight = self._teacher_weight()
-        if weight and self._teacher:
-            probs = self._teacher.probs(batch, log_probs.shape[1])
-            trusted = reads_right(probs, batch, self._blank)
-            distance = distillation_loss(log_probs, probs, trusted, batch.target_lengths)
+            pooled = self._network.pooled(batch.images)
+            log_probs = self._network.log_probs(pooled)
+            plan = self._recipe.distillation
+            weight = self._teacher_weight(plan) if plan and self._teacher else 0.0
+            lesson = self._teacher.lesson(batch, log_probs.shape[1]) if weight and self._teacher else None
+        label_weights = distance = None
+        if plan and lesson:
+            trusted = self._trusted(plan, lesson, batch)
+            label_weights = torch.where(trusted, plan.labels, 1.0)
+            distance = self._distance(plan, lesson, pooled, log_probs, batch, trusted)
+        loss = ctc = ctc_loss(log_probs, batch, self._blank, self._recipe.optimiser.worst, label_weights)
+        if distance is not None:
             loss = ctc + weight * distance
-            self._count(distillation=distance, trusted=trusted.float().mean())
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._recipe.optimiser.clip)
@@ -130,6 +135,35 @@ class Trainer:
             self._optimiser.step()
             self._average()
         self._count(ctc=ctc, norm=norm, steps=1.0, lines=float(len(batch)))
+
+    def _trusted(self, plan: Distillation, lesson: Lesson, batch: LineBatch) -> Tensor:
+        """Lines of which the teacher is believed, bool [line]."""
+        if plan.trusts == "right":
+            return reads_right(lesson.probs, batch, self._blank)
+        trusted = torch.ones(len(batch), dtype=torch.bool)
+        if plan.never:
+            charset = self._checkpoint.charset
+            rows = zip(batch.targets.tolist(), batch.target_lengths.tolist(), strict=True)
+            never = re.compile(plan.never)
+            trusted = torch.tensor([never.fullmatch(charset.text(row[:length])) is None for row, length in rows])
+        return trusted.to(batch.images.device)
+
+    def _distance(
+        self,
+        plan: Distillation,
+        lesson: Lesson,
+        pooled: Tensor,
+        log_probs: Tensor,
+        batch: LineBatch,
+        trusted: Tensor,
+    ) -> Tensor:
+        distance = distillation_loss(log_probs, lesson.probs, trusted, batch.target_lengths)
+        self._count(distillation=distance, trusted=trusted.float().mean())
+        if plan.columns and lesson.columns is not None:
+            off = column_loss(pooled.float(), lesson.columns.float(), trusted)
+            self._count(columns=off)
+            distance = distance + plan.columns * off
+        return distance
 
     def _set_mode(self) -> None:
         self._network.train()
@@ -198,24 +232,28 @@ class Trainer:
         return True
 
 
-def _optimiser(network: Crnn, recipe: TrainingRecipe) -> torch.optim.AdamW:
-    """Kernels and matrices decay, vectors do not."""
+def rated_optimiser(network: Crnn, recipe: TrainingRecipe) -> torch.optim.AdamW:
+    """The optimiser of a recipe, by whose rate the `factor` of each group is to be multiplied.
+
+    Kernels and matrices decay, vectors do not.
+    """
     plan = recipe.optimiser
     of_lstm = {id(parameter) for parameter in network.lstm.parameters()}
-    groups = [
-        {
-            "params": [
-                parameter
-                for parameter in network.parameters()
-                if parameter.requires_grad and (parameter.ndim > 1) == decays and (id(parameter) in of_lstm) == is_lstm
-            ],
-            "weight_decay": plan.weight_decay if decays else 0.0,
-            "factor": plan.lstm_rate if is_lstm else 1.0,
-        }
-        for decays in (True, False)
-        for is_lstm in (True, False)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            factor = (plan.lstm_rate if id(parameter) in of_lstm else 1.0) * (_size(parameter) if plan.relative else 1)
+            groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
+    described = [
+        {"params": parameters, "factor": factor, "weight_decay": plan.weight_decay if decays else 0.0}
+        for (factor, decays), parameters in groups.items()
     ]
-    return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.99), fused=True)
+    return torch.optim.AdamW(described, lr=plan.rate, betas=(0.9, 0.999 if plan.relative else 0.99), fused=True)
+
+
+def _size(parameter: Tensor) -> float:
+    """Root mean square, but for what is nearly nothing."""
+    return max(_LEAST_SIZE, float(parameter.detach().square().mean().sqrt()))
 
 
 def _narrowed(moments: dict[str, Tensor]) -> dict[str, Tensor]:

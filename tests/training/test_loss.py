@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from ext.ctc import best_path
 from training.batches import LineBatch
-from training.loss import best_paths, ctc_loss, distillation_loss, reads_right
+from training.loss import best_paths, column_loss, ctc_loss, distillation_loss, reads_right
 
 BLANK = 1
 
@@ -54,6 +54,32 @@ def test_what_nobody_can_read_teaches_nothing() -> None:
     easy.backward()
     assert log_probs.grad is not None
     assert float(log_probs.grad[1].abs().sum()) == 0
+
+
+def test_labels_count_by_line() -> None:
+    """A line of weight 0 adds nothing to the loss and gives no gradient."""
+    log_probs = random_log_probs(2, 4, 3).requires_grad_()
+    batch = batch_of([0], [2])
+    both, second = (
+        ctc_loss(log_probs, batch, BLANK, weights=torch.tensor(weights)) for weights in ((1.0, 1.0), (0.0, 1.0))
+    )
+    assert 0 < float(second.detach()) < float(both.detach())
+    second.backward()
+    assert log_probs.grad is not None
+    assert [bool(line.any()) for line in log_probs.grad] == [False, True]
+
+
+def test_columns_are_compared_channel_by_channel() -> None:
+    """What is off by one standard deviation costs 1, however large the channel's numbers; untrusted lines cost 0."""
+    wanted = torch.randn(3, 2, 1, 500, generator=torch.Generator().manual_seed(3)) * torch.tensor([1.0, 50.0]).view(
+        2, 1, 1
+    )
+    off = wanted.clone()
+    off[0] += torch.tensor([1.0, 50.0]).view(2, 1, 1)
+    off[2] = 1000
+    first, both = torch.tensor([True, False, False]), torch.tensor([True, True, False])
+    assert float(column_loss(off, wanted, first)) == pytest.approx(1, rel=0.1)
+    assert float(column_loss(off, wanted, both)) == pytest.approx(0.5, rel=0.1)
 
 
 def test_best_paths_are_those_of_the_server() -> None:

@@ -18,8 +18,11 @@ from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.curves import draw_curves
 from training.export import export
 from training.network import fuse
-from training.recipe import RECIPES, TrainingRecipe, read_training_recipe
-from training.run import run
+from training.recipe import RECIPES, TrainingRecipe, find_recipe, read_training_recipe
+from training.run import TEACHER, prepare, run
+from training.synth.atlas.glyphs import build_atlas
+from training.synth.atlas.stream import save_lines
+from training.synth.fonts import load_fonts
 from training.train import BEST, METRICS
 
 SMOKE = read_training_recipe(RECIPES / "smoke.toml")
@@ -63,6 +66,45 @@ def test_a_resumed_run_goes_on(tmp_path: Path) -> None:
         for name in ("classifier.weight", "lstm.weight_hh_l0")
     ]
     assert all(moved)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with a tiny atlas of the fonts that come along."""
+    characters = tuple(" 0123456789ABCDEFGHIJabcdefghij")
+    folder = tmp_path / "atlas"
+    folder.mkdir()
+    build_atlas(load_fonts(None, characters).faces[:2], characters).save(folder / "atlas.npz")
+    save_lines(folder / "lines.xz", ["a 2.50 bad deed", "head 12 feed", "ace 99 cab"])
+    return tmp_path
+
+
+def small(recipe: TrainingRecipe, **data: object) -> TrainingRecipe:
+    """A recipe with little of everything."""
+    return recipe.model_copy(
+        update={
+            "start": recipe.start.model_copy(update={"refit_lines": 6}),
+            "data": recipe.data.model_copy(update={"columns": 1024, "workers": 0, **data}),
+            "optimiser": recipe.optimiser.model_copy(update={"steps": 2, "bf16": False}),
+            "validation": recipe.validation.model_copy(update={"lines": 4}),
+        }
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_network_made_of_the_small_recogniser_learns_from_it(root: Path, tmp_path: Path) -> None:
+    """Its recipes start on one machine and go on on another, which has the folder alone and composes its lines."""
+    folder = tmp_path / "run"
+    prepare(small(find_recipe("cpu-small"), root=None), folder)
+    begun = load_checkpoint(folder / CHECKPOINT)
+    after = run(small(find_recipe("gpu-small"), root=root), folder, device=CPU)
+    assert after.progress.step == 2
+    (row,) = (row for row in rows(folder) if "columns" in row)
+    assert row["trusted"] == 1
+    assert row["distillation"] > 0
+    assert 0 < row["columns"] < 2
+    assert not torch.equal(after.weights["classifier.weight"], begun.weights["classifier.weight"])
+    assert {(folder / name).stat().st_size < 16 * 2**20 for name in (CHECKPOINT, TEACHER)} == {True}
 
 
 def test_an_exported_checkpoint_is_served_as_it_was_trained(trained: Path, tmp_path: Path) -> None:

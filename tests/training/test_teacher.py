@@ -26,9 +26,9 @@ def test_probabilities_are_in_the_learners_classes() -> None:
     batch, rgb_batch = (
         make_line_batch([LabelledLine(LINE, "l")], Labeller(theirs.charset), wanted) for wanted in (theirs.input, rgb)
     )
-    expected = same.probs(batch, 64)
+    expected = same.lesson(batch, 64).probs
     assert expected.shape == (1, 64, theirs.charset.class_count)
     assert expected.sum(2).allclose(torch.ones(1, 64), atol=1e-3)
-    torch.testing.assert_close(other.probs(rgb_batch, 64)[..., -1], expected[..., 0])
-    torch.testing.assert_close(other.probs(rgb_batch, 64).max(2).values, expected.max(2).values)
-    assert same.probs(batch, 48).shape[1] == 48
+    torch.testing.assert_close(other.lesson(rgb_batch, 64).probs[..., -1], expected[..., 0])
+    torch.testing.assert_close(other.lesson(rgb_batch, 64).probs.max(2).values, expected.max(2).values)
+    assert same.lesson(batch, 48).probs.shape[1] == 48

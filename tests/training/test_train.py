@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,11 @@ from ocr_core.bundle import InputFormat
 from ocr_core.charset import Charset
 from training.batches import LabelledLine, Labeller, LineBatch, make_line_batch
 from training.checkpoint import Checkpoint, halved
+from training.loss import Lesson, best_paths
 from training.network import NetworkSpec, Sequence, Stage
 from training.recipe import RECIPES, Distillation, read_training_recipe
 from training.scores import score
-from training.train import METRICS, Trainer
+from training.train import METRICS, Trainer, rated_optimiser
 
 CHARSET = Charset(tuple("0123456789"), blank_index=0)
 WANTED = InputFormat(height=16, min_width=64, channels="RGB", mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -49,17 +51,22 @@ class Repeated:
 class Oracle:
     """A teacher that knows the labels, one per timestep and blanks behind them, but for one line."""
 
-    def probs(self, batch: LineBatch, timesteps: int) -> torch.Tensor:
+    def lesson(self, batch: LineBatch, timesteps: int) -> Lesson:
         probs = torch.zeros(len(batch), timesteps, CHARSET.class_count)
         for line, (target, length) in enumerate(zip(batch.targets, batch.target_lengths, strict=True)):
             path = [0] * timesteps
             if line:
                 path[1 : 2 * int(length) : 2] = target[:length].tolist()
             probs[line, range(timesteps), path] = 1
-        return probs
+        return Lesson(probs)
 
 
-def trainer(folder: Path, source: Repeated, steps: int, teacher: Oracle | None = None) -> Trainer:
+PLAN = Distillation(teacher="oracle", weight=1.0)
+
+
+def trainer(
+    folder: Path, source: Repeated, steps: int, teacher: Oracle | None = None, distillation: Distillation = PLAN
+) -> Trainer:
     torch.manual_seed(4)
     weights = halved(SPEC.build().state_dict())
     start = Checkpoint(
@@ -72,8 +79,7 @@ def trainer(folder: Path, source: Repeated, steps: int, teacher: Oracle | None =
         averaged=weights,
     )
     plan = SMOKE.optimiser.model_copy(update={"steps": steps, "rate": 0.01, "averaging": 0.9})
-    distillation = Distillation(teacher="oracle", weight=1.0) if teacher else None
-    recipe = SMOKE.model_copy(update={"optimiser": plan, "distillation": distillation})
+    recipe = SMOKE.model_copy(update={"optimiser": plan, "distillation": distillation if teacher else None})
     examine = partial(score, batches=[source.batch], charset=CHARSET)
     return Trainer(start, recipe, folder, source=source, teacher=teacher, examine=examine, device=torch.device("cpu"))
 
@@ -96,3 +102,36 @@ def test_only_what_the_teacher_reads_right_is_learnt_from_it(tmp_path: Path) -> 
     (row,) = (row for row in map(json.loads, (tmp_path / METRICS).read_text().splitlines()) if "trusted" in row)
     assert row["trusted"] == 0.75
     assert row["distillation"] > 0
+
+
+def test_a_teacher_may_be_believed_whatever_it_reads(tmp_path: Path) -> None:
+    """Where all lines are trusted, those whose label is named never are, and the others' labels need not count."""
+    plan = Distillation(teacher="oracle", weight=1.0, until=math.inf, trusts="all", never="[67]+", labels=0.0)
+    source = Repeated(["01", "23", "45", "67"])
+    after = trainer(tmp_path, source, 300, Oracle(), plan).train()
+    rows = [row for row in map(json.loads, (tmp_path / METRICS).read_text().splitlines()) if "trusted" in row]
+    assert {row["trusted"] for row in rows} == {0.75}
+    # Of the first line the oracle says nothing, of the last one the label alone does.
+    batch = source.batch
+    with torch.no_grad():
+        read = best_paths(after.network()(batch.images), 0)
+    assert [CHARSET.text(labels) for labels in read] == ["", "23", "45", "67"]
+
+
+def test_rates_can_be_relative(tmp_path: Path) -> None:
+    """A matrix with weights ten times as large moves ten times as far in the first step."""
+    moved = []
+    for scale in (1.0, 10.0):
+        torch.manual_seed(4)
+        network = SPEC.build()
+        with torch.no_grad():
+            network.classifier.weight.mul_(scale)
+        plan = SMOKE.optimiser.model_copy(update={"relative": True, "rate": 0.01, "weight_decay": 0.0})
+        optimiser = rated_optimiser(network, SMOKE.model_copy(update={"optimiser": plan}))
+        before = network.classifier.weight.detach().clone()
+        network(torch.randn(1, 3, 16, 64)).square().mean().backward()
+        for group in optimiser.param_groups:
+            group["lr"] = 0.01 * group["factor"]
+        optimiser.step()
+        moved.append(float((network.classifier.weight.detach() - before).abs().max()))
+    assert moved[1] == pytest.approx(10 * moved[0], rel=0.01)
