@@ -38,6 +38,9 @@ _RETRIES = 2
 _SURE = 0.6
 """Sureness of text that is put where there was none."""
 
+_CHARACTER_BONUS = 0.05
+"""What a character more makes up for in confidence: readings of a doubtful line miss more than they make up."""
+
 _PLAIN = RecognizeOptions()
 
 
@@ -217,11 +220,11 @@ class SecondOpinion:
     below: float
 
     def surer(self, crop: LineCrop, options: RecognizeOptions, first: ReadLine) -> ReadLine:
-        """The first reading, or the second one where that is the surer by what both confidences mean."""
+        """The first reading, or the second one where that is the surer, by what both confidences mean, or longer."""
         if first.sureness >= self.below or not self._knows(options.decode.language):
             return first
         (second,) = self.recognizer.read([crop], [options])
-        best = second if second.line.confidence > first.line.confidence else first
+        best = max(first, second, key=_plausibility)
         return replace(best, timings=first.timings + second.timings)
 
     def _knows(self, language: LanguageOptions) -> bool:
@@ -231,6 +234,10 @@ class SecondOpinion:
         except (InputError, LanguageInvalid):
             return False
         return True
+
+
+def _plausibility(read: ReadLine) -> float:
+    return read.line.confidence + _CHARACTER_BONUS * len(read.line.text)
 
 
 def load_recognizer(

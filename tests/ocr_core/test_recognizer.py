@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from ocr_core.errors import BundleInvalid
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
 from ocr_core.preprocess import whole_image
-from ocr_core.recognizer import Recognizer, load_recognizer
+from ocr_core.recognizer import Recognizer, SecondOpinion, load_recognizer
 from ocr_core.types import DecodeOptions, LanguageOptions, Mode, ReadLine, RecognizeOptions
 
 DATA = Path(__file__).parents[1] / "data"
@@ -177,6 +178,16 @@ class TestSecondOpinion:
     def test_what_confidences_mean_decides(self, tmp_path):
         """A second recogniser that is too sure of itself, as its temperature says, does not prevail."""
         assert self.read(tmp_path, 0.7, temperature=10.0).line.text == "b"
+
+    @pytest.mark.parametrize(("less", "answer"), [(0.03, "bb"), (0.07, "d")])
+    def test_a_longer_reading_may_be_a_little_less_sure(self, tmp_path, less, answer):
+        """One character more makes up for 0.05 of confidence."""
+        second = load(tiny_bundle(tmp_path, sharp, characters=("c", "d")))
+        crop, options = whole_image(np.full((8, 8, 3), 255, np.uint8)), RecognizeOptions(mode=Mode.LINE)
+        (read,) = second.read([crop], [options])
+        line = replace(read.line, text="bb", confidence=read.line.confidence - less)
+        first = replace(read, line=line, sureness=0.1)
+        assert SecondOpinion(second, below=0.5).surer(crop, options, first).line.text == answer
 
     def test_it_is_not_asked_for_what_it_cannot_read(self, tmp_path):
         """A whitelist outside its charset leaves the line to the first."""
