@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ocr_core.bundle import GRAPH, WEIGHTS, Kind, Registry, write_manifest
+from ocr_core.bundle import GRAPH, SECOND, WEIGHTS, Kind, ModelBundle, Registry, read_second, write_manifest
 
 _FIRST_SIGN = 0xE000
 """Characters of private use begin here: no charset has them."""
@@ -32,19 +32,24 @@ class SignedModels:
 
     def add(self, version: int, **changes: object) -> Path:
         """Put a version into the folder. changes: of its model.json. Returns its folder."""
-        characters = tuple(character + _sign(version) for character in self._bundle.characters)
         target = self.folder / self.name / str(version)
-        target.mkdir(parents=True)
-        for file in (GRAPH, WEIGHTS):
-            shutil.copy(self._source / file, target)
-        # What is signed is not what the check of the original wants, nor what its second opinion reads.
-        update = {"version": str(version), "characters": characters, "check": None, "second_opinion": None} | changes
-        write_manifest(target, self._bundle.model_copy(update=update))
+        if self._bundle.second_opinion is not None:
+            _add_signed(read_second(self._source), self._source / SECOND, target / SECOND, version, {})
+        # What is signed is not what the check of the original wants.
+        _add_signed(self._bundle, self._source, target, version, {"version": str(version), "check": None} | changes)
         return target
 
     def remove(self, version: int) -> None:
         """Take a version out of the folder."""
         shutil.rmtree(self.folder / self.name / str(version))
+
+
+def _add_signed(bundle: ModelBundle, source: Path, target: Path, version: int, changes: dict[str, object]) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for file in (GRAPH, WEIGHTS):
+        shutil.copy(source / file, target)
+    characters = tuple(character + _sign(version) for character in bundle.characters)
+    write_manifest(target, bundle.model_copy(update={"characters": characters} | changes))
 
 
 def unsigned(text: str, version: str) -> str:

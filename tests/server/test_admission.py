@@ -76,12 +76,12 @@ async def test_who_holds_nothing_may_use_all_that_is_free():
 
 
 async def test_work_that_would_be_late_is_refused_at_once():
-    """When the estimate fills the time that is left but for a fifth, the caller is told to come back after it."""
+    """When the estimate fills the time that is left but for two fifths, the caller is told to come back after it."""
     held = admission()
-    take(held, "a", 1, ready_in_s=0.79, left_s=1.0)
+    take(held, "a", 1, ready_in_s=0.59, left_s=1.0)
     with pytest.raises(QueueFull) as caught:
-        take(held, "a", 1, ready_in_s=0.81, left_s=1.0)
-    assert caught.value.retry_after_s == 0.81
+        take(held, "a", 1, ready_in_s=0.61, left_s=1.0)
+    assert caught.value.retry_after_s == 0.61
 
 
 async def test_refusals_are_counted_by_reason():
