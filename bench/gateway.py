@@ -2,7 +2,8 @@
 
     python -m bench.gateway [--rounds N] [--uploads N]
 
-Overhead: the same line crops, one at a time, over gRPC and over HTTP to the same server, in turns; medians. Uploads:
+Overhead: the same line crops, one at a time, over gRPC and over HTTP to the same server, in turns; medians. Over HTTP
+once more with a client in Python, httpx, which takes time of its own: the gateway is what the others show. Uploads:
 lines, pages, TIFFs of two pages and files that cannot be read, 16 at once; how many were answered as they should, and
 the gateway's memory after each quarter.
 Exit status 1: an upload was lost.
@@ -17,6 +18,9 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection
 from statistics import median
 
 import glyphwire
@@ -54,13 +58,18 @@ def _gateway(server: str) -> Child:
 
 def _print_overhead(server: str, gateway: str, images: Sequence[bytes], rounds: int) -> None:
     times: dict[str, list[list[float]]] = {}
-    with glyphwire.OcrClient(server, max_attempts=1) as client, httpx.Client(base_url=f"http://{gateway}") as http:
+    with (
+        glyphwire.OcrClient(server, max_attempts=1) as client,
+        httpx.Client(base_url=f"http://{gateway}") as http,
+        closing(HTTPConnection(gateway)) as connection,
+    ):
+        sent_whole = {image: http.build_request("POST", "/api/ocr?mode=line", content=image) for image in images}
+        sent_as_form = {image: _form(http, image) for image in images}
         ways: dict[str, Callable[[bytes], object]] = {
             "gRPC": lambda image: client.recognize(image, LINE_MODE),
-            "HTTP, bytes": lambda image: http.post("/api/ocr?mode=line", content=image).raise_for_status(),
-            "HTTP, form": lambda image: http.post(
-                "/api/ocr", files={"file": image}, data={"mode": "line"}
-            ).raise_for_status(),
+            "HTTP, bytes": lambda image: _exchange(connection, sent_whole[image]),
+            "HTTP, form": lambda image: _exchange(connection, sent_as_form[image]),
+            "HTTP, form, httpx": lambda image: http.send(_form(http, image)).raise_for_status(),
         }
         for _ in range(rounds + 1):
             for way, read in ways.items():
@@ -71,6 +80,18 @@ def _print_overhead(server: str, gateway: str, images: Sequence[bytes], rounds: 
         for way, own in middles.items()
     ]
     print(markdown(("way", "median, ms", "more than gRPC, ms"), rows), "\n")
+
+
+def _form(http: httpx.Client, image: bytes) -> httpx.Request:
+    return http.build_request("POST", "/api/ocr", files={"file": image}, data={"mode": "line"})
+
+
+def _exchange(connection: HTTPConnection, request: httpx.Request) -> None:
+    connection.request("POST", request.url.raw_path.decode(), request.read(), dict(request.headers))
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != HTTPStatus.OK:
+        raise RuntimeError(f"{response.status}: {body[:200]!r}")
 
 
 def _timed_ms(read: Callable[[bytes], object], image: bytes) -> float:

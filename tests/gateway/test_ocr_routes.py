@@ -8,6 +8,7 @@ import dataclasses
 import xml.etree.ElementTree as ET
 from functools import partial
 
+import anyio.to_thread
 import glyphwire
 import pytest
 from glyphwire.v1 import ocr_pb2
@@ -32,6 +33,13 @@ async def test_an_image_is_read(gateway: GatewayClient):
     assert [(line["text"], line["confidence"]) for line in body["text"]] == [("one", 0.75), ("two", 0.75)]
     assert len(body["text"][0]["polygon"]) == 4
     assert 0 < body["processing_time"] < 30
+
+
+@pytest.mark.parametrize("field", ["file", "files"])
+async def test_reading_goes_through_no_thread(gateway: GatewayClient, monkeypatch, field):
+    """A form is taken apart and answered in the event loop: threads would cost more than all else."""
+    monkeypatch.setattr(anyio.to_thread, "run_sync", None)
+    assert (await gateway.post("/api/ocr", files=form(b"one", field=field))).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/api/ocr", "/ocr"])
