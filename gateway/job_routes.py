@@ -38,7 +38,7 @@ class JobAnswer(BaseModel):
     error: Problem | None = None
 
 
-@router.post("", status_code=202, openapi_extra=body_schema())
+@router.post("", status_code=202, response_model_exclude_none=True, openapi_extra=body_schema())
 async def submit(request: Request, response: Response, gateway: Shared, caller: Caller) -> JobAnswer:
     """Read one document in the background. Files and options are sent as to /api/ocr."""
     submission = await read_submission(request, 1)
@@ -47,7 +47,7 @@ async def submit(request: Request, response: Response, gateway: Shared, caller: 
     return _job_answer(job)
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", response_model_exclude_none=True)
 async def state(job_id: str, gateway: Shared, caller: Caller) -> JobAnswer:
     """How far it has got."""
     return _job_answer(gateway.jobs.find(job_id, caller))

@@ -17,6 +17,8 @@ from ocr_core.errors import DocumentEncrypted, DocumentUnreadable, ImageTooLarge
 from ocr_core.types import Character, Line, PixelFormat, Point, Polygon, RawImage
 
 _PROGRAM = "ocr_core.pdf_renderer"
+_BYTES_PER_PIXEL = 3.1
+"""RGB, and up to three bytes at the end of each row."""
 _MAX_CRASHES = 3
 
 
@@ -116,6 +118,7 @@ class _Renderer:
 
     def open(self) -> int:
         """Returns the number of pages. Raises DocumentUnreadable or DocumentEncrypted."""
+        image = self._limits.image
         self._tell(
             {
                 "file": self._file.fileno(),
@@ -123,8 +126,8 @@ class _Renderer:
                 "dpi": self._options.dpi,
                 "min_dpi": MIN_DPI,
                 "text_layer": self._options.text_layer is TextLayer.AUTO,
-                "max_pixels": self._limits.image.max_pixels,
-                "max_side": self._limits.image.max_side,
+                "max_pixels": min(image.max_pixels, int(image.max_bytes / _BYTES_PER_PIXEL)),
+                "max_side": image.max_side,
                 "max_cpu_s": self._limits.max_page_cpu_s,
                 "max_memory_bytes": self._limits.max_memory_bytes,
             }

@@ -139,6 +139,13 @@ def test_a_large_page_is_rendered_with_fewer_pixels():
     assert width * height <= LIMITS.image.max_pixels
 
 
+def test_a_large_page_is_rendered_with_fewer_bytes():
+    """A page whose pixels would be more bytes than an image may have gets fewer of them, and can be read."""
+    limits = replace(LIMITS, image=ImageLimits(max_bytes=4_000_001))
+    (page,) = pages(pdf_file(b"/MediaBox [0 0 1201 1600]"), 1, dpi=200, limits=limits)
+    assert load_image(page.image, limits.image).nbytes == pytest.approx(4_000_001, rel=0.05)
+
+
 def test_what_was_filled_into_a_form_is_on_the_page():
     """Values of form fields are part of the text."""
     field = (
