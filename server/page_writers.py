@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 import glyphwire
 
 from ocr_core import alto, hocr
+from ocr_core.errors import SetupError
 from ocr_core.page_output import OutputPage
 from server.errors import SettingsInvalid
 from server.reports import FORMATS, HTML_HEADER, STRUCTURE_FORMATS, TSV_HEADER, Recognition, report
@@ -72,7 +73,8 @@ def add_output(parser: ArgumentParser) -> None:
 def page_writer(flags: Namespace, settings: Settings, *, titled: bool) -> Iterator[PageWriter]:
     """The writer of --format and --output. titled: whether plain text names its sources.
 
-    Raises SettingsInvalid for a PDF that would go to a terminal, and OSError.
+    Raises SettingsInvalid for a PDF that would go to a terminal, SetupError for one without the extra `documents`, and
+    OSError.
     """
     if flags.format == "pdf":
         if flags.output is None and sys.stdout.isatty():
@@ -126,7 +128,10 @@ class _XmlWriter:
 class _PdfWriter:
     def __init__(self, settings: Settings, password: str) -> None:
         # Here and not above: no other format needs PDFium.
-        from ocr_core.searchable_pdf import SearchablePdf
+        try:
+            from ocr_core.searchable_pdf import SearchablePdf
+        except ImportError as error:
+            raise SetupError(f"PDFs need {error.name}: install glyphwire-server[documents]") from None
 
         self._pdf = SearchablePdf(settings.image_limits)
         self._password = password

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ PREFIX = "GLYPHWIRE_"
 CONFIG = "config"
 
 _MIB = 2**20
+_ORIGIN = re.compile(r"https?://[^/\s]+")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -142,6 +144,14 @@ class Settings(BaseSettings):
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(parse_address(text)) for text in value)
+
+    @field_validator("http_cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if text != "*" and not _ORIGIN.fullmatch(text):
+                raise ValueError(f"{text!r} is no origin: it must be like https://HOST or http://HOST:PORT")
+        return value
 
     @model_validator(mode="after")
     def _transport_is_sound(self) -> Self:

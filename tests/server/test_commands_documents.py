@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from xml.etree import ElementTree
 
 import pypdfium2 as pdfium
@@ -149,3 +150,11 @@ async def test_a_pdf_does_not_go_to_a_terminal(glyphwire_command, fake_pipeline,
     status, _, err = await glyphwire_command("recognize", "--format", "pdf", scan)
     assert status == 2
     assert "--output" in err
+
+
+async def test_a_pdf_needs_its_extra(glyphwire_command, fake_pipeline, scan, tmp_path, monkeypatch):
+    """Without it the command names the extra to install, before anything is read."""
+    monkeypatch.setitem(sys.modules, "ocr_core.searchable_pdf", None)
+    status, _, err = await glyphwire_command("recognize", "--format", "pdf", "--output", tmp_path / "made.pdf", scan)
+    assert status == 2
+    assert "install glyphwire-server[documents]" in err

@@ -162,6 +162,7 @@ def test_settings_cannot_be_changed():
         (["--max-queue", "10"], "max_batch_items is 256, must not be above max_queue, 10"),
         (["--max-image-bytes", "65MiB"], "max_image_bytes"),
         (["--listen", "127.0.0.1"], "'127.0.0.1' is no address"),
+        (["--http-cors-origins", "https://a.org/"], "'https://a.org/' is no origin"),
         (["--socket-mode", "888"], "socket_mode"),
         (["--tls-cert", "c"], "tls_cert and tls_key need each other"),
         (["--tls-client-ca", "c"], "tls_client_ca needs tls_cert"),
