@@ -50,9 +50,9 @@ def joined_scores(windows: Iterable[Scores], starts: Sequence[int], kind: Kind =
 
 def _seam(one: Scores, other: Scores, kind: Kind) -> int:
     """The first timestep of an overlap that is taken from `other`: the one after that of best agreement."""
-    agreement = np.einsum("tc,tc->t", _probs(one, kind), _probs(other, kind))
     edge = int(_EDGE_SHARE * len(one))
-    inner: npt.NDArray[np.float32] = agreement[edge : len(one) - edge]
+    ones, others = (_probs(scores[edge : len(one) - edge], kind) for scores in (one, other))
+    inner: npt.NDArray[np.float32] = np.einsum("tc,tc->t", ones, others)
     # Of many places as good as each other, between words as a rule, the one furthest from both edges.
     middle = np.abs(np.arange(len(inner)) - len(inner) / 2)
     best = np.flatnonzero(inner >= inner.max() - 1e-3)
@@ -62,5 +62,7 @@ def _seam(one: Scores, other: Scores, kind: Kind) -> int:
 def _probs(scores: Scores, kind: Kind) -> Scores:
     if kind == "probs":
         return scores
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    powers: Scores = scores - scores.max(axis=1, keepdims=True)
+    np.exp(powers, out=powers)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
