@@ -103,7 +103,7 @@ go:
 	$(MAKE) --no-print-directory --directory=client/go check
 
 # Speed and memory claims; each prints a table. EVAL: a folder of labelled sets.
-bench: training
+bench: $(if $(EVAL),training,dev)
 	python -m bench.ctc
 	python -m bench.memory
 	python -m bench.faults

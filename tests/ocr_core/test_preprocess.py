@@ -91,7 +91,7 @@ def test_the_set_of_widths_is_small() -> None:
 
 
 def test_lines_are_as_long_for_every_model() -> None:
-    """Networks of any height read the same lines at once, those that are 40 times as long as high or less."""
+    """Whatever a network's height, lines up to 40 times as long as high are read at once, unless they are too wide."""
     twice = WANTED.model_copy(update={"height": 64})
     assert not is_long(whole_image(np.zeros((32, 1280, 3), np.uint8)), WANTED)
     assert is_long(whole_image(np.zeros((32, 1281, 3), np.uint8)), WANTED)
