@@ -22,16 +22,22 @@ CURVES = "curves.svg"
 
 
 def draw_curves(folder: Path) -> Path:
-    """Draw losses and rate, and exact match and CER on validation lines, over the lines seen. Returns the picture."""
+    """Draw losses, and exact match and CER on validation lines, over the lines seen. Returns the picture.
+
+    What was measured but once is no curve: a run without a second look has no scores to show.
+    """
     rows = [json.loads(row) for row in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
-    figure, (losses, scores) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for name in ("ctc", "distillation"):
+    has_scores = sum("exact" in row for row in rows) > 1
+    figure, panels = plt.subplots(1, 1 + has_scores, figsize=(11, 4), layout="constrained", squeeze=False)
+    losses, *scores = panels[0]
+    for name in ("ctc", "distillation", "columns"):
         _plot(losses, rows, name)
     losses.set(xlabel="lines seen", ylabel="loss per character", yscale="log")
-    for name in ("exact", "cer"):
-        _plot(scores, rows, name)
-    scores.set(xlabel="lines seen", ylabel="share, validation lines", ylim=(0, 1))
-    for axes in (losses, scores):
+    for axes in scores:
+        for name in ("exact", "cer"):
+            _plot(axes, rows, name)
+        axes.set(xlabel="lines seen", ylabel="share, validation lines", ylim=(0, 1))
+    for axes in panels[0]:
         axes.grid(alpha=0.3)
         axes.legend()
     picture = folder / CURVES
