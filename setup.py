@@ -18,7 +18,6 @@ setup(
         "ocr_core.layout",
         "ocr_core.prepare",
         "ocr_core.rules",
-        "ocr_core.rules",
         "ext",
         "gateway",
         "server",
@@ -43,8 +42,8 @@ setup(
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 # A fused multiply-add rounds once where the reference rounds twice. Vectors pass between functions only
                 # where they are inlined, so their calling convention does not matter.
-                extra_compile_args=["-ffp-contract=off", "-Wno-psabi", *SANITIZE, *OPTIMISE],
-                extra_link_args=SANITIZE,
+                extra_compile_args=["-pthread", "-ffp-contract=off", "-Wno-psabi", *SANITIZE, *OPTIMISE],
+                extra_link_args=["-pthread", *SANITIZE],
             )
         ],
         compiler_directives={"language_level": 3, "boundscheck": DEBUG, "wraparound": DEBUG, "cdivision": not DEBUG},

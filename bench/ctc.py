@@ -38,6 +38,7 @@ import numpy as np
 from bench.bandwidth import stream_reads
 from bench.ctc_inputs import (
     BLANK,
+    RENDERED_FOR,
     InputLine,
     aligned_states,
     exact_log_prob,
@@ -349,7 +350,7 @@ def _sets(flags: Namespace) -> Sets:
         return load_sets(flags.inputs)
     settings = load_settings(flags)
     registry = Registry(settings.models_dir)
-    bundle = registry.find(settings.default_model, Kind.RECOGNIZER)
+    bundle = registry.find(RENDERED_FOR, Kind.RECOGNIZER)
     engine = Engine(bundle, registry.folder(bundle), streams=1, threads=1)
     engine.load()
     return render_sets(engine, _SEED)

@@ -2,7 +2,7 @@
 
 A set is named for what it shows and its timesteps, like zh80; its lines go from clean to hardly legible:
 
-- zh: 6625 classes, the bundled recogniser on rendered Chinese text;
+- zh: 6625 classes, the recogniser ppocrv2-zh-en on rendered Chinese text;
 - en: 97 classes, the same on English text, summed up to blank, printable ASCII and all the rest;
 - al: 37 classes, the same summed up to blank (with all the rest), digits and letters without case;
 - flat97, flat6625: made up, a dozen likely labels in every row, the hardest case for a search.
@@ -31,6 +31,7 @@ from ocr_core.engine import Engine
 from ocr_core.types import Image, Probs
 
 BLANK = 0
+RENDERED_FOR = "ppocrv2-zh-en"
 TIMES = (40, 80, 160)
 
 _LINES = 8

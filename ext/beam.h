@@ -82,11 +82,13 @@ typedef struct {
     int32_t *ties;        /* [candidate_room] scratch */
     int64_t *likely;      /* [likely_room] keys of the labels that are likely */
     double *likely_probs; /* [likely_room] */
-    uint32_t *maxima;     /* [block_count] */
+    uint32_t *keys;       /* [width] of last labels */
+    uint32_t *maxima;     /* [group_count] of blocks, or of groups of columns */
     float *row, *columns; /* [classes], [columns] scratch */
     int32_t exponent;
     int bad; /* a row was no distribution */
     int in_place;
+    int is_crowded; /* rows have many labels that no threshold excludes */
 } Search;
 
 /* Where this is too little for the extensions by one more label, those that cannot enter any more are dropped. */
@@ -129,7 +131,8 @@ static size_t place_arrays(Search *s, char *memory) {
     PLACE(s->ties, room);
     PLACE(s->likely, (size_t)likely_room(s) + 7);
     PLACE(s->likely_probs, (size_t)likely_room(s));
-    PLACE(s->maxima, (size_t)block_count(s->layout->columns));
+    PLACE(s->keys, width);
+    PLACE(s->maxima, (size_t)group_count(s->layout->columns));
     PLACE(s->row, (size_t)(s->in_place ? 0 : s->layout->classes));
     PLACE(s->columns, (size_t)(s->in_place ? 0 : s->layout->columns));
 #undef PLACE
@@ -147,6 +150,7 @@ static int allocate(Search *s, const Layout *layout, const SearchOptions *option
     if (options->automata_count) s->most_weight *= 1.0 + 1e-9; /* products round */
     s->top_k = options->top_k < layout->columns ? options->top_k : (int32_t)layout->columns;
     s->lowest = lowest_key(PROBS, 0.0, options->min_prob);
+    s->is_crowded = options->min_prob < 0x1p-10 && 4 * (ptrdiff_t)s->top_k < group_count(layout->columns);
     s->fixed = malloc(place_arrays(s, NULL));
     if (!s->fixed) return 0;
     place_arrays(s, s->fixed);

@@ -21,6 +21,7 @@ def best_path(
     kind: str = "probs",
     classes: _Ints | None = None,
     confidences: bool = True,
+    threads: int = 1,
 ) -> Readings: ...
 def prefix_beam_search(
     x: _Lines,
@@ -36,6 +37,7 @@ def prefix_beam_search(
     prune_cum_prob: float = 1.0,
     align: bool = True,
     alternatives: int = 0,
+    threads: int = 1,
 ) -> Readings: ...
 
 class BestPathStream:

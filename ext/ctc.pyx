@@ -22,32 +22,22 @@ include "arguments.pxi"
 include "results.pxi"
 
 
-def best_path(x, Py_ssize_t blank, lengths=None, str kind="probs", classes=None, bint confidences=True):
+def best_path(
+    x,
+    Py_ssize_t blank,
+    lengths=None,
+    str kind="probs",
+    classes=None,
+    bint confidences=True,
+    Py_ssize_t threads=1,
+):
     """See ctc_reference.best_path."""
     cdef Batch batch = Batch(x, lengths)
     cdef Columns columns = Columns(batch.class_count, blank, kind, classes) if batch.count else None
-    cdef cnp.ndarray lines = line_bounds(batch.count)
-    cdef int32_t* bounds = <int32_t*> cnp.PyArray_DATA(lines)
-    cdef Py_ssize_t i = 0
-    cdef int ok = 1
-    cdef Path path
-    cdef Store store
-    memset(&store, 0, sizeof(store))
-    path.row = NULL
-    try:
-        if batch.count:
-            with nogil:
-                ok = allocate_path(&path, &columns.c, confidences)
-                while ok and i < batch.count:
-                    ok = decode_best_path(&path, batch.matrices + i, &store)
-                    i += 1
-                    bounds[i] = <int32_t> store.hypotheses
-        if not ok:
-            raise MemoryError
-        return pack(&store, lines, True, confidences)
-    finally:
-        free(path.row)
-        discard(&store)
+    cdef Call call
+    memset(&call, 0, sizeof(call))
+    call.confidences = confidences
+    return decoded(batch, columns, &call, threads, True, confidences)
 
 
 def prefix_beam_search(
@@ -64,6 +54,7 @@ def prefix_beam_search(
     double prune_cum_prob=1.0,
     bint align=True,
     Py_ssize_t alternatives=0,
+    Py_ssize_t threads=1,
 ):
     """See ctc_reference.prefix_beam_search."""
     cdef Batch batch = Batch(x, lengths)
@@ -71,34 +62,38 @@ def prefix_beam_search(
     cdef Options options = Options(
         beam_width, prune_top_k, prune_min_prob, n_best, automata, prune_cum_prob, align, alternatives
     )
+    cdef Call call
+    memset(&call, 0, sizeof(call))
+    if batch.count:
+        options.check_classes(batch.class_count)
+    call.options = &options.c
+    call.wanted = options.wanted
+    call.alternatives = alternatives
+    return decoded(batch, columns, &call, threads, align, align)
+
+
+cdef decoded(Batch batch, Columns columns, Call* call, Py_ssize_t threads, bint aligned, bint confidences):
+    """Readings of a call in which nothing is missing but the lines."""
     cdef cnp.ndarray lines = line_bounds(batch.count)
     cdef int32_t* bounds = <int32_t*> cnp.PyArray_DATA(lines)
-    cdef Py_ssize_t i = 0
+    cdef int32_t thread_count = fits(threads, "threads")
+    cdef Py_ssize_t i
     cdef int ok = 1
-    cdef double* normalisers = NULL
-    cdef Search search
     cdef Store store
     memset(&store, 0, sizeof(store))
-    memset(&search, 0, sizeof(search))
-    store.alternatives = alternatives
+    store.alternatives = call.alternatives
+    call.matrices, call.count, call.longest, call.in_place = batch.matrices, batch.count, batch.longest, batch.in_place
     try:
         if batch.count:
-            options.check_classes(batch.class_count)
+            call.layout = &columns.c
             with nogil:
-                normalisers = <double*> malloc((2 * batch.longest + 1) * sizeof(double))
-                ok = normalisers != NULL and allocate(&search, &columns.c, &options.c, batch.in_place)
-                while ok and i < batch.count:
-                    ok = decode_beam(
-                        &search, batch.matrices + i, normalisers, normalisers + batch.longest, options.wanted, &store
-                    )
-                    i += 1
-                    bounds[i] = <int32_t> store.hypotheses
+                ok = decode_lines(call, thread_count, bounds + 1, &store)
         if not ok:
             raise MemoryError
-        return pack(&store, lines, align, align)
+        for i in range(batch.count):
+            bounds[i + 1] += bounds[i]
+        return pack(&store, lines, aligned, confidences)
     finally:
-        free(normalisers)
-        release(&search)
         discard(&store)
 
 

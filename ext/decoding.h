@@ -22,9 +22,9 @@ static int grow(void *array, size_t count, size_t size) {
     return grown != NULL;
 }
 
-/* Room for one more hypothesis of up to `length` labels. Returns 0 when out of memory. */
-static int make_room(Store *store, size_t length) {
-    size_t characters = store->characters + length, hypotheses = store->hypotheses + 2;
+/* Room for so many more hypotheses, of up to `length` labels together. Returns 0 when out of memory. */
+static int make_room(Store *store, size_t more, size_t length) {
+    size_t characters = store->characters + length, hypotheses = store->hypotheses + more + 1;
     if (characters > store->character_room || !store->labels) {
         size_t room = characters + store->character_room + 64;
         if (!grow(&store->labels, room, sizeof(int32_t)) || !grow(&store->timesteps, room, sizeof(int32_t)) ||
@@ -104,43 +104,36 @@ static inline Peak peak_of(Path *path, const Matrix *matrix, ptrdiff_t t) {
     return (Peak){column, column < 0 ? 0.0f : row[column]};
 }
 
-/* The next row, emitted into the store's arrays from store->characters on, for which there must be room. */
-static void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Peak found, Store *store) {
+/* The next row, emitted into the store's arrays from store->characters on, for which there must be room. Without
+ * branches, as nobody can foretell which rows emit a label: what others leave in the next place is written over. */
+static inline void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Peak found, Store *store) {
     const Layout *layout = path->layout;
     int32_t peak = found.column, now = path->times++;
-    size_t place = store->characters + (size_t)path->length;
     if (peak < 0) path->bad = 1;
     if (path->bad) {
         path->length = 0;
         return;
     }
-    double prob = found.value;
-    if (layout->kind == LOG_PROBS) prob = exp(prob);
+    int is_label = peak != layout->blank, is_new = is_label && peak != path->previous;
+    double prob = layout->kind == LOG_PROBS ? exp(found.value) : found.value, best = path->best;
     if (layout->kind != LOGITS) path->mass *= prob;
+    else prob = 1.0;
+    if (layout->kind == LOGITS && path->wants_confidences && is_label)
+        prob /= sum_of_row(layout, whole_row(layout, matrix, t, path->row), found.value);
     if (path->mass < RESCALE_BELOW) {
         path->mass *= RESCALE_UP;
         path->exponent -= RESCALE_BITS;
     }
-    if (peak != layout->blank) {
-        if (layout->kind == LOGITS) prob = 1.0;
-        if (layout->kind == LOGITS && path->wants_confidences)
-            prob /= sum_of_row(layout, whole_row(layout, matrix, t, path->row), found.value);
-        if (peak != path->previous) {
-            store->labels[place] = class_of(layout, peak);
-            store->starts[place] = now;
-            path->best = -INFINITY;
-            path->length++;
-            place++;
-        }
-        place--;
-        if (prob > path->best) {
-            path->best = prob;
-            store->timesteps[place] = now;
-            store->confidences[place] = (float)prob;
-        }
-        store->ends[place] = now + 1;
-    }
+    path->length += is_new;
     path->previous = peak;
+    size_t place = store->characters + (size_t)(path->length - is_label);
+    int is_peak = !is_label || is_new || prob > best;
+    path->best = is_peak ? prob : best;
+    store->labels[place] = class_of(layout, peak);
+    store->starts[place] = is_label & !is_new ? store->starts[place] : now;
+    store->ends[place] = now + 1;
+    store->timesteps[place] = is_peak ? now : store->timesteps[place];
+    store->confidences[place] = is_peak ? (float)prob : store->confidences[place];
 }
 
 static void end_path(Path *path, Store *store) {
@@ -208,7 +201,7 @@ typedef struct {
 static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
     ptrdiff_t times = line->matrix->times;
     if (s->bad) {
-        if (!make_room(store, 0)) return 0;
+        if (!make_room(store, 1, 0)) return 0;
         end_hypothesis(store, 0, NAN, NAN);
         return 1;
     }
@@ -225,7 +218,7 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         size_t steps = wanted.align ? (size_t)(blocks * times) * sizeof(uint32_t) : 0;
         char *scratch =
             aligned_alloc(VECTOR, (size_t)(blocks + 1) * sizeof(Block) + (steps + VECTOR - 1) / VECTOR * VECTOR);
-        if (!scratch || !make_room(store, length)) {
+        if (!scratch || !make_room(store, 1, length)) {
             free(scratch);
             return 0;
         }
@@ -255,13 +248,15 @@ static void follow_rows(Path *path, const Matrix *matrix, Store *store) {
     for (ptrdiff_t from = 0; from < matrix->times; from += GROUP) {
         ptrdiff_t end = matrix->times - from < GROUP ? matrix->times : from + GROUP;
         for (ptrdiff_t t = from; t < end; t++) peaks[t - from] = peak_of(path, matrix, t);
-        for (ptrdiff_t t = from; t < end; t++) follow_path(path, matrix, t, peaks[t - from], store);
+        Path local = *path; /* nothing that is written to the store can change it, so it may stay in registers */
+        for (ptrdiff_t t = from; t < end; t++) follow_path(&local, matrix, t, peaks[t - from], store);
+        *path = local;
     }
 }
 
 /* Adds the best path of one line. Returns 0 when out of memory. */
 static int decode_best_path(Path *path, const Matrix *matrix, Store *store) {
-    if (!make_room(store, (size_t)matrix->times)) return 0;
+    if (!make_room(store, 1, (size_t)matrix->times)) return 0;
     begin_path(path);
     follow_rows(path, matrix, store);
     end_path(path, store);

@@ -1,6 +1,6 @@
 # What the C headers offer.
 
-cdef extern from "decoding.h" nogil:
+cdef extern from "batch.h" nogil:
     enum: MAX_AUTOMATA
 
     ctypedef enum Kind:
@@ -77,13 +77,23 @@ cdef extern from "decoding.h" nogil:
         float* row
         int32_t length
 
+    ctypedef struct Call:
+        const Layout* layout
+        const SearchOptions* options
+        Wanted wanted
+        int confidences
+        const Matrix* matrices
+        Py_ssize_t count, longest
+        int in_place
+        size_t alternatives
+
+    int decode_lines(const Call* call, int threads, int32_t* counts, Store* store)
     int allocate(Search* s, const Layout* layout, const SearchOptions* options, int in_place)
     void release(Search* s)
     int reserve(Search* s)
     int is_in_place(const Matrix* matrix)
     void begin(Search* s)
     int search_rows(Search* s, const Matrix* matrix, double* most, double* z)
-    int decode_beam(Search* s, const Matrix* matrix, double* most, double* z, Wanted wanted, Store* store)
     int describe(Search* s, const Line* line, Wanted wanted, Store* store)
     int32_t best_slot(const Search* s, const double* masses)
     int32_t common_depth(const Search* s)
@@ -92,6 +102,5 @@ cdef extern from "decoding.h" nogil:
     void begin_path(Path* path)
     void follow_rows(Path* path, const Matrix* matrix, Store* store)
     void end_path(Path* path, Store* store)
-    int decode_best_path(Path* path, const Matrix* matrix, Store* store)
-    int make_room(Store* store, size_t length)
+    int make_room(Store* store, size_t more, size_t length)
     void discard(Store* store)

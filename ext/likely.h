@@ -125,12 +125,100 @@ static inline __attribute__((always_inline)) uint32_t greatest_and_all(Collectio
     return most;
 }
 
+/* In a row of which much is likely, columns LANES apart in a block are a group: what so many groups reach, no fewer
+ * columns reach. */
+static inline ptrdiff_t group_count(ptrdiff_t columns) { return block_count(columns) * LANES; }
+
+typedef void GroupKeys(const float_bits *block, uint32_t *groups);
+
+static inline void group_keys(const float_bits *block, uint32_t *groups) {
+    for (int lane = 0; lane < LANES; lane++) {
+        groups[lane] = 0;
+        for (int i = lane; i < BLOCK; i += LANES) groups[lane] = block[i] > groups[lane] ? block[i] : groups[lane];
+    }
+}
+
+#ifdef HAS_AVX2
+AVX2 static inline void group_keys_avx2(const float_bits *block, uint32_t *groups) {
+    const __m256i *from = (const __m256i *)block;
+    __m256i most = _mm256_loadu_si256(from);
+    for (int i = 1; i < BLOCK / LANES; i++) most = _mm256_max_epu32(most, _mm256_loadu_si256(from + i));
+    _mm256_storeu_si256((__m256i *)groups, most);
+}
+#endif
+
+/* What a search wants to know of such a row: which labels have at least the key `enters`, as others extend nothing that
+ * stays, and of the labels with these other keys whether they are among the likeliest. */
+typedef struct {
+    uint32_t enters;
+    int32_t count;
+    const uint32_t *keys; /* [count] */
+} Interest;
+
+static inline __attribute__((always_inline)) int32_t
+count_reaching(const uint32_t *groups, ptrdiff_t count, uint32_t least) {
+    int32_t reached = 0;
+    for (ptrdiff_t i = 0; i < count; i++) reached += groups[i] >= least;
+    return reached;
+}
+
+/* A key that all labels of interest reach that are among the `wanted` likeliest, and not many more columns: a label is
+ * not among them if as many groups are above it. */
+WIDE_CLONES static uint32_t find_floor(
+    const uint32_t *groups, ptrdiff_t count, uint32_t lowest, uint32_t greatest, int32_t wanted, Interest interest
+) {
+    uint32_t low = interest.enters > lowest ? interest.enters : lowest, high = greatest + 1, unlikely = lowest - 1;
+    for (int32_t i = 0; i < interest.count; i++) {
+        uint32_t key = interest.keys[i];
+        if (key >= low || key <= unlikely) continue;
+        if (count_reaching(groups, count, key + 1) >= wanted) unlikely = key;
+        else low = key;
+    }
+    int32_t reached = count_reaching(groups, count, low);
+    while (reached > wanted + wanted / 4 && low + 1 < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int32_t more = count_reaching(groups, count, middle);
+        low = more < wanted ? low : middle;
+        high = more < wanted ? middle : high;
+        reached = more < wanted ? reached : more;
+    }
+    return low;
+}
+
+static inline __attribute__((always_inline)) uint32_t
+greatest_and_likeliest(Collection *found, uint32_t *groups, Interest interest, GroupKeys group_keys, HitsOf hits_of) {
+    const float_bits *bits = (const float_bits *)found->values;
+    int32_t columns = (int32_t)found->layout->columns, at = 0;
+    for (; at + BLOCK <= columns; at += BLOCK) group_keys(bits + at, groups + at / BLOCK * LANES);
+    for (int lane = 0; at < columns && lane < LANES; lane++) groups[at / BLOCK * LANES + lane] = 0;
+    for (; at < columns; at++) {
+        uint32_t *group = groups + at / BLOCK * LANES + at % LANES;
+        *group = bits[at] > *group ? bits[at] : *group;
+    }
+    uint32_t most = greatest(groups, group_count(columns));
+    if (most > bits_of(MAX_PROB)) return most;
+    /* One more, as one may be blank's. */
+    found->lowest = find_floor(groups, group_count(columns), found->lowest, most, found->top_k + 1, interest);
+    int32_t blocks = 0;
+    for (int32_t block = 0; block < block_count(columns); block++) {
+        int is_reaching = greatest(groups + block * LANES, LANES) >= found->lowest;
+        groups[blocks] = (uint32_t)block; /* no group that is still wanted */
+        blocks += is_reaching;
+    }
+    for (int32_t i = 0; i < blocks; i++) collect_from_block(found, (int32_t)groups[i], hits_of);
+    return most;
+}
+
 #ifdef HAS_AVX2
 AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
     collect_all(found, maxima, hits_of_avx2);
 }
 
 AVX2 static uint32_t greatest_and_all_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
+
+AVX2 static uint32_t greatest_and_likeliest_avx2(Collection *found, uint32_t *groups, Interest interest) {
+    return greatest_and_likeliest(found, groups, interest, group_keys_avx2, hits_of_avx2);
+}
 #endif
 
 /* Collects the likeliest columns but blank. maxima: of the row's blocks, as find_peak has left them. */
@@ -152,6 +240,18 @@ static uint32_t collect_in_passing(Collection *found) {
     else
 #endif
         greatest = greatest_and_all(found, hits_of);
+    if (found->count > found->top_k) drop_unlikely(found);
+    return greatest;
+}
+
+/* The same where so many labels are likely that it pays to find out first which matter. groups: scratch. */
+static uint32_t collect_likeliest(Collection *found, uint32_t *groups, Interest interest) {
+    uint32_t greatest;
+#ifdef HAS_AVX2
+    if (HAS_AVX2) greatest = greatest_and_likeliest_avx2(found, groups, interest);
+    else
+#endif
+        greatest = greatest_and_likeliest(found, groups, interest, group_keys, hits_of);
     if (found->count > found->top_k) drop_unlikely(found);
     return greatest;
 }

@@ -63,26 +63,26 @@ static inline int32_t first_from(const float_bits *bits, ptrdiff_t best, ptrdiff
            (rest >= BLOCK ? first_equal(bits + best, BLOCK, wanted) : first_equal(bits + best, (int32_t)rest, wanted));
 }
 
+/* Where block `block` of a row begins. The last one of a long row ends where the row does, and has columns of the one
+ * before: with blocks of one length the compiler's code is all vectors. */
+static inline ptrdiff_t block_start(ptrdiff_t block, ptrdiff_t columns) {
+    ptrdiff_t start = block * BLOCK, last = columns - BLOCK;
+    return start < last || last < 0 ? start : last;
+}
+
 /* The first of the greatest. Leaves the greatest key of each block in `maxima`. */
 WIDE_CLONES static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
     const float_bits *bits = (const float_bits *)row;
-    ptrdiff_t full = columns / BLOCK, best = 0;
+    ptrdiff_t best = 0;
     uint32_t most = 0;
-    for (ptrdiff_t block = 0; block < full; block++) {
-        uint32_t here = maxima[block] = greatest(bits + block * BLOCK, BLOCK);
-        if (here > most) {
-            most = here;
-            best = block;
-        }
+    if (columns < BLOCK) return first_from(bits, 0, columns, *maxima = greatest(bits, columns));
+    for (ptrdiff_t block = 0; block < block_count(columns); block++) {
+        ptrdiff_t start = block_start(block, columns);
+        uint32_t here = maxima[block] = greatest(bits + start, BLOCK);
+        best = here > most ? start : best;
+        most = here > most ? here : most;
     }
-    if (columns > full * BLOCK) {
-        uint32_t here = maxima[full] = greatest(bits + full * BLOCK, columns - full * BLOCK);
-        if (here > most) {
-            most = here;
-            best = full;
-        }
-    }
-    return first_from(bits, best * BLOCK, columns, most);
+    return first_from(bits, best, columns, most);
 }
 
 typedef struct {

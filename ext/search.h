@@ -298,6 +298,25 @@ static void choose_prefixes(Search *s, Range kept, int32_t likely_count) {
     s->greatest = kept.greatest;
 }
 
+/* What of a row of probabilities matters. What choose_prefixes takes for a threshold will not be less. */
+static Interest interest_of(const Search *s, const Row *row) {
+    const Masses *now = &s->beam.masses;
+    double blank = prob_of(row, s->layout->blank), greatest = 0.0,
+           least = s->size == s->options->width ? INFINITY : 0.0;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        double total = now->total[slot] * blank + now->last[slot] * prob_of(row, s->beam.label[slot]);
+        greatest = greater(total, greatest);
+        least = total < least ? total : least;
+    }
+    double enters = greater(least, lowest_total(greatest)) / (s->greatest * s->most_weight) * (1.0 - 1e-9);
+    int32_t count = 0;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        s->keys[count] = bits_of(row->values[s->beam.label[slot]]);
+        count += s->beam.gain[slot] != NONE;
+    }
+    return (Interest){lowest_key(PROBS, 0.0, enters > MAX_PROB ? MAX_PROB : enters), count, s->keys};
+}
+
 /* Collects the labels of a row that may be likely. Returns what row_share says, or -1 for a row that is no
  * distribution. `most` and `z` take what turns logits into probabilities: p = exp(x - most) / z. */
 static double
@@ -305,7 +324,8 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
     const Layout *layout = s->layout;
     double sum = 1.0;
     if (row->kind == PROBS && !layout->class_of) {
-        uint32_t greatest = collect_in_passing(found);
+        uint32_t greatest =
+            s->is_crowded ? collect_likeliest(found, s->maxima, interest_of(s, row)) : collect_in_passing(found);
         return greatest && greatest <= bits_of(MAX_PROB) ? 1.0 : -1.0;
     }
     int32_t peak = find_peak(layout, row->values, s->maxima);

@@ -31,7 +31,7 @@ cdef class BestPathStream:
             begin_path(&self.path)
         check_class_count(self.columns, batch)
         with nogil:
-            ok = make_room(&self.store, self.path.length + batch.matrices.times)
+            ok = make_room(&self.store, 1, self.path.length + batch.matrices.times)
             if ok:
                 follow_rows(&self.path, batch.matrices, &self.store)
         if not ok:

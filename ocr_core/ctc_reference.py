@@ -37,13 +37,16 @@ def best_path(
     kind: Kind = "probs",
     classes: Int32 | None = None,
     confidences: bool = True,
+    threads: int = 1,
 ) -> Readings:
     """The likeliest class per timestep, repeats collapsed, blanks dropped: one hypothesis per line.
 
     x: one line, float32 or float16 [time, class], several, [batch, time, class], or a sequence of lines; lengths: rows
     of each. blank: its class index. kind: what the values are. classes: labels that may be read, int32 [n], None for
-    all. Raises ValueError for arguments that make no sense, TypeError for arrays of another type.
+    all. threads: how many may share the lines, which changes no result; here one decodes them all. Raises ValueError
+    for arguments that make no sense, TypeError for arrays of another type.
     """
+    _check_threads(threads)
     decoder = _BestPath(Alphabet(blank, kind, classes), confidences)
     return _pack([decoder.decode(Line(decoder.alphabet).push(rows)) for rows in split(x, lengths)], 0)
 
@@ -62,18 +65,25 @@ def prefix_beam_search(
     prune_cum_prob: float = 1.0,
     align: bool = True,
     alternatives: int = 0,
+    threads: int = 1,
 ) -> Readings:
     """Up to n_best labellings per line by the mass found over their alignments, best first; perhaps none.
 
-    x, blank, lengths, kind, classes: as in best_path. Per timestep the beam_width best prefixes are kept; they are
-    extended by at most prune_top_k labels, by none below prune_min_prob, by no more once prune_cum_prob is reached.
+    x, blank, lengths, kind, classes, threads: as in best_path. Per timestep the beam_width best prefixes are kept; they
+    are extended by at most prune_top_k labels, by none below prune_min_prob, by no more once prune_cum_prob is reached.
     automata: what weighs each label. align: whether labels are located. alternatives: how many other labels are weighed
     against each one. Raises as best_path does.
     """
+    _check_threads(threads)
     pruning = _Pruning(beam_width, prune_top_k, prune_min_prob, prune_cum_prob)
     alphabet = Alphabet(blank, kind, classes, tuple(prepare(automaton) for automaton in automata))
     decoder = _Beam(alphabet, pruning, n_best, align, alternatives)
     return _pack([decoder.decode(Line(alphabet).push(rows)) for rows in split(x, lengths)], alternatives)
+
+
+def _check_threads(threads: int) -> None:
+    if threads < 1:
+        raise ValueError(f"threads is {threads}, must be at least 1")
 
 
 def prepare(automaton: Automaton) -> Automaton:

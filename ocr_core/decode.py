@@ -1,14 +1,12 @@
-"""Class scores -> hypotheses: a charset, what is known of the text, the backend and its threads."""
+"""Class scores -> hypotheses: a charset, what is known of the text, and the backend."""
 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -18,16 +16,12 @@ from ext.readings import Int32, Readings
 from ocr_core.charset import Charset
 from ocr_core.ctc_rows import Kind, Lengths
 from ocr_core.errors import OptionInvalid
-from ocr_core.hypotheses import Lines, join_readings
+from ocr_core.hypotheses import Lines
 from ocr_core.kernels import Backend, load_kernels
 from ocr_core.line_stream import LineStream
 from ocr_core.ngram import CharacterModel
-from ocr_core.scores import Batch, check_batch, split_batch
+from ocr_core.scores import Batch, check_batch
 
-# Lines differ in length: with a few parts each, threads end at about the same time.
-_PARTS_PER_THREAD = 4
-
-_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -96,7 +90,6 @@ class Decoder:
         self.backend = backend
         self._kernels = load_kernels(backend)
         self._texts = _class_texts(self.charset)
-        self._threads = _Threads()
         self._compiled: tuple[tuple[Knowledge, object], ...] = ()
         self._learn(lm, lexicon, hotwords, _masks(mask))
 
@@ -121,7 +114,7 @@ class Decoder:
     def best_path(self, x: Batch, lengths: Lengths | None = None, kind: Kind = "probs", threads: int = 1) -> Lines:
         """The likeliest class per timestep, repeats collapsed, blanks dropped: one hypothesis per line."""
         kernel = partial(self._kernels.best_path, blank=self.charset.blank_index, kind=kind, classes=self._classes)
-        return self._decode(kernel, x, lengths, threads)
+        return self._decode(partial(kernel, threads=threads), x, lengths)
 
     def beam(
         self,
@@ -145,7 +138,7 @@ class Decoder:
         kernel = self._with_beam_options(
             self._kernels.prefix_beam_search, kind, width, top_n, min_prob, cum_prob, n_best, align, alternatives
         )
-        return self._decode(kernel, x, lengths, threads)
+        return self._decode(partial(kernel, threads=threads), x, lengths)
 
     def stream(
         self,
@@ -209,37 +202,9 @@ class Decoder:
         known = (automaton for other, automaton in self._compiled if other is part)
         return next(known, None) or self._kernels.prepare(part.automaton(self.charset))
 
-    def _decode(self, kernel: Callable[..., Readings], x: Batch, lengths: Lengths | None, threads: int) -> Lines:
-        """Parts of several lines run in threads; a line does not depend on what else is in its part."""
-        if threads < 1:
-            raise ValueError(f"threads is {threads}, must be at least 1")
+    def _decode(self, kernel: Callable[..., Readings], x: Batch, lengths: Lengths | None) -> Lines:
         check_batch(x, lengths, self.charset.class_count)
-        parts = split_batch(x, lengths, 1 if threads == 1 else threads * _PARTS_PER_THREAD)
-        found = self._threads.map(lambda part: kernel(part[0], lengths=part[1]), parts, threads)
-        return Lines(join_readings(found), self._texts)
-
-
-class _Threads:
-    """Threads that start when they are first needed, as many as there are CPUs at most."""
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
-
-    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], threads: int) -> list[_Result]:
-        """Results in the order of the items, worked out by the caller's thread and threads - 1 others."""
-        results: dict[int, _Result] = {}
-        waiting = iter(range(len(items)))  # one thread at a time gets its next
-
-        def run() -> None:
-            for i in waiting:
-                results[i] = work(items[i])
-
-        others = [self._pool.submit(run) for _ in range(min(threads, len(items)) - 1)]
-        run()
-        for other in others:
-            other.result()
-        return [results[i] for i in range(len(items))]
+        return Lines(kernel(x, lengths=lengths), self._texts)
 
 
 def _charset(charset: Charset | Sequence[str], blank: int | None) -> Charset:

@@ -9,7 +9,7 @@ from typing import Final, overload
 
 import numpy as np
 
-from ext.readings import Int32, Readings
+from ext.readings import Readings
 from ocr_core.errors import ModelFailed
 
 
@@ -147,19 +147,3 @@ class Lines(Sequence[tuple[Hypothesis, ...]]):
     def best_texts(self) -> list[str]:
         """The best text of each line, empty where there is none."""
         return [hypotheses[0].text if hypotheses else "" for hypotheses in self]
-
-
-def join_readings(parts: Sequence[Readings]) -> Readings:
-    """Readings of several batches as those of one."""
-    if len(parts) == 1:
-        return parts[0]
-    joined = Readings(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    return joined._replace(
-        offsets=_join_bounds([part.offsets for part in parts]), lines=_join_bounds([part.lines for part in parts])
-    )
-
-
-def _join_bounds(parts: Sequence[Int32]) -> Int32:
-    """Each part's bounds begin at 0; joined they go on where the part before ended."""
-    ends = np.cumsum([0, *(part[-1] for part in parts)], dtype=np.int32)
-    return np.concatenate([[0], *(part[1:] + end for part, end in zip(parts, ends, strict=False))], dtype=np.int32)

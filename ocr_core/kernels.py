@@ -36,7 +36,14 @@ class Kernels(Protocol):
         """Checks an automaton and puts it into the form that searches take."""
 
     def best_path(
-        self, x: Batch, blank: int, lengths: Lengths | None = None, kind: Kind = "probs", classes: Int32 | None = None
+        self,
+        x: Batch,
+        blank: int,
+        lengths: Lengths | None = None,
+        kind: Kind = "probs",
+        classes: Int32 | None = None,
+        confidences: bool = True,
+        threads: int = 1,
     ) -> Readings:
         """Likeliest class per timestep, collapsed."""
 
@@ -55,6 +62,7 @@ class Kernels(Protocol):
         prune_cum_prob: float = 1.0,
         align: bool = True,
         alternatives: int = 0,
+        threads: int = 1,
     ) -> Readings:
         """Likeliest labellings, over all their alignments."""
 

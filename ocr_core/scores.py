@@ -39,11 +39,3 @@ def check_scores(x: Matrix, class_count: int, axes: tuple[int, ...] = (2,)) -> N
             f"charset has {class_count - 1} characters and blank, {class_count} classes; "
             f"model emits {x.shape[-1]} classes"
         )
-
-
-def split_batch(x: Batch, lengths: Lengths | None, parts: int) -> list[tuple[Batch, Lengths | None]]:
-    """At most `parts` batches of neighbouring lines, with their lengths. What is one line stays whole."""
-    if parts == 1 or len(x) < 2 or (isinstance(x, np.ndarray) and x.ndim == 2):
-        return [(x, lengths)]
-    size = -(-len(x) // parts)
-    return [(x[i : i + size], lengths[i : i + size] if lengths is not None else None) for i in range(0, len(x), size)]

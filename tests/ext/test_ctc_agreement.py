@@ -63,7 +63,7 @@ def calls(draw):
     """Lines, blank, kind, allowed classes, random generator: what both functions take."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kind = draw(st.sampled_from(KINDS))
-    class_count = draw(st.sampled_from([5, 4, 3, 2, 1, 63, 64, 127, 128, 129, 300]))
+    class_count = draw(st.sampled_from([5, 4, 3, 2, 1, 63, 64, 127, 128, 129, 300, 650]))
     values = VALUES[draw(st.sampled_from(sorted(VALUES) if kind != "logits" else ["flat", "like a softmax"]))]
     dtype = draw(st.sampled_from([np.float32, np.float16]))
     lines = []
@@ -112,26 +112,30 @@ def padded(lines, class_count):
     automata=st.sampled_from([0, 0, 1, 1, 3]),
     wild=st.booleans(),
     is_padded=st.booleans(),
+    threads=st.sampled_from([1, 1, 2, 3]),
 )
-def test_searches_agree(call, search, automata, wild, is_padded):
-    """Both backends find the same, prune settings, automata, ties and layouts included."""
+def test_searches_agree(call, search, automata, wild, is_padded, threads):
+    """Both backends find the same, prune settings, automata, ties, layouts and threads included."""
     lines, common, rng = call
     if lines:
         spread = 6.0 if wild else 0.7
         search["automata"] = [random_automaton(rng, lines[0].shape[1], spread) for _ in range(automata)]
     x = padded(lines, lines[0].shape[1]) if is_padded and lines else {"x": lines}
-    found, expected = (module.prefix_beam_search(**x, **common, **search) for module in (compiled(), ctc_reference))
+    found, expected = (
+        module.prefix_beam_search(**x, **common, **search, threads=threads) for module in (compiled(), ctc_reference)
+    )
     assert_agree(found, expected, common["kind"], searched=True)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-@given(call=calls(), confidences=st.booleans(), is_padded=st.booleans())
-def test_best_paths_agree(call, confidences, is_padded):
+@given(call=calls(), confidences=st.booleans(), is_padded=st.booleans(), threads=st.sampled_from([1, 2, 3]))
+def test_best_paths_agree(call, confidences, is_padded, threads):
     """Both backends take the same path."""
     lines, common, _ = call
     x = padded(lines, lines[0].shape[1]) if is_padded and lines else {"x": lines}
     found, expected = (
-        module.best_path(**x, **common, confidences=confidences) for module in (compiled(), ctc_reference)
+        module.best_path(**x, **common, confidences=confidences, threads=threads)
+        for module in (compiled(), ctc_reference)
     )
     assert_agree(found, expected, common["kind"], searched=False)
 

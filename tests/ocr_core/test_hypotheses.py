@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocr_core.ctc_reference import best_path, prefix_beam_search
-from ocr_core.hypotheses import Lines, join_readings
+from ocr_core.ctc_reference import prefix_beam_search
+from ocr_core.hypotheses import Lines
 
 TEXTS = ("", "a", "b", "c")
 
@@ -35,19 +35,3 @@ def test_text_and_characters_agree_with_the_labels():
             assert hypothesis.text == "".join(TEXTS[label] for label in hypothesis.labels)
             assert [character.text for character in hypothesis.characters] == list(hypothesis.text)
             assert repr(hypothesis).startswith(f"Hypothesis({hypothesis.text!r}")
-
-
-@pytest.mark.parametrize("sizes", [(4,), (1, 3), (2, 0, 2), (1, 1, 1, 1)])
-def test_parts_join_to_what_all_lines_at_once_give(sizes):
-    """Readings of parts of a batch, empty ones too, joined are those of the batch, array by array."""
-    lines = batch(5, 0, 7, 3)
-    options = {"beam_width": 6, "prune_top_k": 4, "prune_min_prob": 0.0, "n_best": 3, "alternatives": 2}
-    starts = np.cumsum([0, *sizes])
-    parts = [lines[start : start + size] for start, size in zip(starts, sizes, strict=False)]
-    for whole, joined in (
-        (prefix_beam_search(lines, 0, **options), [prefix_beam_search(part, 0, **options) for part in parts]),
-        (best_path(lines, 0), [best_path(part, 0) for part in parts]),
-    ):
-        for one, other in zip(whole, join_readings(joined), strict=True):
-            assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one, other)

@@ -1,0 +1,166 @@
+/* Many lines in one call, shared among threads: each decodes lines of its own, so results depend on no thread. */
+#ifndef GLYPHWIRE_BATCH_H
+#define GLYPHWIRE_BATCH_H
+
+#include "decoding.h"
+#include "team.h"
+
+/* What a call wants. */
+typedef struct {
+    const Layout *layout;
+    const SearchOptions *options; /* NULL: best path */
+    Wanted wanted;                /* of a search */
+    int confidences;              /* of best path */
+    const Matrix *matrices;       /* [count] */
+    ptrdiff_t count, longest;     /* lines, timesteps */
+    int in_place;                 /* all rows are contiguous float32 */
+    size_t alternatives;
+} Call;
+
+/* What a thread has found. */
+typedef struct {
+    Store store;
+    int32_t *counts; /* [lines of the call] hypotheses of those that it has decoded */
+} Share;
+
+/* Lines are taken in turn, some neighbours at once: few enough for all to end at about the same time. Threads write to
+ * memory of their own, as cores would have to wait for what others write close by. */
+typedef struct {
+    const Call *call;
+    ptrdiff_t at_once;
+    Share *shares;     /* [seats] */
+    int32_t *seats;    /* [turns] who had it */
+    atomic_int failed; /* out of memory */
+    _Alignas(64) atomic_ptrdiff_t turns;
+} Sharing;
+
+/* What a thread decodes lines with. */
+typedef struct {
+    Path path;
+    Search search;
+    double *normalisers; /* [2, longest] */
+} Desk;
+
+static int set_up(Desk *desk, const Call *call) {
+    memset(desk, 0, sizeof *desk);
+    if (!call->options) return allocate_path(&desk->path, call->layout, call->confidences);
+    desk->normalisers = malloc((size_t)(2 * call->longest + 1) * sizeof(double));
+    return desk->normalisers && allocate(&desk->search, call->layout, call->options, call->in_place);
+}
+
+static void clear_away(Desk *desk) {
+    free(desk->path.row);
+    free(desk->normalisers);
+    release(&desk->search);
+}
+
+static int decode_line(Desk *desk, const Call *call, const Matrix *matrix, Store *store) {
+    if (!call->options) return decode_best_path(&desk->path, matrix, store);
+    double *most = desk->normalisers, *z = most + call->longest;
+    return decode_beam(&desk->search, matrix, most, z, call->wanted, store);
+}
+
+static void decode_some(void *context, int seat) {
+    Sharing *sharing = context;
+    const Call *call = sharing->call;
+    ptrdiff_t at_once = sharing->at_once, turn;
+    int32_t *counts = sharing->shares[seat].counts;
+    Store store = {.alternatives = call->alternatives};
+    Desk desk;
+    int ok = set_up(&desk, call);
+    while (ok && (turn = atomic_fetch_add(&sharing->turns, 1)) * at_once < call->count) {
+        sharing->seats[turn] = seat;
+        for (ptrdiff_t i = turn * at_once; ok && i < (turn + 1) * at_once && i < call->count; i++) {
+            size_t before = store.hypotheses;
+            ok = decode_line(&desk, call, call->matrices + i, &store);
+            counts[i] = (int32_t)(store.hypotheses - before);
+        }
+    }
+    clear_away(&desk);
+    sharing->shares[seat].store = store;
+    if (!ok) sharing->failed = 1;
+}
+
+/* Adds hypotheses `from` to `end` of another store, for which there is room. */
+static void append(Store *store, const Store *other, size_t from, size_t end) {
+    size_t start = (size_t)other->offsets[from], length = (size_t)other->offsets[end] - start, to = store->characters,
+           k = store->alternatives;
+#define APPEND(array, width)                                                                                           \
+    do {                                                                                                               \
+        size_t size = (width) * sizeof *store->array;                                                                  \
+        if (length && size)                                                                                            \
+            memcpy((char *)store->array + to * size, (char *)other->array + start * size, length * size);              \
+    } while (0)
+    APPEND(labels, 1);
+    APPEND(timesteps, 1);
+    APPEND(starts, 1);
+    APPEND(ends, 1);
+    APPEND(confidences, 1);
+    APPEND(posteriors, (k > 0));
+    APPEND(alternative_labels, k);
+    APPEND(alternative_posteriors, k);
+#undef APPEND
+    for (size_t i = from; i < end; i++) {
+        size_t labels = (size_t)(other->offsets[i + 1] - other->offsets[i]);
+        end_hypothesis(store, labels, other->log_probs[i], other->scores[i]);
+    }
+}
+
+/* Puts together in the order of the lines what the shares hold. Returns 0 when out of memory. */
+static int join(const Sharing *sharing, int seats, int32_t *counts, Store *store) {
+    ptrdiff_t count = sharing->call->count;
+    size_t *taken = calloc((size_t)seats, sizeof *taken), hypotheses = 0, characters = 0;
+    for (int seat = 0; seat < seats; seat++) {
+        hypotheses += sharing->shares[seat].store.hypotheses;
+        characters += sharing->shares[seat].store.characters;
+    }
+    if (!taken || !make_room(store, hypotheses, characters)) {
+        free(taken);
+        return 0;
+    }
+    for (ptrdiff_t turn = 0, i = 0; i < count; turn++) {
+        int32_t seat = sharing->seats[turn];
+        size_t from = taken[seat];
+        for (; i < (turn + 1) * sharing->at_once && i < count; i++) {
+            counts[i] = sharing->shares[seat].counts[i];
+            taken[seat] += (size_t)counts[i];
+        }
+        /* Where no line has any, a store has no memory either. */
+        if (from < taken[seat]) append(store, &sharing->shares[seat].store, from, taken[seat]);
+    }
+    free(taken);
+    return 1;
+}
+
+/* Decodes on up to `threads` threads. counts: of each line's hypotheses, [count]. Returns 0 when out of memory;
+ * discard() the store in any case. */
+static int decode_lines(const Call *call, int threads, int32_t *counts, Store *store) {
+    enum { TURNS = 16 }; /* of each thread */
+    int seats = seats_for(threads, call->count), ok;
+    Sharing sharing = {.call = call, .at_once = 1 + (call->count - 1) / (TURNS * seats)};
+    if (seats == 1) {
+        Share all = {.counts = counts};
+        int32_t turns[TURNS];
+        sharing.shares = &all;
+        sharing.seats = turns;
+        decode_some(&sharing, 0);
+        *store = all.store;
+        return !sharing.failed;
+    }
+    sharing.shares = calloc((size_t)seats, sizeof *sharing.shares);
+    sharing.seats = malloc(TURNS * (size_t)seats * sizeof *sharing.seats);
+    ok = sharing.shares && sharing.seats;
+    for (int seat = 0; ok && seat < seats; seat++)
+        ok = (sharing.shares[seat].counts = malloc((size_t)call->count * sizeof *counts)) != NULL;
+    if (ok) work_together(decode_some, &sharing, seats);
+    ok = ok && !sharing.failed && join(&sharing, seats, counts, store);
+    for (int seat = 0; sharing.shares && seat < seats; seat++) {
+        discard(&sharing.shares[seat].store);
+        free(sharing.shares[seat].counts);
+    }
+    free(sharing.shares);
+    free(sharing.seats);
+    return ok;
+}
+
+#endif
