@@ -38,7 +38,6 @@ import numpy as np
 from bench.bandwidth import stream_reads
 from bench.ctc_inputs import (
     BLANK,
-    RENDERED_FOR,
     InputLine,
     aligned_states,
     exact_log_prob,
@@ -60,11 +59,12 @@ from bench.ctc_peers import (
     missing,
     our_pruning,
 )
+from bench.plain_onnx import BUNDLE
 from bench.rounds import interleaved, machine, timed
 from bench.tables import markdown
 from ext import ctc
 from ext.readings import Readings
-from ocr_core.bundle import Kind, Registry
+from ocr_core.bundle import read_bundle
 from ocr_core.decode import Decoder
 from ocr_core.engine import Engine
 from ocr_core.scores import Batch
@@ -348,10 +348,7 @@ def _us(seconds: float) -> str:
 def _sets(flags: Namespace) -> Sets:
     if flags.inputs:
         return load_sets(flags.inputs)
-    settings = load_settings(flags)
-    registry = Registry(settings.models_dir)
-    bundle = registry.find(RENDERED_FOR, Kind.RECOGNIZER)
-    engine = Engine(bundle, registry.folder(bundle), streams=1, threads=1)
+    engine = Engine(read_bundle(flags.bundle), flags.bundle, streams=1, threads=1)
     engine.load()
     return render_sets(engine, _SEED)
 
@@ -359,6 +356,9 @@ def _sets(flags: Namespace) -> Sets:
 def _flags() -> Namespace:
     parser = ArgumentParser("python -m bench.ctc", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=Path, metavar="FILE", help="matrices from a file, see bench.ctc_inputs")
+    parser.add_argument(
+        "--bundle", type=Path, default=BUNDLE, metavar="FOLDER", help="makes them else [ppocrv2-zh-en of the teachers]"
+    )
     parser.add_argument("--only", nargs="+", choices=list(_SECTIONS), metavar="SECTION", help="[all]")
     parser.add_argument("--seconds", type=float, default=0.3, metavar="S", help="for each cell of a table [0.3]")
     add_flags(parser, LOCAL_SETTINGS)

@@ -31,7 +31,6 @@ from ocr_core.engine import Engine
 from ocr_core.types import Image, Probs
 
 BLANK = 0
-RENDERED_FOR = "ppocrv2-zh-en"
 TIMES = (40, 80, 160)
 
 _LINES = 8

@@ -190,11 +190,12 @@ greatest_and_likeliest(Collection *found, uint32_t *groups, Interest interest, G
     const float_bits *bits = (const float_bits *)found->values;
     int32_t columns = (int32_t)found->layout->columns, at = 0;
     for (; at + BLOCK <= columns; at += BLOCK) group_keys(bits + at, groups + at / BLOCK * LANES);
-    for (int lane = 0; at < columns && lane < LANES; lane++) groups[at / BLOCK * LANES + lane] = 0;
-    for (; at < columns; at++) {
-        uint32_t *group = groups + at / BLOCK * LANES + at % LANES;
-        *group = bits[at] > *group ? bits[at] : *group;
-    }
+    uint32_t *last = groups + at / BLOCK * LANES;
+    for (int lane = 0; at < columns && lane < LANES; lane++) last[lane] = 0;
+    for (; at + LANES <= columns; at += LANES)
+        for (int lane = 0; lane < LANES; lane++)
+            last[lane] = bits[at + lane] > last[lane] ? bits[at + lane] : last[lane];
+    for (int lane = 0; at < columns; at++, lane++) last[lane] = bits[at] > last[lane] ? bits[at] : last[lane];
     uint32_t most = greatest(groups, group_count(columns));
     if (most > bits_of(MAX_PROB)) return most;
     /* One more, as one may be blank's. */
