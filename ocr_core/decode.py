@@ -71,9 +71,10 @@ class Decoder:
     the charset, BackendMissing when the compiled kernels are asked for and not built: it never falls back.
 
     Of the methods' arguments, x is one line, [time, class], several, [batch, time, class] with `lengths` in rows, or a
-    sequence of lines; float32 or float16, any strides, not copied. docs/decoding.md says what kind and the limits of
-    the search mean. Methods raise ModelFailed when x has another number of classes than the charset, or holds what
-    its kind excludes; TypeError for arrays of another type; ValueError for arguments that make no sense.
+    sequence of lines; float32 or float16, any strides, not copied. threads: how many may share the lines, of which no
+    more than processors do. docs/decoding.md says what kind and the limits of the search mean. Methods raise
+    ModelFailed when x has another number of classes than the charset, or holds what its kind excludes; TypeError for
+    arrays of another type; ValueError for arguments that make no sense.
     """
 
     def __init__(
@@ -113,8 +114,8 @@ class Decoder:
 
     def best_path(self, x: Batch, lengths: Lengths | None = None, kind: Kind = "probs", threads: int = 1) -> Lines:
         """The likeliest class per timestep, repeats collapsed, blanks dropped: one hypothesis per line."""
-        kernel = partial(self._kernels.best_path, blank=self.charset.blank_index, kind=kind, classes=self._classes)
-        return self._decode(partial(kernel, threads=threads), x, lengths)
+        kernel = partial(self._kernels.best_path, blank=self.charset.blank_index, classes=self._classes)
+        return self._decode(partial(kernel, kind=kind, threads=threads), x, lengths)
 
     def beam(
         self,
