@@ -63,21 +63,15 @@ static inline int32_t first_from(const float_bits *bits, ptrdiff_t best, ptrdiff
            (rest >= BLOCK ? first_equal(bits + best, BLOCK, wanted) : first_equal(bits + best, (int32_t)rest, wanted));
 }
 
-/* Where block `block` of a row begins. The last one of a long row ends where the row does, and has columns of the one
- * before: with blocks of one length the compiler's code is all vectors. */
-static inline ptrdiff_t block_start(ptrdiff_t block, ptrdiff_t columns) {
-    ptrdiff_t start = block * BLOCK, last = columns - BLOCK;
-    return start < last || last < 0 ? start : last;
-}
-
-/* The first of the greatest. Leaves the greatest key of each block in `maxima`. */
+/* The first of the greatest. Leaves the greatest key of each block in `maxima`. The last block of a long row begins
+ * early enough to be as long as others: it has columns of the one before, but its code is all vectors. */
 WIDE_CLONES static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
     const float_bits *bits = (const float_bits *)row;
     ptrdiff_t best = 0;
     uint32_t most = 0;
     if (columns < BLOCK) return first_from(bits, 0, columns, *maxima = greatest(bits, columns));
     for (ptrdiff_t block = 0; block < block_count(columns); block++) {
-        ptrdiff_t start = block_start(block, columns);
+        ptrdiff_t start = (block + 1) * BLOCK < columns ? block * BLOCK : columns - BLOCK;
         uint32_t here = maxima[block] = greatest(bits + start, BLOCK);
         best = here > most ? start : best;
         most = here > most ? here : most;
