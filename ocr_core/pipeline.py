@@ -274,12 +274,16 @@ class Pipeline:
         return (leased.lease or self.shelf.lease(options.model)).model
 
     def _batches(self, crops: Sequence[LineCrop], options: RecognizeOptions) -> list[list[int]]:
-        """Indices of crops that share a width, in groups of at most max_batch_size."""
+        """Indices of crops that share a width, in groups of at most max_batch_size.
+
+        The widest first: at the end no thread waits long for another.
+        """
         by_width: dict[int, list[int]] = defaultdict(list)
         for index, crop in enumerate(crops):
             by_width[self._model(crop, options).recognizer.batch_width(crop)].append(index)
         size = self._config.max_batch_size
-        return [group[i : i + size] for group in by_width.values() for i in range(0, len(group), size)]
+        groups = [by_width[width] for width in sorted(by_width, reverse=True)]
+        return [group[i : i + size] for group in groups for i in range(0, len(group), size)]
 
     def _upside_down(self, crop: LineCrop) -> float:
         """Probability that a crop is upside down, by the 0/180 degree classifier."""

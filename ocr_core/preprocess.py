@@ -135,8 +135,8 @@ def make_batch(crops: Sequence[LineCrop], wanted: InputFormat) -> Batch:
 
 
 def in_model_order(image: Image, wanted: InputFormat) -> Image:
-    """An RGB image with its channels in the order that the model wants; a view."""
-    return image if wanted.channels == "RGB" else image[:, :, ::-1]
+    """An RGB image with its channels in the order that the model wants."""
+    return image if wanted.channels == "RGB" else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def resize(image: Image, width: int, height: int) -> Image:

@@ -140,8 +140,11 @@ class WorkQueue:
     def add_lines(self, request: Request, keys: Sequence[Hashable], now: float) -> None:
         """Add the line crops of an image that is prepared, at least one. keys: the batch key of each."""
         request.stage = Stage.LINES
+        # The costliest first: at the end of an image no worker waits long for another.
+        costliest = sorted(dict.fromkeys(reversed(keys)), key=self._costs.of, reverse=True)
+        request.unread = {key: [] for key in costliest}
         for number, key in reversed(list(enumerate(keys))):
-            request.unread.setdefault(key, []).append(number)
+            request.unread[key].append(number)
         request.cost_s = sum(self._costs.of(key) for key in keys)
         request.prepared_at = now
         self._lines.update(keys)

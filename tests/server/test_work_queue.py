@@ -123,6 +123,16 @@ def test_costly_work_counts_as_such(single):
     assert spent["cheap"] == pytest.approx(spent["costly"], abs=15)
 
 
+def test_the_costliest_lines_of_an_image_are_read_first(single):
+    """Of lines whose cost is known the long ones come first, so that the last ones to be read are short."""
+    for key, seconds in (("short", 0.001), ("long", 0.1)):
+        prepared(single, request(), [key])
+        single.finish(single.take(0.0, 1), seconds)
+    prepared(single, request(), ["short", "long", "short", "long"])
+    kinds = [work.kind for work in iter(lambda: single.take(0.0, 1), None)]
+    assert kinds == ["long", "long", "short", "short"]
+
+
 def test_interactive_work_goes_first_and_bulk_keeps_a_tenth():
     """While both have work, bulk gets a tenth of the workers' time."""
     simulation = Simulation()
