@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -93,6 +93,10 @@ class Page:
     def source(self) -> PageSource:
         """Where its lines come from."""
         return PageSource.TEXT_LAYER if self.image is None else PageSource.OCR
+
+    def without_pixels(self) -> Page:
+        """The same once the image is with who reads it."""
+        return self if self.image is None else replace(self, image=b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class PdfDocument:
                 renderer = self._restarted()
                 renderer.ask(waiting)
             yield page
+            # Its pixels would stay here until the next page has come.
+            del page
 
     def stop(self) -> None:
         """As Document."""

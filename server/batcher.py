@@ -204,7 +204,7 @@ class Batcher:
         answer: Answer = self._loop.create_future()
         request = Request(job, client, deadline, arrived, next(self._numbers), answer)
         timer = self._loop.call_later(deadline - time.monotonic(), _expire, answer)
-        answer.add_done_callback(partial(self._leave, request, timer))
+        answer.add_done_callback(partial(self._leave, request, timer, job.size))
         with self._changed:
             self._queue.add(request)
             self._metrics.images_waiting.set(self._queue.images)
@@ -212,18 +212,18 @@ class Batcher:
         self._metrics.images_held.set(self._admission.images)
         return answer
 
-    def _leave(self, request: Request, timer: asyncio.TimerHandle, answer: Answer) -> None:
-        """Nobody waits for the request any more."""
+    def _leave(self, request: Request, timer: asyncio.TimerHandle, size: int, answer: Answer) -> None:
+        """Nobody waits for the request any more. size: bytes of its image."""
         timer.cancel()
         with self._changed:
             self._queue.remove(request)
             if not answer.cancelled() and answer.exception() is None:
                 self._queue.image_costs.learn(request.job.stage, request.spent_s)
             self._metrics.images_waiting.set(self._queue.images)
-        self._admission.release(request.client, request.job.size)
+        self._admission.release(request.client, size)
         self._metrics.images_held.set(self._admission.images)
         # The caller, who waits, comes first.
-        self._loop.call_soon(note_image, self._metrics, request.job.size, request.times(time.monotonic()), answer)
+        self._loop.call_soon(note_image, self._metrics, size, request.times(time.monotonic()), answer)
 
     def _note_queue(self) -> None:
         """With the lock held, whenever a worker takes work or finds none."""
@@ -271,6 +271,8 @@ class Batcher:
         started = time.monotonic()
         try:
             request.prepared = self._stages.prepare(request.job.image, options)
+            # The lines have pixels of their own; a page that is read would hold up to 100 MB besides.
+            request.job = replace(request.job, image=b"")
             keys = [self._stages.batch_key(crop, options) for crop in request.prepared.crops]
         except Exception as caught:  # noqa: BLE001 - raised again where the answer is awaited
             error = caught

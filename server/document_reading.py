@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -129,12 +129,18 @@ class DocumentReading:
         self._selected = len(numbers)
         self._limits.check_pages(self._selected)
         pages = document.pages(numbers)
-        while True:
+        await self._room.acquire()
+        while await self._take_page(pages, wanted.job):
             await self._room.acquire()
-            page = await self._batcher.in_document_thread(partial(next, pages, None))
-            if page is None:
-                return
-            self._pending.put_nowait((page, await self._start(page, wanted.job)))
+
+    async def _take_page(self, pages: Iterator[Page | FailedPage], job: Job) -> bool:
+        """Render the next page and put it into the queue, which alone holds its pixels then. False: there is none."""
+        page = await self._batcher.in_document_thread(partial(next, pages, None))
+        if page is None:
+            return False
+        started = await self._start(page, job)
+        self._pending.put_nowait((page.without_pixels() if isinstance(page, Page) else page, started))
+        return True
 
     async def _start(self, page: Page | FailedPage, job: Job) -> Answer | Recognition | Exception:
         """Put the page into the queue, unless there is nothing to read."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ocr_core.layout.order import reading_order
 from ocr_core.prepare.acts import level
 from ocr_core.prepare.measures import Measures
 from ocr_core.prepare.orientation import Sureness, UpsideDown, quarters_to_upright
@@ -13,6 +18,9 @@ from ocr_core.prepare.plan import is_slope_wanted, view_of
 from ocr_core.prepare.skew import page_slope
 from ocr_core.prepare.steps import AppliedStep, Preparation, Step, Switch
 from ocr_core.types import Image, Polygon
+
+_SEEN_SHARE = 0.3
+"""Of a line's area on the sloping page that lines of the level one cover when it is among them."""
 
 Polygons = tuple[Polygon, ...]
 Find = Callable[[Image], Polygons]
@@ -39,7 +47,7 @@ def find_upright(
             look = _look(Measures(page.image), preparation, find)
     slope = page_slope(look.polygons)
     if is_slope_wanted(slope, preparation.switch(Step.DESKEW)):
-        look = _level_look(page.image, -slope, preparation, find)
+        look = _with_what_it_lost(_level_look(page.image, -slope, preparation, find), look)
     return replace(page, applied=page.applied + look.applied), look.polygons
 
 
@@ -61,3 +69,21 @@ def _level_look(page: Image, degrees: float, preparation: Preparation, find: Fin
     view = level(PlacedImage.unprepared(page), degrees)
     look = _look(Measures(view.image), preparation, find)
     return _Look(tuple(map(view.in_source, look.polygons)), view.applied + look.applied)
+
+
+def _with_what_it_lost(levelled: _Look, sloping: _Look) -> _Look:
+    """The lines of the level view, and those that were seen on the sloping page alone: not all slope like most."""
+    lost = [polygon for polygon in sloping.polygons if _covered(polygon, levelled.polygons) < _SEEN_SHARE]
+    return replace(levelled, polygons=reading_order([*levelled.polygons, *lost])) if lost else levelled
+
+
+def _covered(polygon: Polygon, others: Polygons) -> float:
+    """Share of a polygon's area that lies in others."""
+    hull = _hull(polygon)
+    shared = sum(cv2.intersectConvexConvex(hull, _hull(other))[0] for other in others)
+    return shared / max(cv2.contourArea(hull), 1.0)
+
+
+def _hull(polygon: Polygon) -> npt.NDArray[np.float32]:
+    corners = np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32)
+    return np.asarray(cv2.convexHull(corners), np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ocr_core.prepare.measures import Measures
-from ocr_core.prepare.placed_image import PlacedImage
+from ocr_core.prepare.placed_image import PlacedImage, levelling
 from ocr_core.prepare.steps import Preparation, Step, Switch
 from ocr_core.prepare.upright import find_upright
 from ocr_core.types import Point, Polygon
@@ -65,3 +65,15 @@ def test_lines_of_a_sloping_page_are_looked_for_on_a_level_one_when_asked() -> N
     assert applied.amount == pytest.approx(-8)
     left, right, *_ = polygons[-1].vertices
     assert math.degrees(math.atan2(right.y - left.y, right.x - left.x)) == pytest.approx(8)
+
+
+def test_a_line_that_the_level_page_loses_is_kept() -> None:
+    """Of a page whose lines do not all slope alike, those that levelling hides count as they were seen, in order."""
+    asked = Preparation(deskew=Switch.ON)
+    aslant = sloping(8)
+    to_level, _ = levelling((500, 300), -8)
+    back = PlacedImage(PAGE.image, (1000, 1000), to_level)
+    looks = iter([aslant, tuple(map(back.in_source, aslant[:2]))])
+    _, polygons = find_upright(PAGE, MEASURES, asked, lambda _: next(looks), lambda _: 0.0, lambda _: 1.0)
+    assert len(polygons) == 3
+    assert polygons[-1] == aslant[-1]
