@@ -60,7 +60,7 @@ _FORMS = {
             rf"{_NO_EDGE}(?P<c1>%c{{1,2}}(?P<s>[-/.])%c{{1,2}}(?P=s)(?:%c{{4}}|%c{{2}}))",
             rf"{_NO_EDGE}(?P<c1>%c{{4}} ?年 ?%c{{1,2}} ?月 ?%c{{1,2}} ?日?)",
             rf"{_NO_EDGE}(?P<c1>%c{{1,2}})[ /-]?{_MONTH}[ ,/-]{{0,2}}(?P<c2>%c{{4}}|%c{{2}})",
-            rf"(?P<m>{_MONTH}) ?(?P<c1>%c{{1,2}}),? ?(?P<c2>%c{{4}})",
+            rf"(?P<m>{_MONTH}) ?(?P<c1>%c{{1,2}})(?:, ?| )(?P<c2>%c{{4}})",
         ),
         check_digits.is_date,
         has_check_digits=False,
