@@ -96,8 +96,14 @@ def _is_several(large: Points, second: Sequence[Points]) -> bool:
 
 def _covers(large: Points, small: Points) -> bool:
     """Whether most of an outline lies in another."""
-    shared = cv2.intersectConvexConvex(_hull(large), _hull(small))[0]
-    return bool(shared > 0.5 * _area(small))
+    return covered_share(small, [large]) > 0.5
+
+
+def covered_share(outline: Points, others: Sequence[Points]) -> float:
+    """Share of an outline's area that lies in others, which do not lie in each other."""
+    hull = _hull(outline)
+    shared = sum(cv2.intersectConvexConvex(hull, _hull(other))[0] for other in others)
+    return shared / max(cv2.contourArea(hull), 1e-6)
 
 
 def _area(points: Points) -> float:

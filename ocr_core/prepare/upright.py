@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ocr_core.layout.order import reading_order
+from ocr_core.layout.scale import covered_share
+from ocr_core.layout.shapes import Points
 from ocr_core.prepare.acts import level
 from ocr_core.prepare.measures import Measures
 from ocr_core.prepare.orientation import Sureness, UpsideDown, quarters_to_upright
@@ -73,17 +73,10 @@ def _level_look(page: Image, degrees: float, preparation: Preparation, find: Fin
 
 def _with_what_it_lost(levelled: _Look, sloping: _Look) -> _Look:
     """The lines of the level view, and those that were seen on the sloping page alone: not all slope like most."""
-    lost = [polygon for polygon in sloping.polygons if _covered(polygon, levelled.polygons) < _SEEN_SHARE]
+    seen = [_corners(polygon) for polygon in levelled.polygons]
+    lost = [polygon for polygon in sloping.polygons if covered_share(_corners(polygon), seen) < _SEEN_SHARE]
     return replace(levelled, polygons=reading_order([*levelled.polygons, *lost])) if lost else levelled
 
 
-def _covered(polygon: Polygon, others: Polygons) -> float:
-    """Share of a polygon's area that lies in others."""
-    hull = _hull(polygon)
-    shared = sum(cv2.intersectConvexConvex(hull, _hull(other))[0] for other in others)
-    return shared / max(cv2.contourArea(hull), 1.0)
-
-
-def _hull(polygon: Polygon) -> npt.NDArray[np.float32]:
-    corners = np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32)
-    return np.asarray(cv2.convexHull(corners), np.float32)
+def _corners(polygon: Polygon) -> Points:
+    return np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32)
