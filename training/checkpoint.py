@@ -68,7 +68,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     content = checkpoint.model_dump(mode="json", exclude={"weights", "averaged"})
     averaged = halved(checkpoint.averaged)
     # What is the same is written once.
-    weights = averaged if checkpoint.weights is checkpoint.averaged else halved(checkpoint.weights)
+    is_same = all(checkpoint.weights[name] is tensor for name, tensor in checkpoint.averaged.items())
+    weights = averaged if is_same else halved(checkpoint.weights)
     content |= {"weights": weights, "averaged": averaged}
     draft = path.with_suffix(".part")
     torch.save(content, draft)

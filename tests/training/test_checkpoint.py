@@ -37,3 +37,24 @@ def test_a_checkpoint_brings_back_all_that_it_holds(tmp_path: Path) -> None:
         rounding = {"rtol": 1e-3, "atol": 1e-6} if tensor.ndim > 1 else {"rtol": 0, "atol": 0}
         torch.testing.assert_close(tensor, network.state_dict()[name], **rounding)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_weights_that_are_averaged_already_are_written_once(tmp_path: Path) -> None:
+    """A checkpoint to start from, whose two sets of weights are the same tensors, takes half the room."""
+    spec = SPEC.model_copy(update={"sequence": SPEC.sequence.model_copy(update={"classes": 9000, "rank": 40})})
+    weights = halved(spec.build().state_dict())
+    one = Checkpoint(
+        spec=spec,
+        characters=("a",),
+        blank_index=0,
+        input=InputFormat(height=32, channels="BGR", mean=(0.5,) * 3, std=(0.5,) * 3),
+        source="",
+        weights=weights,
+        averaged=weights,
+    )
+    save_checkpoint(one, tmp_path / "one.pt")
+    moved = {name: tensor + 1 for name, tensor in weights.items()}
+    save_checkpoint(one.model_copy(update={"weights": moved}), tmp_path / "two.pt")
+    sizes = [(tmp_path / name).stat().st_size for name in ("one.pt", "two.pt")]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert torch.equal(load_checkpoint(tmp_path / "two.pt").weights["classifier.bias"], moved["classifier.bias"])
