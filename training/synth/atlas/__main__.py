@@ -183,7 +183,7 @@ def main() -> None:
         "--bundle", type=Path, default=BUILT / "teachers" / "ppocrv2-zh-en" / "1", help="whose charset is drawn"
     )
     builder.add_argument("--extra", default="traditional", help="characters besides, as in training recipes")
-    builder.add_argument("--mib", type=float, default=38.0, help="size of the atlas at most, about")
+    builder.add_argument("--mib", type=float, default=34.0, help="size of the atlas at most, about")
     builder.add_argument("--writers", type=int, default=6, help="hands that write from strokes")
     builder.add_argument("--lines", type=int, default=400_000)
     builder.set_defaults(run=build)
