@@ -28,22 +28,24 @@ _EPSILONS = (1e-5, 1e-6)
 
 
 class Attention(nn.Module):
-    """All columns hear one another, then each thinks for itself: Vaswani et al., arXiv 1706.03762, norms in front."""
+    """Self-attention over the columns and a feed-forward network: Vaswani et al., arXiv 1706.03762, norms in front."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels, _EPSILONS[0])
-        self.ask = nn.Linear(channels, 3 * channels)
-        self.tell = nn.Linear(channels, channels)
-        self.second_norm = nn.LayerNorm(channels, _EPSILONS[0])
-        self.think = nn.Sequential(nn.Linear(channels, 2 * channels), nn.SiLU(), nn.Linear(2 * channels, channels))
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.projection = nn.Linear(channels, channels)
+        self.feed_forward_norm = nn.LayerNorm(channels, _EPSILONS[0])
+        self.feed_forward = nn.Sequential(
+            nn.Linear(channels, 2 * channels), nn.SiLU(), nn.Linear(2 * channels, channels)
+        )
 
     def forward(self, columns: Tensor) -> Tensor:
         """[line, time, channel] -> the same."""
-        parts = self.ask(self.norm(columns)).unflatten(2, (3, _HEADS, -1)).permute(2, 0, 3, 1, 4)
+        parts = self.qkv(self.norm(columns)).unflatten(2, (3, _HEADS, -1)).permute(2, 0, 3, 1, 4)
         heard = functional.scaled_dot_product_attention(*parts.unbind(0)).transpose(1, 2).flatten(2)
-        columns = columns + self.tell(heard)
-        result: Tensor = columns + self.think(self.second_norm(columns))
+        columns = columns + self.projection(heard)
+        result: Tensor = columns + self.feed_forward(self.feed_forward_norm(columns))
         return result
 
 
