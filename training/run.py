@@ -26,7 +26,7 @@ from training.original import Original
 from training.recipe import MODELS, TrainingRecipe, find_recipe
 from training.scores import score
 from training.sources import AtlasBatches, BatchSource, DrawnLines, atlas_batches, synth_lines
-from training.train import Examine, Trainer
+from training.train import Examine, Trainer, laid_out
 
 TEACHER = "teacher.pt"
 """The recogniser that a network was made of and is taught by, for machines that only train."""
@@ -90,7 +90,7 @@ def _teacher(
     if _has_original(recipe):
         original = Original().of_classes(torch.arange(checkpoint.charset.class_count))
         original.load_state_dict(widened(torch.load(folder / TEACHER, map_location="cpu", weights_only=True)))
-        return original.eval().to(device)
+        return laid_out(original.eval().to(device), recipe)
     from training.teacher import load_teacher
 
     plan = recipe.distillation

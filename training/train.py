@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,10 @@ _LEAST_SHARE_OF_RATE = 0.01
 _REPORT_EVERY_STEPS = 20
 _LEAST_SIZE = 1e-3
 """Of a tensor whose rate is relative to its size."""
+
+_KERNEL_AXES = 4
+
+Module = TypeVar("Module", bound=nn.Module)
 
 Examine = Callable[[Crnn], "LineScore"]
 """Scores a network for evaluation on lines that it was not trained on."""
@@ -61,7 +65,7 @@ class Trainer:
         self._blank = checkpoint.blank_index
         self._network = checkpoint.spec.build()
         self._network.load_state_dict(widened(checkpoint.weights))
-        self._network.to(device)
+        laid_out(self._network.to(device), recipe)
         for part in list(self._network.backbone.children())[: recipe.optimiser.fixed_blocks]:
             part.requires_grad_(False)
         self._averaged = checkpoint.network().to(device).requires_grad_(False)
@@ -229,7 +233,27 @@ class Trainer:
         if saved["step"] != self._progress.step:
             return False
         self._optimiser.load_state_dict(saved["optimiser"])
+        for parameter, moments in self._optimiser.state.items():
+            # The fused optimiser goes through memory, whatever order the two have there.
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = torch.empty_like(parameter).copy_(moments[name])
         return True
+
+
+def laid_out(module: Module, recipe: TrainingRecipe) -> Module:
+    """The module, with kernels, and so features, in the order in memory that suits its recipe.
+
+    With channels last a step on CPU cores takes a fifth less time, but float32 gradients of layers of a few channels
+    are then written where they do not belong (PyTorch 2.13 with oneDNN 3.12).
+    """
+    if recipe.optimiser.bf16:
+        for parameter in module.parameters():
+            parameter.data = _channels_last(parameter.data)
+    return module
+
+
+def _channels_last(values: Tensor) -> Tensor:
+    return values.contiguous(memory_format=torch.channels_last) if values.ndim == _KERNEL_AXES else values
 
 
 def rated_optimiser(network: Crnn, recipe: TrainingRecipe) -> torch.optim.AdamW:
