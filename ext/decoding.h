@@ -118,8 +118,10 @@ static inline void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Pe
     double prob = layout->kind == LOG_PROBS ? exp(found.value) : found.value, best = path->best;
     if (layout->kind != LOGITS) path->mass *= prob;
     else prob = 1.0;
-    if (layout->kind == LOGITS && path->wants_confidences && is_label)
-        prob /= sum_of_row(layout, whole_row(layout, matrix, t, path->row), found.value);
+    if (layout->kind == LOGITS && path->wants_confidences && is_label) {
+        const float *row = whole_row(layout, matrix, t, path->row);
+        prob /= sum_of_row(layout, row, found.value, row);
+    }
     if (path->mass < RESCALE_BELOW) {
         path->mass *= RESCALE_UP;
         path->exponent -= RESCALE_BITS;

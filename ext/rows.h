@@ -8,12 +8,12 @@
 #include <string.h>
 
 /* Loops that vectorise are compiled twice and the compiler's own choice is made once, when the module is loaded;
- * elsewhere its baseline (NEON on aarch64) is what there is. */
-#if defined(__x86_64__) && defined(__gnu_linux__)
+ * elsewhere its baseline (NEON on aarch64) is what there is, and so it is here in a build for its tests. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(GLYPHWIRE_PORTABLE)
 #include <immintrin.h>
 #define WIDE_CLONES __attribute__((target_clones("avx2", "default")))
-#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
-#define AVX2 __attribute__((target("avx2,f16c")))
+#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma"))
+#define AVX2 __attribute__((target("avx2,f16c,fma")))
 #else
 #define WIDE_CLONES
 #endif

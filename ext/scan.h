@@ -8,7 +8,8 @@
 
 #include "rows.h"
 
-enum { BLOCK = 128 };       /* of 64 to 256 columns the fastest on AVX2 */
+enum { BLOCK = 128 }; /* of 64 to 256 columns the fastest on AVX2 */
+enum { LANES = 8 };
 enum { NOWHERE = 1 << 30 }; /* gcc 12 does not vectorise the search for INT32_MAX */
 
 #define INFINITY_BITS 0x7F800000u
@@ -63,22 +64,6 @@ static inline int32_t first_from(const float_bits *bits, ptrdiff_t best, ptrdiff
            (rest >= BLOCK ? first_equal(bits + best, BLOCK, wanted) : first_equal(bits + best, (int32_t)rest, wanted));
 }
 
-/* The first of the greatest. Leaves the greatest key of each block in `maxima`. The last block of a long row begins
- * early enough to be as long as others: it has columns of the one before, but its code is all vectors. */
-WIDE_CLONES static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
-    const float_bits *bits = (const float_bits *)row;
-    ptrdiff_t best = 0;
-    uint32_t most = 0;
-    if (columns < BLOCK) return first_from(bits, 0, columns, *maxima = greatest(bits, columns));
-    for (ptrdiff_t block = 0; block < block_count(columns); block++) {
-        ptrdiff_t start = (block + 1) * BLOCK < columns ? block * BLOCK : columns - BLOCK;
-        uint32_t here = maxima[block] = greatest(bits + start, BLOCK);
-        best = here > most ? start : best;
-        most = here > most ? here : most;
-    }
-    return first_from(bits, best, columns, most);
-}
-
 typedef struct {
     int32_t most_signed;
     uint32_t most, least;
@@ -96,7 +81,7 @@ static inline Extremes extremes(const float_bits *bits, ptrdiff_t count) {
 }
 
 /* Of negative numbers the greatest has the least bits. */
-static inline uint32_t greatest_key(Extremes found) {
+static inline uint32_t key_of_greatest(Extremes found) {
     return score_key(found.most_signed < 0 ? found.least : (uint32_t)found.most_signed);
 }
 
@@ -104,34 +89,73 @@ static inline int has_nan(Extremes found) {
     return found.most_signed > (int32_t)INFINITY_BITS || found.most > (INFINITY_BITS | SIGN_BIT);
 }
 
-/* As peak_of_probs, for scores with signs; -1 where the row has a NaN. */
-WIDE_CLONES static int32_t peak_of_scores(const float *row, ptrdiff_t columns, uint32_t *maxima) {
-    const float_bits *bits = (const float_bits *)row;
-    ptrdiff_t full = columns / BLOCK, best = 0;
+/* The greatest key of some columns. Sets *nan where there is one among scores. */
+typedef uint32_t GreatestKey(const float *from, ptrdiff_t count, int *nan);
+
+static inline uint32_t key_of_probs(const float *from, ptrdiff_t count, int *nan) {
+    (void)nan;
+    return greatest((const float_bits *)from, count);
+}
+
+static inline uint32_t key_of_scores(const float *from, ptrdiff_t count, int *nan) {
+    Extremes found = extremes((const float_bits *)from, count);
+    *nan |= has_nan(found);
+    return key_of_greatest(found);
+}
+
+/* The first of the greatest, -1 where there is NaN among scores. Leaves the greatest key of each block in `maxima`. The
+ * last block of a long row begins early enough to be as long as others: it has columns of the one before, but its code
+ * is all vectors. */
+static inline __attribute__((always_inline)) int32_t
+peak_by_blocks(Kind kind, const float *row, ptrdiff_t columns, uint32_t *maxima, GreatestKey greatest_key) {
+    ptrdiff_t best = 0;
     uint32_t most = 0;
     int nan = 0;
-    for (ptrdiff_t block = 0; block < full; block++) {
-        Extremes here = extremes(bits + block * BLOCK, BLOCK);
-        nan |= has_nan(here);
-        maxima[block] = greatest_key(here);
-        if (maxima[block] > most) {
-            most = maxima[block];
-            best = block;
+    if (columns < BLOCK) most = *maxima = greatest_key(row, columns, &nan);
+    else
+        for (ptrdiff_t block = 0; block < block_count(columns); block++) {
+            ptrdiff_t start = (block + 1) * BLOCK < columns ? block * BLOCK : columns - BLOCK;
+            uint32_t here = maxima[block] = greatest_key(row + start, BLOCK, &nan);
+            best = here > most ? start : best;
+            most = here > most ? here : most;
         }
-    }
-    if (columns > full * BLOCK) {
-        Extremes here = extremes(bits + full * BLOCK, columns - full * BLOCK);
-        nan |= has_nan(here);
-        maxima[full] = greatest_key(here);
-        if (maxima[full] > most) {
-            most = maxima[full];
-            best = full;
-        }
-    }
     if (nan) return -1;
-    if (most != ZERO_KEY) return first_from(bits, best * BLOCK, columns, bits_of(value_of(LOGITS, most)));
-    for (best *= BLOCK; row[best] != 0.0f; best++) continue; /* of either sign */
+    if (kind == PROBS || most != ZERO_KEY)
+        return first_from((const float_bits *)row, best, columns, bits_of(value_of(kind, most)));
+    while (row[best] != 0.0f) best++; /* of either sign */
     return (int32_t)best;
+}
+
+WIDE_CLONES static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
+    return peak_by_blocks(PROBS, row, columns, maxima, key_of_probs);
+}
+
+#ifdef HAS_AVX2
+AVX2 static inline uint32_t key_of_scores_avx2(const float *from, ptrdiff_t count, int *nan) {
+    if (count != BLOCK) return key_of_scores(from, count, nan);
+    __m256 most = _mm256_loadu_ps(from), unordered = _mm256_setzero_ps();
+    for (int i = 0; i < BLOCK; i += 2 * LANES) {
+        __m256 even = _mm256_loadu_ps(from + i), odd = _mm256_loadu_ps(from + i + LANES);
+        unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(even, odd, _CMP_UNORD_Q));
+        most = _mm256_max_ps(even, _mm256_max_ps(odd, most));
+    }
+    *nan |= _mm256_movemask_ps(unordered);
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    half = _mm_max_ss(half, _mm_movehdup_ps(half));
+    return score_key(bits_of(_mm_cvtss_f32(half)));
+}
+
+AVX2 static int32_t peak_of_scores_avx2(const float *row, ptrdiff_t columns, uint32_t *maxima) {
+    return peak_by_blocks(LOGITS, row, columns, maxima, key_of_scores_avx2);
+}
+#endif
+
+static int32_t peak_of_scores(const float *row, ptrdiff_t columns, uint32_t *maxima) {
+#ifdef HAS_AVX2
+    if (HAS_AVX2) return peak_of_scores_avx2(row, columns, maxima);
+#endif
+    return peak_by_blocks(LOGITS, row, columns, maxima, key_of_scores);
 }
 
 /* The likeliest column, the first of equals, or -1 for a row that is no distribution. Where only some classes may be
@@ -171,8 +195,6 @@ AVX2 static inline uint32_t hits_of_avx2(Kind kind, const float_bits *bits, uint
 }
 #endif
 
-enum { LANES = 8 };
-
 typedef float Floats __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t Ints __attribute__((vector_size(LANES * sizeof(int32_t))));
 
@@ -196,8 +218,9 @@ static inline __attribute__((always_inline)) Floats quick_exp(Floats x) {
     return (p * r * r + r + 1.0f) * scale;
 }
 
-/* Sum of exp(x - most) over a whole row: lanes of float32, emptied into a double after every block. */
-WIDE_CLONES static double sum_of_exps(const float *row, ptrdiff_t classes, float most) {
+/* Sum of exp(x - most) over a whole row, of which `most` is the greatest: lanes of float32, emptied into a double after
+ * every block. */
+static double sum_of_exps(const float *row, ptrdiff_t classes, float most) {
     double sum = 0.0;
     for (ptrdiff_t at = 0; at < classes; at += BLOCK) {
         ptrdiff_t end = classes - at < BLOCK ? classes : at + BLOCK, i = at;
@@ -215,13 +238,77 @@ WIDE_CLONES static double sum_of_exps(const float *row, ptrdiff_t classes, float
     return sum;
 }
 
+#ifdef HAS_AVX2
+/* sum + exp(x), x <= 0, as exact as quick_exp: 2 ** (n / 8) * exp(r), of which the fractions of n stand in a register
+ * and r is so small that a polynomial of degree 3 is enough. */
+AVX2 static inline __m256 add_exp_avx2(__m256 sum, __m256 x) {
+    const __m256 to_integer = _mm256_set1_ps(0x1.8p23f), one = _mm256_set1_ps(1.0f);
+    /* 2 ** (i / 8), less i << 20, which the shifted n brings along. */
+    const __m256i fractions = _mm256_setr_epi32(
+        0x3F800000, 0x3F7B95C2, 0x3F7837F0, 0x3F75FED7, 0x3F7504F3, 0x3F75672A, 0x3F7744FD, 0x3F7AC0C7
+    );
+    x = _mm256_max_ps(x, _mm256_set1_ps(-87.0f));
+    __m256 rounded = _mm256_fmadd_ps(x, _mm256_set1_ps(8 * 1.44269504f), to_integer);
+    __m256 r = _mm256_fnmadd_ps(_mm256_sub_ps(rounded, to_integer), _mm256_set1_ps(0.693147182f / 8), x);
+    __m256 p = _mm256_fmadd_ps(r, _mm256_set1_ps(1.0f / 6), _mm256_set1_ps(0.5f));
+    p = _mm256_fmadd_ps(_mm256_fmadd_ps(p, r, one), r, one);
+    __m256i n = _mm256_castps_si256(rounded);
+    __m256i scale = _mm256_add_epi32(_mm256_permutevar8x32_epi32(fractions, n), _mm256_slli_epi32(n, 20));
+    return _mm256_fmadd_ps(p, _mm256_castsi256_ps(scale), sum);
+}
+
+AVX2 static inline __m256d add_floats_avx2(__m256d sums, __m256 x) {
+    __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(x)), high = _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+    return _mm256_add_pd(sums, _mm256_add_pd(low, high));
+}
+
+/* ahead: what will be read next, as many bytes as the row has. The sum is so slow that memory can bring them meanwhile.
+ */
+AVX2 static double sum_of_exps_avx2(const float *row, ptrdiff_t classes, float most, const void *ahead) {
+    enum { PAIR = 2 * LANES }; /* a cache line */
+    __m256d sums = _mm256_setzero_pd();
+    __m256 greatest = _mm256_set1_ps(most), last[2];
+    ptrdiff_t i = 0;
+    while (i + PAIR <= classes) {
+        __m256 even = _mm256_setzero_ps(), odd = even;
+        for (ptrdiff_t end = i + BLOCK; i < end && i + PAIR <= classes; i += PAIR) {
+            _mm_prefetch((const char *)ahead + (size_t)i * sizeof *row, _MM_HINT_T1);
+            even = add_exp_avx2(even, _mm256_sub_ps(_mm256_loadu_ps(row + i), greatest));
+            odd = add_exp_avx2(odd, _mm256_sub_ps(_mm256_loadu_ps(row + i + LANES), greatest));
+        }
+        sums = add_floats_avx2(sums, _mm256_add_ps(even, odd));
+    }
+    last[0] = last[1] = _mm256_set1_ps(-INFINITY);
+    memcpy(last, row + i, (size_t)(classes - i) * sizeof *row);
+    for (int k = 0; k < 2; k++)
+        sums = add_floats_avx2(sums, add_exp_avx2(_mm256_setzero_ps(), _mm256_sub_ps(last[k], greatest)));
+    return sums[0] + sums[1] + sums[2] + sums[3];
+}
+#endif
+
+/* No less than `least`; not looking at NaN. */
+WIDE_CLONES static float greatest_value(const float *row, ptrdiff_t classes, float least) {
+    Floats lanes = (Floats){0} + least;
+    ptrdiff_t i = 0;
+    for (Floats x; i + LANES <= classes; i += LANES) {
+        memcpy(&x, row + i, sizeof x);
+        lanes = choose(x > lanes, x, lanes);
+    }
+    for (; i < classes; i++) least = row[i] > least ? row[i] : least;
+    for (int lane = 0; lane < LANES; lane++) least = lanes[lane] > least ? lanes[lane] : least;
+    return least;
+}
+
 /* Sum of exp(x - most) over all classes, `most` being the greatest among the columns: classes that are no columns may
- * be greater. */
-static double sum_of_row(const Layout *layout, const float *row, float most) {
-    float greatest = most;
-    if (layout->class_of)
-        for (ptrdiff_t i = 0; i < layout->classes; i++) greatest = row[i] > greatest ? row[i] : greatest;
-    double sum = sum_of_exps(row, layout->classes, greatest);
+ * be greater. ahead: as above; the row itself where that is not known. */
+static double sum_of_row(const Layout *layout, const float *row, float most, const void *ahead) {
+    float greatest = layout->class_of ? greatest_value(row, layout->classes, most) : most;
+    double sum;
+#ifdef HAS_AVX2
+    if (HAS_AVX2) sum = sum_of_exps_avx2(row, layout->classes, greatest, ahead);
+    else
+#endif
+        sum = sum_of_exps(row, layout->classes, greatest);
     return greatest > most ? sum * exp((double)greatest - most) : sum;
 }
 

@@ -333,7 +333,9 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
     if (row->kind == LOGITS) {
         float greatest = isinf(row->values[peak]) ? 0.0f : row->values[peak];
         row->most = *most = greatest;
-        sum = *z = sum_of_row(layout, whole_row(layout, matrix, t, s->row), greatest);
+        const float *whole = layout->class_of ? whole_row(layout, matrix, t, s->row) : row->values;
+        ptrdiff_t next = t + 1 < matrix->times ? t + 1 : t;
+        sum = *z = sum_of_row(layout, whole, greatest, matrix->data + next * matrix->time_stride);
     }
     double share = row_share(layout, row, sum);
     found->lowest = lowest_key(row->kind, row->most, s->options->min_prob * share);

@@ -298,6 +298,20 @@ def test_flat_logits_have_exact_probabilities(ctc, seed):
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("classes", [*range(2, 36), 127, 128, 129, 150, 650])
+@pytest.mark.parametrize("spread", [0.1, 20.0, 300.0])
+def test_every_logit_of_a_row_counts(ctc, classes, spread):
+    """Confidences from logits are the softmax to the precision of float32, however many classes there are."""
+    logits = matrix(np.random.default_rng(classes).uniform(-spread, 0, (1, classes)))
+    exps = np.exp(logits[0].astype(float))
+    blank = int(logits[0].argmin())
+    for readings in (
+        ctc.best_path(logits, blank, kind="logits"),
+        ctc.prefix_beam_search(logits, blank, **DEFAULTS, kind="logits"),
+    ):
+        assert only(readings)[0].confidences == pytest.approx([exps.max() / exps.sum()], rel=3e-7)
+
+
 def test_tiny_probabilities_do_not_underflow(ctc):
     """The smallest positive float32 at every timestep is still a probability, for alignments too."""
     tiny = np.finfo(np.float32).smallest_subnormal
