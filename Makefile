@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup dev training models demo serve web protos build format lint types page-types test sanitize stubs-fresh go bench check clean
+.PHONY: setup dev training models demo serve web protos build format lint types page-types test sanitize portable stubs-fresh go bench check clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -86,13 +86,22 @@ endif
 test: dev
 	pytest
 
-# The kernels' tests once more, with every read, write and overflow checked. Python itself leaks by design.
-SANITIZED := build/sanitized
+# The kernels once more in a folder of their own, built as an environment variable says: $(call build_apart,folder,variable)
+define build_apart
+	rm -rf $(1) && mkdir -p $(1) && cp -r ext $(1)/ext && rm -f $(1)/ext/*.so
+	$(2)=1 python setup.py --quiet build_ext --force --build-temp $(1)/temp --build-lib $(1)
+endef
+
+# The kernels' tests with every read, write and overflow checked. Python itself leaks by design.
 sanitize: dev
-	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r ext $(SANITIZED)/ext && rm -f $(SANITIZED)/ext/*.so
-	GLYPHWIRE_SANITIZE=1 python setup.py --quiet build_ext --force --build-temp $(SANITIZED)/temp --build-lib $(SANITIZED)
+	$(call build_apart,build/sanitized,GLYPHWIRE_SANITIZE)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-		pytest -q -o pythonpath=$(SANITIZED) tests/ext -k "not reference"
+		pytest -q -o pythonpath=build/sanitized tests/ext -k "not reference"
+
+# The kernels' tests with the code for processors that are not known, which no other test of this machine runs.
+portable: dev
+	$(call build_apart,build/portable,GLYPHWIRE_PORTABLE)
+	pytest -q -o pythonpath=build/portable tests/ext -k "not reference"
 
 # Regenerated stubs must be the committed ones.
 stubs-fresh: protos
@@ -116,7 +125,7 @@ bench: $(if $(EVAL),training,dev)
 	$(if $(EVAL),python -m bench.preparation $(EVAL))
 
 # All that must hold, in the order in which it fails fastest.
-check: training lint types page-types stubs-fresh go test sanitize
+check: training lint types page-types stubs-fresh go test sanitize portable
 
 clean:
 	rm -rf $(VENV) build *.egg-info client/python/*.egg-info gateway/node_modules ext/*.so ext/ctc.c models/ppocr*/
