@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,20 @@ def test_a_request_is_free_again_after_an_error() -> None:
         raise ZeroDivisionError
     with engine.infer(batch) as output:
         assert output.shape == (1, 2)
+
+
+def test_a_caller_infers_in_its_own_thread() -> None:
+    """Several callers have requests of their own, and none of them waits for a thread of the engine."""
+    bundle = the_bundle(Kind.RECOGNIZER)
+    engine = engine_for(bundle, streams=2, threads=2)
+    batch = np.zeros((1, LINE_HEIGHT, 640, 3), np.uint8)
+    with engine.infer(batch), engine.infer(batch):
+        pass
+    process_s, thread_s = time.process_time(), time.thread_time()
+    for _ in range(5):
+        with engine.infer(batch):
+            pass
+    assert time.thread_time() - thread_s > 0.8 * (time.process_time() - process_s)
 
 
 def test_a_graph_that_openvino_refuses_is_the_bundles_fault(tmp_path: Path) -> None:
