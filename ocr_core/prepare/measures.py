@@ -6,7 +6,8 @@ the image where most edges are.
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ import numpy.typing as npt
 from ocr_core.prepare.skew import Skew, find_skew
 from ocr_core.prepare.tone import Grey, background, level_below, luminance, sketched
 from ocr_core.types import Image
+
+_Value = TypeVar("_Value")
 
 _SKETCH_SIDE = 512
 _GRID = 12
@@ -31,18 +34,37 @@ _STEP_SLOPE = 0.3989
 """Steepest slope of a step of height 1 that was blurred by a Gaussian of standard deviation 1."""
 
 
+class _measured(Generic[_Value]):  # noqa: N801 - used as a decorator
+    """A property that is measured once.
+
+    Until Python 3.12 that of functools has a lock, for which the images of all threads wait.
+    """
+
+    def __init__(self, measure: Callable[[Measures], _Value]) -> None:
+        self._measure = measure
+        self.__doc__ = measure.__doc__
+
+    def __set_name__(self, owner: type[Measures], name: str) -> None:
+        self._name = name
+
+    def __get__(self, measures: Measures, owner: type[Measures]) -> _Value:
+        # From now on found before this: it has no __set__.
+        value = measures.__dict__[self._name] = self._measure(measures)
+        return value
+
+
 class Measures:
-    """Measures of an RGB image, uint8 [height, width, 3]."""
+    """Measures of an RGB image, uint8 [height, width, 3]. Of one thread."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
 
-    @cached_property
+    @_measured
     def sketch(self) -> Grey:
         """A grey copy of at most 512 pixels a side."""
         return sketched(self.image, _SKETCH_SIDE)
 
-    @cached_property
+    @_measured
     def levels(self) -> tuple[float, float]:
         """Grey levels below and above which one pixel in a hundred lies, of the image or of its text."""
         seen = [self.sketch, *self._pieces]
@@ -54,12 +76,12 @@ class Measures:
         low, high = self.levels
         return high - low
 
-    @cached_property
+    @_measured
     def paper(self) -> Grey:
         """Brightness of the background, see tone.background."""
         return background(self.sketch)
 
-    @cached_property
+    @_measured
     def noise(self) -> float:
         """Standard deviation of noise in grey levels (Immerkaer, Fast noise variance estimation, 1996).
 
@@ -67,23 +89,23 @@ class Measures:
         """
         return float(np.median([_noise(piece) for piece in self._pieces]))
 
-    @cached_property
+    @_measured
     def blur(self) -> float:
         """Standard deviation in pixels of the blur of the sharpest edges; 0 where there are none."""
         return float(np.median([_edge_blur(piece) for piece in self._pieces]))
 
-    @cached_property
+    @_measured
     def text_height(self) -> float:
         """Height of the letters in pixels, roughly; 0 where none are seen."""
         heights = np.concatenate([_letter_heights(piece) for piece in self._pieces])
         return float(np.median(heights)) if len(heights) else 0.0
 
-    @cached_property
+    @_measured
     def skew(self) -> Skew:
         """Slope of the lines."""
         return find_skew(self.sketch)
 
-    @cached_property
+    @_measured
     def _pieces(self) -> list[Grey]:
         """The piece with most edges of each third of the image, grey, at full size; a small image as a whole."""
         height, width = self.image.shape[:2]

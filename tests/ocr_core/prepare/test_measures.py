@@ -1,5 +1,8 @@
 """Tests of ocr_core.prepare.measures."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -48,3 +51,19 @@ def test_images_of_any_shape_are_measured(size: tuple[int, int]) -> None:
     assert measures.blur == 0
     assert measures.text_height == 0
     assert measures.skew.degrees == 0
+
+
+def test_images_are_measured_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured of an image in one thread does not wait for what is measured of another one elsewhere."""
+    together = threading.Barrier(2, timeout=30)
+    monkeypatch.setattr("ocr_core.prepare.measures.find_skew", lambda sketch: together.wait())
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(lambda image: Measures(image).skew, [line(), line()])) == {0, 1}
+
+
+def test_a_measure_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks again gets the first answer."""
+    answers = iter(range(9))
+    monkeypatch.setattr("ocr_core.prepare.measures.find_skew", lambda sketch: next(answers))
+    measures = Measures(line())
+    assert (measures.skew, measures.skew) == (0, 0)
