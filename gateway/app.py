@@ -47,7 +47,8 @@ def create_app(settings: Settings, connect: Callable[[], glyphwire.AsyncOcrClien
     for module in (ocr_routes, job_routes, live, operation_routes):
         app.include_router(module.router)
     app.mount(operation_routes.DOCS_ASSETS_PATH, StaticFiles(directory=swagger_ui_path))
-    app.mount("/", StaticFiles(directory=_WEB, html=True))
+    # Mounted at "/" they would take every path, also one of a route that has another method.
+    app.router.default = StaticFiles(directory=_WEB, html=True)
     for kind in (ProblemError, glyphwire.OcrError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, on_error)
     if settings.http_cors_origins:

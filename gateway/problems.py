@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import glyphwire
@@ -110,9 +111,9 @@ def invalid(problems: list[ErrorDetails]) -> ProblemError:
     return refused(400, "OPTION_INVALID", detail, place)
 
 
-def answer(problem: Problem) -> Response:
+def answer(problem: Problem, more_headers: Mapping[str, str] | None = None) -> Response:
     """As an HTTP response."""
-    headers = {}
+    headers = dict(more_headers or {})
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(problem.retry_after_s))
     if problem.status == 401:
@@ -132,7 +133,7 @@ async def on_error(request: Request, error: Exception) -> Response:
             return answer(invalid(list(error.errors())).problem)
         case HTTPException():
             reason = _REASON_OF_STATUS.get(error.status_code, "REQUEST_INVALID")
-            return answer(refused(error.status_code, reason, str(error.detail)).problem)
+            return answer(refused(error.status_code, reason, str(error.detail)).problem, error.headers)
     return answer(refused(500, "INTERNAL", "internal error").problem)
 
 

@@ -35,3 +35,12 @@ async def test_the_description_is_whole(gateway: GatewayClient):
     picture = paths["/api/jobs/{job_id}/pages/{number}/picture"]["get"]["responses"]["200"]["content"]
     assert picture == {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
     assert {"Problem", "PageAnswer", "BatchAnswer", "JobAnswer", "StructureAnswer", "TableAnswer"} <= schemas.keys()
+
+
+async def test_a_path_says_which_methods_it_has(gateway: GatewayClient):
+    """A page's folder does not hide them: another method gets 405 with those that there are, an unknown path 404."""
+    refused = await gateway.get("/api/ocr")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert refused.json()["reason"] == "METHOD_NOT_ALLOWED"
+    assert (await gateway.get("/api/nothing")).status_code == 404
+    assert (await gateway.get("/")).headers["content-type"].startswith("text/html")
