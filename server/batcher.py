@@ -203,17 +203,19 @@ class Batcher:
         """Put an admitted image into the queue. However the answer ends, its room is given back."""
         answer: Answer = self._loop.create_future()
         request = Request(job, client, deadline, arrived, next(self._numbers), answer)
-        timer = self._loop.call_later(deadline - time.monotonic(), _expire, answer)
-        answer.add_done_callback(partial(self._leave, request, timer, job.size))
         with self._changed:
             self._queue.add(request)
             self._metrics.images_waiting.set(self._queue.images)
             self._changed.notify()
+        timer = self._loop.call_later(deadline - time.monotonic(), _expire, answer)
+        # Soon, not at once: the caller, who waits, comes first.
+        answer.add_done_callback(lambda _: self._loop.call_soon(self._leave, request, timer, job.size))
         self._metrics.images_held.set(self._admission.images)
         return answer
 
-    def _leave(self, request: Request, timer: asyncio.TimerHandle, size: int, answer: Answer) -> None:
+    def _leave(self, request: Request, timer: asyncio.TimerHandle, size: int) -> None:
         """Nobody waits for the request any more. size: bytes of its image."""
+        answer = request.answer
         timer.cancel()
         with self._changed:
             self._queue.remove(request)
@@ -222,8 +224,7 @@ class Batcher:
             self._metrics.images_waiting.set(self._queue.images)
         self._admission.release(request.client, size)
         self._metrics.images_held.set(self._admission.images)
-        # The caller, who waits, comes first.
-        self._loop.call_soon(note_image, self._metrics, size, request.times(time.monotonic()), answer)
+        note_image(self._metrics, size, request.times(time.monotonic()), answer)
 
     def _note_queue(self) -> None:
         """With the lock held, whenever a worker takes work or finds none."""
