@@ -26,10 +26,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from bench.tables import markdown
 from ocr_core.types import Recognition, Timings
 from server.calls import note_image
-from server.image_times import ImageTimes
 from server.interceptors import CallFrame
 from server.logs import configure_logs
 from server.metrics import Metrics
+from server.request import ImageTimes
 from server.settings import load_settings
 from server.tracing import Tracing
 

@@ -13,8 +13,8 @@ import structlog
 
 from ocr_core.types import Recognition
 from server.errors import DeadlineExpired, fault_of
-from server.image_times import ImageTimes
 from server.metrics import Metrics
+from server.request import ImageTimes
 
 if TYPE_CHECKING:
     from server.tracing import CallTrace

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ocr_core.types import Timings
-from server.image_times import ImageTimes
+from server.request import ImageTimes
 from server.traceparent import Traceparent
 
 _EXPORT_S = 2.0

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_tra
 from structlog.testing import capture_logs
 
 from ocr_core.types import Timings
-from server.image_times import ImageTimes
+from server.request import ImageTimes
 from server.tracing import Tracing
 from tests.server.messages import config, failure, frame, reached, request, until
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.image_times import ImageTimes
+from server.request import ImageTimes
 
 
 @pytest.mark.parametrize(
