@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -71,10 +70,9 @@ _DETECTOR_CANVASES = (736,)
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """How to build a pipeline. workers: engine threads; max_batch_size: lines per engine call.
+    """How to build a pipeline. workers: engine threads.
 
     language_dir: see LanguageDir; need not exist. agreement: see ModelAgreement; None for a process of its own.
-    Lines are best read one by one: batches of short lines gain a tenth, of long ones lose one, and take memory.
     """
 
     models_dir: Path
@@ -83,7 +81,6 @@ class PipelineConfig:
     agreement: Path | None = None
     decoder_backend: Backend = "compiled"
     workers: int = 1
-    max_batch_size: int = 1
     precision: Precision = "f32"
     limits: ImageLimits = field(default_factory=ImageLimits)
 
@@ -131,13 +128,11 @@ class Pipeline:
         options = options or RecognizeOptions()
         started = time.perf_counter()
         prepared = self.prepare(image, options)
-        batches = self._batches(prepared.crops, options)
-        read = self._pool.map(
-            lambda batch: self.read_lines([prepared.crops[i] for i in batch], [options] * len(batch)), batches
-        )
-        lines: dict[int, ReadLine] = {}
-        for batch, results in zip(batches, read, strict=True):
-            lines.update(zip(batch, results, strict=True))
+        crops = prepared.crops
+        # The longest first: at the end no thread waits long for another.
+        order = sorted(range(len(crops)), key=lambda i: crops[i].image.shape[0] / crops[i].image.shape[1])
+        read = self._pool.map(lambda i: self.read_lines([crops[i]], [options])[0], order)
+        lines = dict(zip(order, read, strict=True))
         recognition = self.assemble(prepared, [lines[i] for i in range(len(lines))], options)
         total_ms = _since(started)
         return replace(recognition, timings=replace(recognition.timings, total_ms=total_ms))
@@ -272,18 +267,6 @@ class Pipeline:
     def _model(self, leased: LineCrop | PreparedImage, options: RecognizeOptions) -> LoadedModel:
         """The one that was chosen when the image was prepared; for crops from elsewhere, the one named now."""
         return (leased.lease or self.shelf.lease(options.model)).model
-
-    def _batches(self, crops: Sequence[LineCrop], options: RecognizeOptions) -> list[list[int]]:
-        """Indices of crops that share a width, in groups of at most max_batch_size.
-
-        The widest first: at the end no thread waits long for another.
-        """
-        by_width: dict[int, list[int]] = defaultdict(list)
-        for index, crop in enumerate(crops):
-            by_width[self._model(crop, options).recognizer.batch_width(crop)].append(index)
-        size = self._config.max_batch_size
-        groups = [by_width[width] for width in sorted(by_width, reverse=True)]
-        return [group[i : i + size] for group in groups for i in range(0, len(group), size)]
 
     def _upside_down(self, crop: LineCrop) -> float:
         """Probability that a crop is upside down, by the 0/180 degree classifier."""

@@ -41,6 +41,9 @@ _SURE = 0.6
 _CHARACTER_BONUS = 0.05
 """What a character more makes up for in confidence: readings of a doubtful line miss more than they make up."""
 
+_SHARED_WIDTH = 512
+"""Lines in wider batches are read one by one: they gain nothing, and their memory counts."""
+
 _PLAIN = RecognizeOptions()
 
 
@@ -68,7 +71,7 @@ class Recognizer:
 
     def _read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
         """As read, without a second opinion."""
-        if len(crops) > 1 and any(is_long(crop, self._input) for crop in crops):
+        if len(crops) > 1 and self.batch_width(crops[0]) > _SHARED_WIDTH:
             return [self._read([crop], [chosen])[0] for crop, chosen in zip(crops, options, strict=True)]
         if is_long(crops[0], self._input):
             return [self._read_long(crops[0], options[0])]

@@ -52,7 +52,6 @@ def build_pipeline(settings: Settings) -> Pipeline:
             agreement=settings.model_agreement,
             decoder_backend=settings.decoder_backend,
             workers=settings.workers,
-            max_batch_size=settings.max_batch_size,
             precision=settings.precision,
             limits=settings.image_limits,
         )

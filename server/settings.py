@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     max_message_bytes: ByteSize = Field(ByteSize(64 * _MIB), ge=1, description="largest gRPC message")
     max_queue: int = Field(512, ge=1, description="images held at once; more get UNAVAILABLE")
     max_queue_bytes: ByteSize = Field(ByteSize(1024 * _MIB), ge=1, description="image bytes held at once")
-    max_batch_size: int = Field(1, ge=1, le=256, description="lines per engine batch; more gain little on a CPU")
+    max_batch_size: int = Field(3, ge=1, le=256, description="lines of like width per engine batch, of short lines")
     precision: Literal["f32", "auto"] = Field("f32", description="auto: bfloat16 where the processor has it, faster")
     workers: int = Field(default_factory=_cpus, ge=1, le=1024, description="worker threads; default: one per CPU")
     stream_window: int = Field(8, ge=1, le=1024, description="frames of a stream that are read ahead")

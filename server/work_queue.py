@@ -102,14 +102,16 @@ class _Level:
 class WorkQueue:
     """Waiting images and line crops. max_bytes: of line crops; while they take as much no more images are prepared.
 
+    max_batch_s: worker time of a batch, by estimate, as nobody can interrupt it; a single line may take longer.
     image_costs: of whole images, by their first stage. What is not measured yet counts nothing there, so that nobody is
     refused.
     """
 
-    def __init__(self, max_batch_size: int, workers: int, max_bytes: int) -> None:
+    def __init__(self, max_batch_size: int, workers: int, max_bytes: int, max_batch_s: float = 0.02) -> None:
         self.image_costs = Costs(unknown_s=0.0)
         self._costs = Costs(unknown_s=0.005)
         self._max_batch_size = max_batch_size
+        self._max_batch_s = max_batch_s
         self._max_pages = max(1, workers - 1)
         self._max_bytes = max_bytes
         self._workers = workers
@@ -235,8 +237,12 @@ class WorkQueue:
         return (
             self._waiting[Stage.LINE_IMAGE] > 0
             and self._images_in_a_row < self._max_batch_size
-            and max(self._lines.values(), default=0) < self._max_batch_size > 1
+            and not any(count >= self._most_at_once(key) for key, count in self._lines.items() if count)
         )
+
+    def _most_at_once(self, key: Hashable) -> int:
+        """How many lines of a key may share a batch."""
+        return max(1, min(self._max_batch_size, int(self._max_batch_s / self._costs.of(key))))
 
     def _take_image(self, request: Request, now: float) -> Work:
         work = Work(request.stage, self._costs.of(request.stage), [request], [])
@@ -252,7 +258,7 @@ class WorkQueue:
         """Lines of one key; few enough that every free worker gets a share."""
         key = next(iter(first.unread))
         work = Work(key, self._costs.of(key), [], [])
-        room = min(self._max_batch_size, -(-self.lines // free_workers))
+        room = min(self._most_at_once(key), -(-self.lines // free_workers))
         self._images_in_a_row = 0
         for request in self._sharing(first, key, now):
             numbers = self._take_from(request, key, room - len(work.lines), now)

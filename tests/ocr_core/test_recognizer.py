@@ -23,6 +23,7 @@ from ocr_core.bundle import (
     write_manifest,
 )
 from ocr_core.calibration import calibrated
+from ocr_core.engine import Engine
 from ocr_core.errors import BundleInvalid
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
@@ -89,6 +90,18 @@ def test_a_bundle_may_emit_logits(tmp_path):
         (read,) = recognizer.read([crop], [LINE])
         confidences.append(read.line.confidence)
     assert confidences[0] == pytest.approx(confidences[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(("width", "sizes"), [(300, [3]), (600, [1, 1, 1])])
+def test_short_lines_share_a_batch(tmp_path, monkeypatch, width, sizes):
+    """Wide ones are read one by one, and each is read as it would be alone."""
+    recognizer = load(tiny_bundle(tmp_path, softmax))
+    crops = [whole_image(np.full((8, width, 3), grey, np.uint8)) for grey in (0, 128, 255)]
+    alone = [recognizer.read([crop], [LINE])[0].line.text for crop in crops]
+    seen, infer = [], Engine.infer
+    monkeypatch.setattr(Engine, "infer", lambda engine, batch: seen.append(len(batch)) or infer(engine, batch))
+    assert [read.line.text for read in recognizer.read(crops, [LINE] * 3)] == alone
+    assert seen == sizes
 
 
 def test_a_temperature_leaves_sureness_alone(tmp_path):

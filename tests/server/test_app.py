@@ -194,7 +194,6 @@ def test_the_pipeline_is_built_from_the_settings(tmp_path):
         model_agreement=tmp_path / "agreed.json",
         decoder_backend="reference",
         workers=3,
-        max_batch_size=5,
         max_image_bytes=100,
         max_image_pixels=101,
         max_image_side=102,
@@ -205,6 +204,6 @@ def test_the_pipeline_is_built_from_the_settings(tmp_path):
     pipeline.close()
     assert (config.models_dir, config.default_model, config.decoder_backend) == (tmp_path, "m", "reference")
     assert config.agreement == tmp_path / "agreed.json"
-    assert (config.workers, config.max_batch_size) == (3, 5)
+    assert config.workers == 3
     limits = config.limits
     assert (limits.max_bytes, limits.max_pixels, limits.max_side, limits.min_side) == (100, 101, 102, 101)

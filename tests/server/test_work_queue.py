@@ -50,6 +50,18 @@ def test_a_batch_has_one_key_and_a_limited_size(queue):
     ]
 
 
+@pytest.mark.parametrize(("seconds", "sizes"), [(0.004, [3, 1]), (0.009, [2, 2]), (0.5, [1, 1, 1, 1])])
+def test_a_batch_takes_a_limited_time(queue, seconds, sizes):
+    """Of lines that take longer fewer share a batch, and images are not prepared ahead for those that share none."""
+    prepared(queue, request(), ["key"])
+    queue.finish(queue.take(0.0, 1), seconds)
+    lines = prepared(queue, request(), ["key"] * 4)
+    queue.add(request())
+    works = list(iter(lambda: queue.take(0.0, 1), None))
+    assert [len(work.lines) for work in works if work.lines] == sizes
+    assert works[0].requests[0] is lines
+
+
 def test_the_earliest_deadline_goes_first(single):
     """Of the images of a client, and of its lines, those with the earliest deadline are next; of equals the elder."""
     late, soon, soon_too = (request(deadline=deadline) for deadline in (9.0, 5.0, 5.0))
