@@ -70,7 +70,6 @@ typedef struct {
     double mass; /* of the path, times 2 ** -exponent */
     int bad;
     double best;          /* probability at the peak of the run that is under way */
-    uint32_t *maxima;     /* [blocks] scratch */
     float *row, *columns; /* [classes], [columns] scratch */
 } Path;
 
@@ -79,9 +78,8 @@ static int allocate_path(Path *path, const Layout *layout, int wants_confidences
     memset(path, 0, sizeof *path);
     path->layout = layout;
     path->wants_confidences = wants_confidences;
-    path->row = malloc((size_t)(layout->classes + layout->columns + block_count(layout->columns)) * sizeof(float));
+    path->row = malloc((size_t)(layout->classes + layout->columns) * sizeof(float));
     path->columns = path->row + layout->classes;
-    path->maxima = (uint32_t *)(path->columns + layout->columns);
     return path->row != NULL;
 }
 
@@ -100,7 +98,7 @@ typedef struct {
 
 static inline Peak peak_of(Path *path, const Matrix *matrix, ptrdiff_t t) {
     const float *row = load_row(path->layout, matrix, t, path->columns);
-    int32_t column = find_peak(path->layout, row, path->maxima);
+    int32_t column = find_peak(path->layout, row, NULL);
     return (Peak){column, column < 0 ? 0.0f : row[column]};
 }
 

@@ -103,19 +103,27 @@ static inline uint32_t key_of_scores(const float *from, ptrdiff_t count, int *na
     return key_of_greatest(found);
 }
 
-/* The first of the greatest, -1 where there is NaN among scores. Leaves the greatest key of each block in `maxima`. The
- * last block of a long row begins early enough to be as long as others: it has columns of the one before, but its code
- * is all vectors. */
+/* Where a block begins. The last one of a long row begins early enough to be as long as others: it has columns of the
+ * one before, but its code is all vectors. */
+static inline ptrdiff_t block_start(ptrdiff_t block, ptrdiff_t columns) {
+    return (block + 1) * BLOCK < columns ? block * BLOCK : columns - BLOCK;
+}
+
+/* The first of the greatest, -1 where there is NaN among scores. Leaves the greatest key of each block in `maxima`, if
+ * given. */
 static inline __attribute__((always_inline)) int32_t
 peak_by_blocks(Kind kind, const float *row, ptrdiff_t columns, uint32_t *maxima, GreatestKey greatest_key) {
     ptrdiff_t best = 0;
     uint32_t most = 0;
     int nan = 0;
-    if (columns < BLOCK) most = *maxima = greatest_key(row, columns, &nan);
-    else
+    if (columns < BLOCK) {
+        most = greatest_key(row, columns, &nan);
+        if (maxima) *maxima = most;
+    } else
         for (ptrdiff_t block = 0; block < block_count(columns); block++) {
-            ptrdiff_t start = (block + 1) * BLOCK < columns ? block * BLOCK : columns - BLOCK;
-            uint32_t here = maxima[block] = greatest_key(row + start, BLOCK, &nan);
+            ptrdiff_t start = block_start(block, columns);
+            uint32_t here = greatest_key(row + start, BLOCK, &nan);
+            if (maxima) maxima[block] = here;
             best = here > most ? start : best;
             most = here > most ? here : most;
         }
@@ -126,8 +134,45 @@ peak_by_blocks(Kind kind, const float *row, ptrdiff_t columns, uint32_t *maxima,
     return (int32_t)best;
 }
 
-WIDE_CLONES static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
+WIDE_CLONES static int32_t peak_of_probs_by_blocks(const float *row, ptrdiff_t columns, uint32_t *maxima) {
     return peak_by_blocks(PROBS, row, columns, maxima, key_of_probs);
+}
+
+#ifdef HAS_AVX2
+/* The same of a row of at least one block where nobody asks for maxima: the greatest are kept lane by lane, each with
+ * the start of its block, so that no block ends in a reduction. */
+AVX2 static int32_t peak_of_probs_avx2(const float *row, ptrdiff_t columns) {
+    __m256i most = _mm256_setzero_si256(), starts = most;
+    for (ptrdiff_t block = 0; block < block_count(columns); block++) {
+        ptrdiff_t start = block_start(block, columns);
+        const __m256i *from = (const __m256i *)(row + start);
+        __m256i here[4]; /* for one alone loads would have to wait */
+        for (int i = 0; i < 4; i++) here[i] = _mm256_loadu_si256(from + i);
+        for (int i = 4; i < BLOCK / LANES; i++)
+            here[i % 4] = _mm256_max_epu32(here[i % 4], _mm256_loadu_si256(from + i));
+        here[0] = _mm256_max_epu32(_mm256_max_epu32(here[0], here[1]), _mm256_max_epu32(here[2], here[3]));
+        here[0] = _mm256_max_epu32(here[0], most);
+        starts = _mm256_blendv_epi8(_mm256_set1_epi32((int32_t)start), starts, _mm256_cmpeq_epi32(here[0], most));
+        most = here[0];
+    }
+    uint32_t keys[LANES], wanted;
+    int32_t starts_of[LANES], best = NOWHERE;
+    _mm256_storeu_si256((__m256i *)keys, most);
+    _mm256_storeu_si256((__m256i *)starts_of, starts);
+    wanted = greatest(keys, LANES);
+    for (int lane = 0; lane < LANES; lane++) {
+        int32_t start = keys[lane] == wanted ? starts_of[lane] : NOWHERE;
+        best = start < best ? start : best;
+    }
+    return first_from((const float_bits *)row, best, columns, wanted);
+}
+#endif
+
+static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
+#ifdef HAS_AVX2
+    if (!maxima && columns >= BLOCK && HAS_AVX2) return peak_of_probs_avx2(row, columns);
+#endif
+    return peak_of_probs_by_blocks(row, columns, maxima);
 }
 
 #ifdef HAS_AVX2
@@ -158,8 +203,9 @@ static int32_t peak_of_scores(const float *row, ptrdiff_t columns, uint32_t *max
     return peak_by_blocks(LOGITS, row, columns, maxima, key_of_scores);
 }
 
-/* The likeliest column, the first of equals, or -1 for a row that is no distribution. Where only some classes may be
- * emitted all of them may be impossible, as narrow floats round to zero what a sharp row excludes: blank then. */
+/* The likeliest column, the first of equals, or -1 for a row that is no distribution. maxima: see above. Where only
+ * some classes may be emitted all of them may be impossible, as narrow floats round to zero what a sharp row excludes:
+ * blank then. */
 static int32_t find_peak(const Layout *layout, const float *row, uint32_t *maxima) {
     int32_t peak = layout->kind == PROBS ? peak_of_probs(row, layout->columns, maxima)
                                          : peak_of_scores(row, layout->columns, maxima);
