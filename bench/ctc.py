@@ -5,7 +5,7 @@
 - kinds: the same for logits, log-probabilities and float16;
 - exactness: nats of log-probability lost against the likeliest labelling known, by width and pruning;
 - peers: other decoders on the same lines in the same run, times, nats lost, and timesteps;
-- threads: calls of 64 and 256 lines on two threads against one;
+- threads: calls of 64 and 256 lines on two threads against one, and what the machine has to gain;
 - memory: greatest memory of one call by timesteps and width, and what 10,000 calls leave behind;
 - pipeline: decoding's share of the time that reading a line takes.
 
@@ -25,7 +25,7 @@ import ctypes
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -233,18 +233,38 @@ def _quality(batch: Sequence[InputLine], readings: Sequence[Reading]) -> tuple[s
 
 
 def threads(context: Context) -> Table:
-    """Through Decoder."""
-    yield "C", "T", "lines", "decoder", "one thread, lines/s", "two threads, lines/s", "gain"
+    """Through Decoder. To gain: what two threads do that share nothing; processors may share a core."""
+    yield "C", "T", "lines", "decoder", "one thread, lines/s", "two threads, lines/s", "gain", "to gain"
     for name, repeats in product(("en80", "zh80"), (8, 32)):
         batch = [line.probs for line in context.sets[name]] * repeats
         times, classes = batch[0].shape
         decoder = Decoder(characters(classes)[1:], BLANK)
         for width in (0, 10):
             method = partial(decoder.beam, width=width) if width else decoder.best_path
-            calls = {count: partial(method, batch, threads=count) for count in (1, 2)}
+            calls: dict[tuple[str, int], Callable[[], object]] = {}
+            for count in (1, 2):
+                calls["decode", count] = partial(method, batch, threads=count)
+                calls["read", count] = partial(_read_apart, count)
             taken = interleaved(calls, 3 * context.seconds, time.perf_counter)
-            one, two = len(batch) / taken[1], len(batch) / taken[2]
-            yield classes, times, len(batch), _decoder_name(width), f"{one:.0f}", f"{two:.0f}", f"{two / one:.2f}"
+            one, two = (len(batch) / taken["decode", count] for count in (1, 2))
+            to_gain = f"{taken['read', 1] / taken['read', 2]:.2f}"
+            yield (
+                classes,
+                times,
+                len(batch),
+                _decoder_name(width),
+                f"{one:.0f}",
+                f"{two:.0f}",
+                f"{two / one:.2f}",
+                to_gain,
+            )
+
+
+def _read_apart(thread_count: int) -> None:
+    """Two arrays that fit into the fastest cache, over and over."""
+    arrays = [np.zeros(4096, np.float32) for _ in range(2)]
+    with ThreadPoolExecutor(thread_count) as pool:
+        list(pool.map(stream_reads()["or_32_4"], arrays, [100_000] * 2))
 
 
 def memory(context: Context) -> Table:
