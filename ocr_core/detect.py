@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,19 +24,22 @@ from ocr_core.types import Image, Point, Polygon
 WINDOW_OVERLAP = 128
 
 SPARED_SCALE = 0.75
-"""Scales down to this share of the best one are taken where they need fewer windows."""
+"""Scales of a second look down to this share of the best one are taken where they need fewer windows."""
+
+SPARED_FIRST = 0.92
+"""The same of a first look, whose lines are as they are."""
 
 
 class LineDetector:
-    """Finds the lines of a page with engines of a detector bundle, each compiled for one square canvas.
+    """Finds the lines of a page with an engine of a detector bundle, which is compiled for one canvas.
 
-    A page goes onto the smallest canvas that holds it; a larger one is seen through several windows of the largest
-    canvas whose maps are put together before outlines are made, so that no line is found twice. Memory is bounded by
-    the canvas, whatever the page.
+    What does not fit onto the canvas is seen through several windows whose maps are put together before outlines are
+    made, so that no line is found twice. Memory is bounded by the canvas, whatever the page.
     """
 
-    def __init__(self, engines: Sequence[Engine]) -> None:
-        self._engines = sorted(engines, key=lambda engine: engine.image_size)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._height, self._width = engine.image_size
 
     def find(self, image: Image, max_side: int | None = None) -> tuple[Polygon, ...]:
         """Polygons of the lines in reading order, in pixels of `image`.
@@ -51,26 +53,24 @@ class LineDetector:
 
     def _fitting(self, image: Image) -> list[Points]:
         height, width = image.shape[:2]
-        scale = first_scale(width, height, self._engines[-1].image_size[0])
+        scale = self._fewer_windows(first_scale(width, height, self._width), width, height, SPARED_FIRST)
         first = self._outlines(image, scale)
         look = second_look(first, scale, width, height)
         if look is None:
             return first
-        part = self._outlines(
-            image[look.top : look.bottom, look.left : look.right],
-            self._fewer_windows(look.scale, look.right - look.left, look.bottom - look.top),
-        )
+        part = image[look.top : look.bottom, look.left : look.right]
+        closer = self._fewer_windows(look.scale, part.shape[1], part.shape[0], SPARED_SCALE)
         corner = np.array([look.left, look.top], np.float32)
-        return both_looks(first, [points + corner for points in part], look)
+        return both_looks(first, [points + corner for points in self._outlines(part, closer)], look)
 
-    def _fewer_windows(self, scale: float, width: int, height: int) -> float:
-        """The scale, or the largest of somewhat smaller ones at which the fewest windows are needed."""
-        side = self._engines[-1].image_size[0]
+    def _fewer_windows(self, scale: float, width: int, height: int, spared: float) -> float:
+        """The scale, or the largest down to a share of it at which the fewest windows are needed."""
 
         def windows(scale: float) -> int:
-            return len(_window_starts(round(width * scale), side)) * len(_window_starts(round(height * scale), side))
+            across = _window_starts(round(width * scale), self._width)
+            return len(across) * len(_window_starts(round(height * scale), self._height))
 
-        scales: list[float] = np.linspace(scale, SPARED_SCALE * scale, 12).tolist()
+        scales: list[float] = np.linspace(scale, spared * scale, 12).tolist()
         return min(scales, key=windows)
 
     def _outlines(self, image: Image, scale: float) -> list[Points]:
@@ -84,16 +84,15 @@ class LineDetector:
     def _kernels(self, image: Image) -> npt.NDArray[np.float32]:
         """Probability of each pixel to lie in the kernel of a line, float32 [height, width]."""
         height, width = image.shape[:2]
-        engine = next((each for each in self._engines if each.image_size[0] >= max(height, width)), self._engines[-1])
-        side, wanted = engine.image_size[0], engine.bundle.input
-        kernels = np.zeros((height, width), np.float32)
-        canvas = np.empty((1, side, side, 3), np.uint8)
-        for down, across in itertools.product(_windows(height, side), _windows(width, side)):
+        wanted = self._engine.bundle.input
+        kernels = np.empty((height, width), np.float32)
+        canvas = np.empty((1, self._height, self._width, 3), np.uint8)
+        for down, across in itertools.product(_windows(height, self._height), _windows(width, self._width)):
             window = image[down.whole, across.whole]
             rows, columns = window.shape[:2]
-            canvas[:] = wanted.padding
             canvas[0, :rows, :columns] = in_model_order(window, wanted)
-            with engine.infer(canvas) as output:
+            canvas[0, :rows, columns:] = canvas[0, rows:] = wanted.padding
+            with self._engine.infer(canvas) as output:
                 kernels[down.part, across.part] = output[0, 0, down.within, across.within]
         return kernels
 

@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import openvino as ov  # type: ignore[import-untyped]
+from openvino import opset13 as operations
 from openvino import preprocess
 
-from ocr_core.bundle import GRAPH, ModelBundle
+from ocr_core.bundle import GRAPH, Kind, ModelBundle
 from ocr_core.errors import BundleInvalid
 
 Batch = npt.NDArray[np.uint8]
@@ -74,7 +75,9 @@ class Engine:
         """Read the weights and compile. Raises BundleInvalid when OpenVINO refuses the model."""
         try:
             model = _with_preprocessing(core().read_model(self._folder / GRAPH), self.bundle, self.image_size)
-            if not self._keep_softmax and _remove_softmax(model):
+            if self.bundle.kind is Kind.DETECTOR:
+                _enlarge_last(model)
+            elif not self._keep_softmax and _remove_softmax(model):
                 self.output = "logits"
             for _ in range(self._streams):
                 self._idle.put(core().compile_model(model, "CPU", self._config).create_infer_request())
@@ -138,6 +141,52 @@ def _remove_softmax(model: ov.Model) -> bool:
     result.input(0).replace_source_output(last.input_value(0))
     model.validate_nodes_and_infer_types()
     return True
+
+
+_LAST_OF_DETECTOR = ("Sigmoid", "Add", "ConvolutionBackpropData", "Relu", "Add", "ConvolutionBackpropData")
+"""How the map of a DB detector is made, from its end: twice as large by four taps of each pixel, and once more."""
+
+
+def _enlarge_last(model: ov.Model) -> None:
+    """Have a detector compute the map's pixels as channels of a small image, and lay them side by side at the very end.
+
+    Neither enlarging looks at a pixel's neighbours, so both are convolutions of single pixels: a seventh of the
+    time and 11 MB less than transposed ones, which OpenVINO runs in float32 whatever the precision.
+    """
+    result = model.get_results()[0]
+    chain = [result.input_value(0).get_node()]
+    while len(chain) < len(_LAST_OF_DETECTOR):
+        chain.append(chain[-1].input_value(0).get_node())
+    if tuple(node.get_type_name() for node in chain) != _LAST_OF_DETECTOR:
+        return
+    _, last_bias, last, _, first_bias, first = chain
+    inner, outer = (_constant(node.input_value(1)) for node in (first, last))
+    if inner.shape[2:] != (2, 2) or outer.shape[1:] != (1, 2, 2):
+        return
+    channels = inner.shape[1]
+    # Channels of the first: row and column within the 2 x 2, then its own. [row, column, channel, input]
+    small = inner.transpose(2, 3, 1, 0).reshape(4 * channels, -1, 1, 1)
+    # Of the second: row and column within the 4 x 4, each of the 2 x 2 seen by its own part of the map alone.
+    within = np.einsum("iI,jJ,cab->iajbIJc", np.eye(2), np.eye(2), outer[:, 0]).reshape(16, 4 * channels, 1, 1)
+    bias = np.tile(_constant(first_bias.input_value(1)).reshape(1, -1, 1, 1), (1, 4, 1, 1))
+    seen = operations.relu(operations.add(_by_pixel(first.input_value(0), small), operations.constant(bias)))
+    pixels = operations.sigmoid(operations.add(_by_pixel(seen.output(0), within), last_bias.input_value(1)))
+    result.input(0).replace_source_output(operations.depth_to_space(pixels, "blocks_first", 4).output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _by_pixel(source: ov.Output, weights: npt.NDArray[np.float32]) -> ov.Node:
+    """A convolution of kernel 1. weights: [output, input, 1, 1]."""
+    kernel = operations.constant(np.ascontiguousarray(weights, np.float32))
+    return operations.convolution(source, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+
+
+def _constant(value: ov.Output) -> npt.NDArray[np.float32]:
+    """What a graph has as a constant, in any precision."""
+    node = value.get_node()
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return np.asarray(node.get_data(), np.float32)
 
 
 def convert_onnx(source: Path, folder: Path, *, half: bool = False) -> None:

@@ -26,6 +26,9 @@ from ocr_core.text_layer import TextLine, real_lines
 
 _POINTS_PER_INCH = 72
 
+_KEPT_BYTES = 4 * 2**20
+"""PDFium keeps a copy of all that it has read of a file, so the file is opened anew after about so much of it."""
+
 
 class Opening(TypedDict):
     """What to open and how. file: descriptor. Limits are those of DocumentLimits, min_dpi that of DocumentOptions."""
@@ -66,11 +69,15 @@ def main() -> None:
         _write(answers, {"error": "encrypted" if is_locked else "damaged", "message": str(error)})
         return
     _write(answers, {"page_count": len(pdf)})
+    at_once = max(1, _KEPT_BYTES * len(pdf) // len(content))
     if row := commands.readline():
-        for number in json.loads(row)["pages"]:
+        for done, number in enumerate(json.loads(row)["pages"], 1):
             _answer(pdf, number, opening, answers)
             # What was read of the file for a page is hardly needed for the next one.
             content.madvise(mmap.MADV_DONTNEED)
+            if done % at_once == 0:
+                pdf.close()
+                pdf = _open(content, opening)
 
 
 def _open(content: mmap.mmap, opening: Opening) -> pdfium.PdfDocument:
@@ -93,13 +100,14 @@ def _answer(pdf: pdfium.PdfDocument, number: int, opening: Opening, answers: Bin
     except pdfium.PdfiumError as error:
         _write(answers, PageHeader(number=number, error="damaged", message=str(error)))
         return
+    # With it goes what PDFium has made of its images, before the reader is waited for.
+    page.close()
     signal.setitimer(signal.ITIMER_PROF, 0)
     _write(answers, header)
     if pixels:
         answers.write(pixels.buffer)
         answers.flush()
         pixels.close()
-    page.close()
 
 
 def _load(pdf: pdfium.PdfDocument, index: int) -> pdfium.PdfPage:

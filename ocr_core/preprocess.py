@@ -15,50 +15,50 @@ import numpy.typing as npt
 from ocr_core.bundle import InputFormat
 from ocr_core.layout.boxes import TALL_RATIO
 from ocr_core.layout.seams import window_starts
-from ocr_core.layout.shapes import straightened
+from ocr_core.layout.shapes import corners, straightened
 from ocr_core.types import Image, LineCrop, Point, Polygon
 
 if TYPE_CHECKING:
     from ocr_core.engine import Batch
 
-MAX_WIDTH = 1920
-MAX_RATIO = 40
-"""Lines of a greater width, or of a greater one in relation to their height, are read through windows of WINDOW_WIDTH:
-the recogniser's memory grows with the width."""
+MAX_WIDTH = 1280
+MAX_RATIO = 80 / 3
+"""Lines of a greater width, or of a greater one in relation to their height, are read through windows: the recogniser's
+memory grows with the width."""
 
-WINDOW_WIDTH = 1280
-WINDOW_OVERLAP = 160
+OVERLAP_RATIO = 10 / 3
+"""What two windows share at least, in heights."""
 MAX_WINDOWS = 16
 """What is longer still is squeezed."""
 
 _WINDOW_STEP = 32
 """Windows start at multiples of it, so that their timesteps fall on each other."""
 
-# Few, because the engine keeps code for every width it has seen: 32 widths took 130 MB, these 25 MB and 6 % more time.
-_WIDTHS = (32, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, MAX_WIDTH)
+# Few, because the engine keeps code for every width it has seen: 3.4 MB a network, and padding takes 6 % of the time.
+_WIDTHS = (64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, MAX_WIDTH)
 
 
 def whole_image(image: Image) -> LineCrop:
     """The image as one line crop."""
     height, width = image.shape[:2]
-    corners = (Point(0, 0), Point(width, 0), Point(width, height), Point(0, height))
-    return LineCrop(image, Polygon(corners))
+    outline = (Point(0, 0), Point(width, 0), Point(width, height), Point(0, height))
+    return LineCrop(image, Polygon(outline))
 
 
 def crop_line(image: Image, polygon: Polygon) -> LineCrop:
     """Cut out `polygon` and flatten it to a rectangle of its mean side lengths."""
-    corners = _corners(polygon)
-    if len(corners) != 4:
-        return LineCrop(straightened(image, corners), polygon)
-    width = max(1, round(_mean_length(corners[0] - corners[1], corners[3] - corners[2])))
-    height = max(1, round(_mean_length(corners[0] - corners[3], corners[1] - corners[2])))
+    places = corners(polygon)
+    if len(places) != 4:
+        return LineCrop(straightened(image, places), polygon)
+    width = max(1, round(_mean_length(places[0] - places[1], places[3] - places[2])))
+    height = max(1, round(_mean_length(places[0] - places[3], places[1] - places[2])))
     # Only the polygon's surroundings take part: warping costs by the size of its source as well.
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 2, 0)
-    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 2
+    left, top = np.maximum(np.floor(places.min(axis=0)).astype(int) - 2, 0)
+    right, bottom = np.ceil(places.max(axis=0)).astype(int) + 2
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     origin = np.array([left, top], np.float32)
     # OpenCV's pixel centres are at whole numbers, ours at halves.
-    transform = cv2.getPerspectiveTransform(corners - origin - np.float32(0.5), target - np.float32(0.5))
+    transform = cv2.getPerspectiveTransform(places - origin - np.float32(0.5), target - np.float32(0.5))
     flat = cv2.warpPerspective(
         image[top:bottom, left:right],
         transform,
@@ -92,14 +92,15 @@ def stretched(crop: LineCrop, factor: float) -> LineCrop:
 def fitted_width(crop: LineCrop, wanted: InputFormat) -> int:
     """Width in pixels of the crop at the model's height, aspect kept, at most what MAX_WINDOWS cover."""
     height, width = crop.image.shape[:2]
-    most = WINDOW_WIDTH + (MAX_WINDOWS - 1) * (WINDOW_WIDTH - WINDOW_OVERLAP)
+    window = max_width(wanted)
+    most = window + (MAX_WINDOWS - 1) * (window - _overlap(wanted))
     return int(min(max(1, math.ceil(wanted.height * width / height)), most))
 
 
 def batch_width(crop: LineCrop, wanted: InputFormat) -> int:
-    """Width of the batch in which the crop is read: one of a small fixed set."""
-    least = WINDOW_WIDTH if is_long(crop, wanted) else max(fitted_width(crop, wanted), wanted.min_width)
-    return int(_WIDTHS[bisect_left(_WIDTHS, least)])
+    """Width of the batch in which the crop, or a window of it, is read: one of a small fixed set."""
+    width = fitted_width(crop, wanted)
+    return _window_width(width, wanted) if is_long(crop, wanted) else _in_set(max(width, wanted.min_width))
 
 
 def is_long(crop: LineCrop, wanted: InputFormat) -> bool:
@@ -109,15 +110,34 @@ def is_long(crop: LineCrop, wanted: InputFormat) -> bool:
 
 def max_width(wanted: InputFormat) -> int:
     """Width in pixels of the widest line that is read at once."""
-    return min(MAX_WIDTH, MAX_RATIO * wanted.height)
+    return min(MAX_WIDTH, int(MAX_RATIO * wanted.height))
 
 
 def windows(crop: LineCrop, wanted: InputFormat) -> tuple[list[LineCrop], list[int]]:
-    """Overlapping parts of a long crop, WINDOW_WIDTH wide at the model's height, and the columns where they start."""
+    """Overlapping parts of a long crop, as wide as its batch at the model's height, and columns where they start."""
     width = fitted_width(crop, wanted)
-    starts = window_starts(width, WINDOW_WIDTH, WINDOW_OVERLAP, _WINDOW_STEP)
+    window = _window_width(width, wanted)
+    starts = window_starts(width, window, _overlap(wanted), _WINDOW_STEP)
     line = resize(crop.image, width, wanted.height)
-    return [replace(crop, image=line[:, start : start + WINDOW_WIDTH]) for start in starts], starts
+    return [replace(crop, image=line[:, start : start + window]) for start in starts], starts
+
+
+def _window_width(width: int, wanted: InputFormat) -> int:
+    """Of the windows of a long line that need the least of it twice."""
+    overlap = _overlap(wanted)
+    fewest = math.ceil((width - overlap) / (max_width(wanted) - overlap))
+    counts = range(fewest, fewest + 2)
+    widths = [_in_set(math.ceil((width + (count - 1) * overlap) / count)) for count in counts]
+    return min(zip(counts, widths, strict=True), key=math.prod)[1]
+
+
+def _overlap(wanted: InputFormat) -> int:
+    return round(OVERLAP_RATIO * wanted.height)
+
+
+def _in_set(width: int) -> int:
+    """The width of the batches that hold a line of this one."""
+    return _WIDTHS[bisect_left(_WIDTHS, width)]
 
 
 def make_batch(crops: Sequence[LineCrop], wanted: InputFormat) -> Batch:
@@ -143,10 +163,6 @@ def resize(image: Image, width: int, height: int) -> Image:
     """Resize, averaging over areas when shrinking: on lines over 32 px high this saves a tenth of the errors."""
     shrinks = height < image.shape[0]
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
-
-
-def _corners(polygon: Polygon) -> npt.NDArray[np.float32]:
-    return np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32)
 
 
 def _mean_length(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:

@@ -64,15 +64,15 @@ class Recognizer:
 
     def read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
         """Read crops of one batch width, each with its own options. Returns one ReadLine per crop, in order."""
-        first = self._read(crops, options)
+        first = self.read_alone(crops, options)
         if self._second is None:
             return first
         return [self._second.surer(*line) for line in zip(crops, options, first, strict=True)]
 
-    def _read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
-        """As read, without a second opinion."""
-        if len(crops) > 1 and self.batch_width(crops[0]) > _SHARED_WIDTH:
-            return [self._read([crop], [chosen])[0] for crop, chosen in zip(crops, options, strict=True)]
+    def read_alone(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
+        """As read, without a second opinion: of a further view of a line it changes next to nothing."""
+        if len(crops) > 1 and not self._may_share(crops):
+            return [self.read_alone([crop], [chosen])[0] for crop, chosen in zip(crops, options, strict=True)]
         if is_long(crops[0], self._input):
             return [self._read_long(crops[0], options[0])]
         started = time.perf_counter()
@@ -106,9 +106,14 @@ class Recognizer:
         )
         return [ReadLine(line, timings, _sureness(found)) for line, found in zip(lines, hypotheses, strict=True)]
 
+    def _may_share(self, crops: Sequence[LineCrop]) -> bool:
+        """Whether crops of one batch width are read at once."""
+        is_narrow = self.batch_width(crops[0]) <= _SHARED_WIDTH
+        return is_narrow and not any(is_long(crop, self._input) for crop in crops)
+
     def sureness(self, crop: LineCrop) -> float:
-        """As ReadLine has it."""
-        (read,) = self.read([crop], [RecognizeOptions()])
+        """As ReadLine has it, of the first network."""
+        (read,) = self.read_alone([crop], [_PLAIN])
         return read.sureness
 
     def _read_long(self, crop: LineCrop, options: RecognizeOptions) -> ReadLine:

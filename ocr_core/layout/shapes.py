@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ocr_core.types import Image
+from ocr_core.types import Image, Polygon
 
 _MAX_FILL = 0.62
 """Kernels that fill more of their rectangle than this are straight."""
@@ -28,6 +28,11 @@ Points = npt.NDArray[np.float32]
 
 _Mask = npt.NDArray[np.uint8]
 _Steps = npt.NDArray[np.int32]
+
+
+def corners(polygon: Polygon) -> Points:
+    """The vertices of a polygon as an array."""
+    return np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32)
 
 
 def bent_outline(contour: cv2.typing.MatLike, unclip_ratio: float) -> Points | None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ocr_core.layout.order import reading_order
 from ocr_core.layout.scale import covered_share
-from ocr_core.layout.shapes import Points
+from ocr_core.layout.shapes import corners
 from ocr_core.prepare.acts import level
 from ocr_core.prepare.measures import Measures
 from ocr_core.prepare.orientation import Sureness, UpsideDown, quarters_to_upright
@@ -73,10 +71,6 @@ def _level_look(page: Image, degrees: float, preparation: Preparation, find: Fin
 
 def _with_what_it_lost(levelled: _Look, sloping: _Look) -> _Look:
     """The lines of the level view, and those that were seen on the sloping page alone: not all slope like most."""
-    seen = [_corners(polygon) for polygon in levelled.polygons]
-    lost = [polygon for polygon in sloping.polygons if covered_share(_corners(polygon), seen) < _SEEN_SHARE]
+    seen = [corners(polygon) for polygon in levelled.polygons]
+    lost = [polygon for polygon in sloping.polygons if covered_share(corners(polygon), seen) < _SEEN_SHARE]
     return replace(levelled, polygons=reading_order([*levelled.polygons, *lost])) if lost else levelled
-
-
-def _corners(polygon: Polygon) -> Points:
-    return np.array([(vertex.x, vertex.y) for vertex in polygon.vertices], np.float32)

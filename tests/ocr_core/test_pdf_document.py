@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import tempfile
 import threading
@@ -10,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -251,6 +253,25 @@ def test_a_page_that_fills_the_memory_is_given_up():
     assert isinstance(first.error, PageUnreadable)
     assert "100 MiB" in first.error.message
     assert isinstance(second, Page)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is looked up in /proc")
+def test_what_was_read_of_a_file_does_not_stay_in_memory():
+    """Forty pages of a megabyte each take no more memory than the first ten, as the file is opened anew."""
+    noise = np.random.default_rng(1).integers(65, 91, 2**20, np.uint8).tobytes()
+    kinds = [b"/MediaBox [0 0 50 50] /Contents @%d@" % number for number in range(40)]
+    content = pdf_file(*kinds, extra={str(number): stream(b"%" + noise) for number in range(40)})
+    with opened(content, dpi=72) as (document, count):
+        taken = document.pages(range(1, count + 1))
+        sizes = [anonymous_bytes(document) for _ in taken]
+    assert len(sizes) == 40
+    assert max(sizes[10:]) < max(sizes[:10]) + 4 * 2**20
+
+
+def anonymous_bytes(document) -> int:
+    """Memory of the process that renders, without libraries and the file."""
+    status = Path(f"/proc/{document._renderer._process.pid}/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status).group(1))
 
 
 @contextmanager

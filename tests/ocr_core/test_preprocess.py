@@ -5,8 +5,8 @@ import pytest
 
 from ocr_core.bundle import InputFormat
 from ocr_core.preprocess import (
+    MAX_RATIO,
     MAX_WIDTH,
-    WINDOW_WIDTH,
     batch_width,
     crop_line,
     is_long,
@@ -15,6 +15,7 @@ from ocr_core.preprocess import (
     turn_if_vertical,
     turned,
     whole_image,
+    windows,
 )
 from ocr_core.types import Image, LineCrop, Point, Polygon
 
@@ -85,17 +86,28 @@ def test_the_set_of_widths_is_small() -> None:
     assert len(widths) <= 12
     assert min(widths) == 256
     longest = max_width(WANTED)
-    assert max(widths) == longest
-    assert {batch_width(crop, WANTED) for crop in sizes[longest:]} == {WINDOW_WIDTH}
+    assert longest <= max(widths) <= longest * 5 / 4
     assert all(batch_width(crop, WANTED) <= crop.image.shape[1] * 5 / 4 for crop in sizes[256:longest])
 
 
 def test_lines_are_as_long_for_every_model() -> None:
-    """Whatever a network's height, lines up to 40 times as long as high are read at once, unless they are too wide."""
+    """Whatever a network's height, lines up to one length in heights are read at once, unless they are too wide."""
     twice = WANTED.model_copy(update={"height": 64})
-    assert not is_long(whole_image(np.zeros((32, 1280, 3), np.uint8)), WANTED)
-    assert is_long(whole_image(np.zeros((32, 1281, 3), np.uint8)), WANTED)
+    longest = int(MAX_RATIO * 32)
+    assert not is_long(whole_image(np.zeros((32, longest, 3), np.uint8)), WANTED)
+    assert is_long(whole_image(np.zeros((32, longest + 1, 3), np.uint8)), WANTED)
     assert max_width(twice) == MAX_WIDTH
+
+
+@pytest.mark.parametrize("width", [900, 1300, 2000, 5000])
+def test_windows_of_a_long_line_are_its_batches(width: int) -> None:
+    """They cover it, are as wide as its batch but for the last, and see no more than a third of it twice."""
+    crop = whole_image(gradient(32, width))
+    parts, starts = windows(crop, WANTED)
+    widths = [part.image.shape[1] for part in parts]
+    assert set(widths[:-1]) == {batch_width(crop, WANTED)}
+    assert starts[-1] + widths[-1] == width
+    assert sum(widths) < 4 / 3 * width
 
 
 @pytest.mark.parametrize("shape", [(4, 4000), (4000, 4), (32, 100), (64, 64), (4, 4)])

@@ -92,9 +92,9 @@ def test_a_bundle_may_emit_logits(tmp_path):
     assert confidences[0] == pytest.approx(confidences[1], abs=1e-5)
 
 
-@pytest.mark.parametrize(("width", "sizes"), [(300, [3]), (600, [1, 1, 1])])
+@pytest.mark.parametrize(("width", "sizes"), [(200, [3]), (300, [1] * 6)])
 def test_short_lines_share_a_batch(tmp_path, monkeypatch, width, sizes):
-    """Wide ones are read one by one, and each is read as it would be alone."""
+    """Windows of long ones are read one by one, and each line is read as it would be alone."""
     recognizer = load(tiny_bundle(tmp_path, softmax))
     crops = [whole_image(np.full((8, width, 3), grey, np.uint8)) for grey in (0, 128, 255)]
     alone = [recognizer.read([crop], [LINE])[0].line.text for crop in crops]
