@@ -285,8 +285,8 @@ static double sum_of_exps(const float *row, ptrdiff_t classes, float most) {
 }
 
 #ifdef HAS_AVX2
-/* sum + exp(x), x <= 0, as exact as quick_exp: 2 ** (n / 8) * exp(r), of which the fractions of n stand in a register
- * and r is so small that a polynomial of degree 3 is enough. */
+/* sum + exp(x), x <= 0, off by 4e-7 of it at most and by 1e-9 on average: 2 ** (n / 8) * exp(r), of which the fractions
+ * of n stand in a register and r is so small that a polynomial of degree 3 is enough. Constant below -87. */
 AVX2 static inline __m256 add_exp_avx2(__m256 sum, __m256 x) {
     const __m256 to_integer = _mm256_set1_ps(0x1.8p23f), one = _mm256_set1_ps(1.0f);
     /* 2 ** (i / 8), less i << 20, which the shifted n brings along. */
