@@ -265,7 +265,7 @@ static double align(
         double best = greater(last_mass(lattice, 0, 1), last_mass(lattice, 1, 1));
         int32_t exponent = lattice->steps ? lattice->best_exponent : lattice->exponent;
         /* What was left out had less than `least`, so no better alignment can be among it. */
-        if (ldexp(lattice->steps ? best : mass, exponent - lattice->least.exponent) > lattice->least.mantissa) break;
+        if (ldexp(lattice->steps ? best : mass, exponent - lattice->least.exponent) >= lattice->least.mantissa) break;
     }
     if (lattice->steps) trace(line, lattice, timesteps, starts, ends, confidences);
     return log(mass) + lattice->exponent * LN2;

@@ -183,3 +183,28 @@ cdef class Options:
             if len(symbols) != class_count:
                 raise ValueError(f"an automaton knows {len(symbols)} classes, matrix has {class_count}")
         return 0
+
+
+cdef class Labellings:
+    """Checked labellings of a line."""
+
+    cdef CLabellings c
+    cdef cnp.ndarray labels, offsets
+
+    def __init__(self, labellings, Py_ssize_t blank, Py_ssize_t class_count) -> None:
+        cdef list given = [tuple(labelling) for labelling in labellings]
+        cdef Py_ssize_t label, n = 0
+        cdef int32_t* labels
+        lengths = [len(labelling) for labelling in given]
+        self.offsets = np.cumsum([0, *lengths], dtype=np.intp)
+        self.labels = np.empty(sum(lengths), np.int32)
+        labels = <int32_t*> cnp.PyArray_DATA(self.labels)
+        for labelling in given:
+            for label in labelling:
+                if label == blank or not 0 <= label < class_count:
+                    raise ValueError(f"label {label} is not from 0 to {class_count - 1}, or is blank, {blank}")
+                labels[n] = <int32_t> label
+                n += 1
+        self.c.labels = labels
+        self.c.offsets = <const Py_ssize_t*> cnp.PyArray_DATA(self.offsets)
+        self.c.count, self.c.longest = len(lengths), max(lengths, default=0)

@@ -39,6 +39,7 @@ def prefix_beam_search(
     alternatives: int = 0,
     threads: int = 1,
 ) -> Readings: ...
+def log_probs(x: _Scores, blank: int, labellings: Sequence[_Ints], kind: str = "probs") -> npt.NDArray[np.float64]: ...
 
 class BestPathStream:
     def __init__(

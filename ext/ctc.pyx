@@ -1,4 +1,4 @@
-"""CTC decoding: best path and prefix beam search. docs/decoding.md says what the functions do.
+"""CTC decoding: best path, prefix beam search, probabilities of given labellings. docs/decoding.md says what they do.
 
 ocr_core/ctc_reference.py is the specification: same names, same signatures, same results. The algorithms are in the C
 headers beside this file, which includes them: in one translation unit the compiler inlines them into one another.
@@ -70,6 +70,21 @@ def prefix_beam_search(
     call.wanted = options.wanted
     call.alternatives = alternatives
     return decoded(batch, columns, &call, threads, align, align)
+
+
+def log_probs(x, Py_ssize_t blank, labellings, str kind="probs"):
+    """See ctc_reference.log_probs."""
+    cdef Batch batch = Batch([x], None)
+    cdef Columns columns = Columns(batch.class_count, blank, kind, None)
+    cdef Labellings given = Labellings(labellings, blank, batch.class_count)
+    cdef cnp.ndarray found = np.empty(given.c.count)
+    cdef double* log_probs = <double*> cnp.PyArray_DATA(found)
+    cdef int ok
+    with nogil:
+        ok = weigh_labellings(&columns.c, batch.matrices, &given.c, log_probs)
+    if not ok:
+        raise MemoryError
+    return found
 
 
 cdef decoded(Batch batch, Columns columns, Call* call, Py_ssize_t threads, bint aligned, bint confidences):

@@ -104,3 +104,12 @@ cdef extern from "batch.h" nogil:
     void end_path(Path* path, Store* store)
     int make_room(Store* store, size_t more, size_t length)
     void discard(Store* store)
+
+
+cdef extern from "labellings.h" nogil:
+    ctypedef struct CLabellings "Labellings":
+        const int32_t* labels
+        const Py_ssize_t* offsets
+        Py_ssize_t count, longest
+
+    int weigh_labellings(const Layout* layout, const Matrix* matrix, const CLabellings* given, double* log_probs)

@@ -11,16 +11,18 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import index
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from ext.automaton import Automaton, check_automaton
-from ext.readings import Int32, Readings
+from ext.readings import Float64, Int32, Readings
 from ocr_core.ctc_alignment import align, locate, log, log_prob, weigh_alternatives
 from ocr_core.ctc_rows import Alphabet, Kind, Lengths, Line, Matrix, Row, split
 
 Prefix: TypeAlias = tuple[int, ...]
+Labelling: TypeAlias = Sequence[int] | Int32
 
 # All powers of two: rescaling rounds nothing, however long the line.
 MASS_FLOOR = 2.0**-900
@@ -79,6 +81,26 @@ def prefix_beam_search(
     alphabet = Alphabet(blank, kind, classes, tuple(prepare(automaton) for automaton in automata))
     decoder = _Beam(alphabet, pruning, n_best, align, alternatives)
     return _pack([decoder.decode(Line(alphabet).push(rows)) for rows in split(x, lengths)], alternatives)
+
+
+def log_probs(x: Matrix, blank: int, labellings: Sequence[Labelling], kind: Kind = "probs") -> Float64:
+    """Natural logarithm of each labelling's exact probability in one line, over all alignments: float64 [labelling].
+
+    x, blank, kind: as in best_path, but for one line. labellings: class indices of each. -inf for those that are
+    impossible, NaN for all in a line that holds what its kind excludes. Raises as best_path does.
+    """
+    (rows,) = split([x], None)
+    line = Line(Alphabet(blank, kind, None)).push(rows)
+    checked = [_check_labels(labels, blank, rows.shape[1]) for labels in labellings]
+    return np.array([math.nan if line.is_bad else log_prob(line.rows, labels, blank) for labels in checked], np.float64)
+
+
+def _check_labels(labels: Labelling, blank: int, class_count: int) -> list[int]:
+    checked = [index(label) for label in labels]
+    for label in checked:
+        if label == blank or not 0 <= label < class_count:
+            raise ValueError(f"label {label} is not from 0 to {class_count - 1}, or is blank, {blank}")
+    return checked
 
 
 def _check_threads(threads: int) -> None:

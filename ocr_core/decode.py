@@ -12,15 +12,16 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from ext.automaton import Automaton
-from ext.readings import Int32, Readings
+from ext.readings import Float64, Int32, Readings
 from ocr_core.charset import Charset
-from ocr_core.ctc_rows import Kind, Lengths
-from ocr_core.errors import OptionInvalid
+from ocr_core.ctc_rows import Kind, Lengths, Matrix
+from ocr_core.errors import ModelFailed, OptionInvalid
 from ocr_core.hypotheses import Lines
 from ocr_core.kernels import Backend, load_kernels
 from ocr_core.line_stream import LineStream
 from ocr_core.ngram import CharacterModel
-from ocr_core.scores import Batch, check_batch
+from ocr_core.scores import Batch, check_batch, check_scores
+from ocr_core.spelling import Speller
 
 _Result = TypeVar("_Result")
 
@@ -91,6 +92,7 @@ class Decoder:
         self.backend = backend
         self._kernels = load_kernels(backend)
         self._texts = _class_texts(self.charset)
+        self._speller = Speller(self.charset)
         self._compiled: tuple[tuple[Knowledge, object], ...] = ()
         self._learn(lm, lexicon, hotwords, _masks(mask))
 
@@ -140,6 +142,22 @@ class Decoder:
             self._kernels.prefix_beam_search, kind, width, top_n, min_prob, cum_prob, n_best, align, alternatives
         )
         return self._decode(partial(kernel, threads=threads), x, lengths)
+
+    def log_probs(self, x: Matrix, texts: Sequence[str], kind: Kind = "probs") -> Float64:
+        """Natural logarithm of each text's exact probability in one line, over all its alignments: float64 [text].
+
+        -inf for texts that the charset cannot spell or that need more timesteps than there are; what is known of the
+        text has no say. A text stands for one labelling: of several spellings the one with the longest characters, the
+        first of them first; of a character that occurs twice in the charset its first class.
+        """
+        check_scores(x, self.charset.class_count)
+        labellings = [self._speller.labels(text) for text in texts]
+        # Something for unspelled texts as well: what the kind excludes is found whatever the texts are.
+        found = self._kernels.log_probs(x, self.charset.blank_index, [labels or [] for labels in labellings], kind)
+        if np.isnan(found).any():
+            raise ModelFailed("model emitted values that are no probabilities")
+        found[[labels is None for labels in labellings]] = -np.inf
+        return found
 
     def stream(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from ext.automaton import Automaton
-from ext.readings import Int32, Readings
+from ext.readings import Float64, Int32, Readings
 from ocr_core import ctc_reference
 from ocr_core.ctc_rows import Kind, Lengths, Matrix
 from ocr_core.errors import BackendMissing
@@ -65,6 +65,9 @@ class Kernels(Protocol):
         threads: int = 1,
     ) -> Readings:
         """Likeliest labellings, over all their alignments."""
+
+    def log_probs(self, x: Matrix, blank: int, labellings: Sequence[Sequence[int]], kind: Kind = "probs") -> Float64:
+        """How probable labellings are, over all their alignments."""
 
     @property
     def BestPathStream(self) -> Callable[..., KernelStream]:  # noqa: N802 - a class of both modules

@@ -117,17 +117,47 @@ def readable_labels(automaton: Automaton, blank: int) -> Int32:
 
 def spelled(texts: Sequence[str], charset: Charset) -> list[bool]:
     """Whether labels of the charset, one behind the other, spell each text."""
-    pieces = frozenset(charset.characters)
-    longest = max(map(len, pieces))
-    return [_is_spelled(text, pieces, longest) for text in texts]
+    speller = Speller(charset)
+    return [speller.labels(text) is not None for text in texts]
 
 
-def _is_spelled(text: str, pieces: frozenset[str], longest: int) -> bool:
-    reached = [True] + [False] * len(text)
-    for end in range(1, len(text) + 1):
-        begins = range(max(0, end - longest), end)
-        reached[end] = any(reached[begin] and text[begin:end] in pieces for begin in begins)
-    return reached[-1]
+class Speller:
+    """Labels of a charset, one behind the other, that spell texts."""
+
+    def __init__(self, charset: Charset) -> None:
+        self._labels: dict[str, int] = {}
+        for i, character in enumerate(charset.characters):
+            self._labels.setdefault(character, i + (i >= charset.blank_index))
+        self._longest = max(map(len, self._labels))
+
+    def labels(self, text: str) -> list[int] | None:
+        """Class indices, None where there are none that spell the text.
+
+        Of several spellings the one with the longest characters, the first of them first; of a character that occurs
+        twice in the charset its first class.
+        """
+        if self._longest == 1:
+            labels = [self._labels.get(character, -1) for character in text]
+            return None if -1 in labels else labels
+        lengths = self._lengths(text)
+        if not lengths[0]:
+            return None
+        labels, begin = [], 0
+        while begin < len(text):
+            end = begin + lengths[begin]
+            labels.append(self._labels[text[begin:end]])
+            begin = end
+        return labels
+
+    def _lengths(self, text: str) -> list[int]:
+        """Of the longest character that begins at each place, 0 where the rest cannot be spelled; 1 at the end."""
+        lengths = [0] * len(text) + [1]
+        for begin in reversed(range(len(text))):
+            tried = range(min(self._longest, len(text) - begin), 0, -1)
+            lengths[begin] = next(
+                (n for n in tried if lengths[begin + n] and text[begin : begin + n] in self._labels), 0
+            )
+        return lengths
 
 
 def _owners(automaton: Automaton) -> Int64:

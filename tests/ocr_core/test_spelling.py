@@ -7,7 +7,7 @@ import pytest
 
 from ext.automaton import check_automaton
 from ocr_core.charset import Charset
-from ocr_core.spelling import TextAutomaton, arrange, over_labels, readable_labels, spelled, trim
+from ocr_core.spelling import Speller, TextAutomaton, arrange, over_labels, readable_labels, spelled, trim
 from tests.ocr_core.automaton_walk import weight_of
 
 CHARSET = Charset(("f", "ffi", "x", "i", "f"), 0)
@@ -52,3 +52,19 @@ def test_texts_are_spelled_by_labels_of_any_length():
     """A text is spelled if labels can be put one behind the other to make it."""
     charset = Charset(("ab", "abc", "d"), 3)
     assert spelled(["abd", "abcd", "abcabd", "abcbd", "", "da"], charset) == [True, True, True, False, True, False]
+
+
+def test_texts_are_spelled_by_their_longest_characters():
+    """The longest character is taken unless the rest cannot be spelled then; of equal characters the first class."""
+    speller = Speller(Charset(("f", "ffi", "ix", "i", "f"), 0))
+    assert [speller.labels(text) for text in ("ffi", "fff", "ffix", "ffixi", "", "x", "ffx")] == [
+        [2],
+        [1, 1, 1],
+        [1, 1, 3],
+        [1, 1, 3, 4],
+        [],
+        None,
+        None,
+    ]
+    plain = Speller(Charset(tuple("aba"), 1))
+    assert [plain.labels(text) for text in ("ab", "", "ac")] == [[0, 2], [], None]
