@@ -16,6 +16,9 @@ SHARES = {Priority.INTERACTIVE: 0.9, Priority.BULK: 0.1}
 _CREDIT_S = 0.2
 """Worker time by which a client that stays below its share may be ahead of the others when it comes back."""
 
+_ALONE_S = 1.0
+"""Who has taken every turn for so long is alone with the workers."""
+
 _ROUND = 16
 """Turns after which newcomers of a lane line up behind those who have had one."""
 
@@ -102,12 +105,13 @@ class _Level:
 class WorkQueue:
     """Waiting images and line crops. max_bytes: of line crops; while they take as much no more images are prepared.
 
-    max_batch_s: worker time of a batch, by estimate, as nobody can interrupt it; a single line may take longer.
+    max_batch_s: worker time of a batch of several lines, by estimate, for a client that is alone. Half of it when
+    clients share the workers, as nobody can interrupt a batch.
     image_costs: of whole images, by their first stage. What is not measured yet counts nothing there, so that nobody is
     refused.
     """
 
-    def __init__(self, max_batch_size: int, workers: int, max_bytes: int, max_batch_s: float = 0.02) -> None:
+    def __init__(self, max_batch_size: int, workers: int, max_bytes: int, max_batch_s: float = 0.045) -> None:
         self.image_costs = Costs(unknown_s=0.0)
         self._costs = Costs(unknown_s=0.005)
         self._max_batch_size = max_batch_size
@@ -123,6 +127,8 @@ class WorkQueue:
         self._pages_in_work = 0
         self._in_work_s = 0.0
         self._images_in_a_row = 0
+        self._last_client: Hashable = None
+        self._alone_since = 0.0
 
     @property
     def images(self) -> int:
@@ -165,7 +171,7 @@ class WorkQueue:
 
     def take(self, now: float, free_workers: int) -> Work | None:
         """What one of the free workers is to do now, or None. Expired requests are dropped on the way."""
-        while request := self._next():
+        while request := self._next(now):
             if request.is_over(now):
                 self.remove(request)
                 continue
@@ -173,6 +179,8 @@ class WorkQueue:
             self._priorities.start_turn(request.job.priority)
             level.shares.start_turn(request.client)
             level.lanes[request.client].start_turn(request)
+            if request.client != self._last_client:
+                self._last_client, self._alone_since = request.client, now
             if request.stage is Stage.LINES:
                 return self._take_lines(request, now, free_workers)
             return self._take_image(request, now)
@@ -211,8 +219,8 @@ class WorkQueue:
         if not lanes[request.client]:
             del lanes[request.client]
 
-    def _next(self) -> Request | None:
-        stages = self._open_stages()
+    def _next(self, now: float) -> Request | None:
+        stages = self._open_stages(now)
         # As long as a worker prepares the next page, the others have lines to read.
         ahead_s = (self._workers - 1) * self._costs.of(Stage.PAGE)
         for lane in self._lanes():
@@ -225,24 +233,25 @@ class WorkQueue:
         for priority in self._priorities.in_order(priority for priority in Priority if self._levels[priority].lanes):
             yield from self._levels[priority]
 
-    def _open_stages(self) -> tuple[Stage, ...]:
+    def _open_stages(self, now: float) -> tuple[Stage, ...]:
         if self._bytes >= self._max_bytes:
             return (Stage.LINES,)
-        if self._is_gathering():
+        if self._is_gathering(now):
             return (Stage.LINE_IMAGE,)
         return tuple(Stage) if self._pages_in_work < self._max_pages else (Stage.LINES, Stage.LINE_IMAGE)
 
-    def _is_gathering(self) -> bool:
+    def _is_gathering(self, now: float) -> bool:
         """Whether lines wait for line images to be prepared, so as to meet them in a batch. Bad images do not count."""
         return (
             self._waiting[Stage.LINE_IMAGE] > 0
             and self._images_in_a_row < self._max_batch_size
-            and not any(count >= self._most_at_once(key) for key, count in self._lines.items() if count)
+            and not any(count >= self._most_at_once(key, now) for key, count in self._lines.items() if count)
         )
 
-    def _most_at_once(self, key: Hashable) -> int:
+    def _most_at_once(self, key: Hashable, now: float) -> int:
         """How many lines of a key may share a batch."""
-        return max(1, min(self._max_batch_size, int(self._max_batch_s / self._costs.of(key))))
+        most_s = self._max_batch_s if now - self._alone_since > _ALONE_S else self._max_batch_s / 2
+        return max(1, min(self._max_batch_size, int(most_s / self._costs.of(key))))
 
     def _take_image(self, request: Request, now: float) -> Work:
         work = Work(request.stage, self._costs.of(request.stage), [request], [])
@@ -258,7 +267,7 @@ class WorkQueue:
         """Lines of one key; few enough that every free worker gets a share."""
         key = next(iter(first.unread))
         work = Work(key, self._costs.of(key), [], [])
-        room = min(self._most_at_once(key), -(-self.lines // free_workers))
+        room = min(self._most_at_once(key, now), -(-self.lines // free_workers))
         self._images_in_a_row = 0
         for request in self._sharing(first, key, now):
             numbers = self._take_from(request, key, room - len(work.lines), now)

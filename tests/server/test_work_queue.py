@@ -50,16 +50,23 @@ def test_a_batch_has_one_key_and_a_limited_size(queue):
     ]
 
 
-@pytest.mark.parametrize(("seconds", "sizes"), [(0.004, [3, 1]), (0.009, [2, 2]), (0.5, [1, 1, 1, 1])])
-def test_a_batch_takes_a_limited_time(queue, seconds, sizes):
-    """Of lines that take longer fewer share a batch, and images are not prepared ahead for those that share none."""
-    prepared(queue, request(), ["key"])
+@pytest.mark.parametrize(
+    ("seconds", "shared", "alone"),
+    [(0.004, [3, 1], [3, 1]), (0.01, [2, 2], [3, 1]), (0.02, [1, 1, 1, 1], [2, 2]), (0.5, [1, 1, 1, 1], [1, 1, 1, 1])],
+)
+def test_a_batch_takes_a_limited_time(queue, seconds, shared, alone):
+    """The longer lines take, the fewer share a batch, half as many unless a client has long been alone.
+
+    Images are not prepared ahead for lines that are enough for a batch.
+    """
+    prepared(queue, request("a"), ["key"])
     queue.finish(queue.take(0.0, 1), seconds)
-    lines = prepared(queue, request(), ["key"] * 4)
-    queue.add(request())
-    works = list(iter(lambda: queue.take(0.0, 1), None))
-    assert [len(work.lines) for work in works if work.lines] == sizes
-    assert works[0].requests[0] is lines
+    for client, now, sizes in (("b", 10.0, shared), ("b", 20.0, alone)):
+        lines = prepared(queue, request(client), ["key"] * 4)
+        queue.add(request(client))
+        works = list(iter(lambda now=now: queue.take(now, 1), None))
+        assert [len(work.lines) for work in works if work.lines] == sizes
+        assert works[0].requests[0] is lines
 
 
 def test_the_earliest_deadline_goes_first(single):
