@@ -41,7 +41,7 @@ _SURE = 0.6
 _CHARACTER_BONUS = 0.05
 """What a character more makes up for in confidence: readings of a doubtful line miss more than they make up."""
 
-_SHARED_WIDTH = 512
+_SHARED_WIDTH = 896
 """Lines in wider batches are read one by one: they gain nothing, and their memory counts."""
 
 _PLAIN = RecognizeOptions()

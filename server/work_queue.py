@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -18,6 +19,9 @@ _CREDIT_S = 0.2
 
 _ALONE_S = 1.0
 """Who has taken every turn for so long is alone with the workers."""
+
+_HURRY = 0.1
+"""Of the time that is left to a line, what its batch may take."""
 
 _ROUND = 16
 """Turns after which newcomers of a lane line up behind those who have had one."""
@@ -105,13 +109,13 @@ class _Level:
 class WorkQueue:
     """Waiting images and line crops. max_bytes: of line crops; while they take as much no more images are prepared.
 
-    max_batch_s: worker time of a batch of several lines, by estimate, for a client that is alone. Half of it when
-    clients share the workers, as nobody can interrupt a batch.
+    max_batch_s: worker time of a batch of several lines, by estimate, when clients share the workers, as nobody can
+    interrupt it.
     image_costs: of whole images, by their first stage. What is not measured yet counts nothing there, so that nobody is
     refused.
     """
 
-    def __init__(self, max_batch_size: int, workers: int, max_bytes: int, max_batch_s: float = 0.045) -> None:
+    def __init__(self, max_batch_size: int, workers: int, max_bytes: int, max_batch_s: float = 0.02) -> None:
         self.image_costs = Costs(unknown_s=0.0)
         self._costs = Costs(unknown_s=0.005)
         self._max_batch_size = max_batch_size
@@ -248,10 +252,11 @@ class WorkQueue:
             and not any(count >= self._most_at_once(key, now) for key, count in self._lines.items() if count)
         )
 
-    def _most_at_once(self, key: Hashable, now: float) -> int:
-        """How many lines of a key may share a batch."""
-        most_s = self._max_batch_s if now - self._alone_since > _ALONE_S else self._max_batch_s / 2
-        return max(1, min(self._max_batch_size, int(most_s / self._costs.of(key))))
+    def _most_at_once(self, key: Hashable, now: float, deadline: float = math.inf) -> int:
+        """How many lines of a key may share a batch. deadline: of the first of them."""
+        is_alone = now - self._alone_since > _ALONE_S
+        most_s = _HURRY * (deadline - now) if is_alone else self._max_batch_s
+        return max(1, int(min(self._max_batch_size, most_s / self._costs.of(key))))
 
     def _take_image(self, request: Request, now: float) -> Work:
         work = Work(request.stage, self._costs.of(request.stage), [request], [])
@@ -267,7 +272,7 @@ class WorkQueue:
         """Lines of one key; few enough that every free worker gets a share."""
         key = next(iter(first.unread))
         work = Work(key, self._costs.of(key), [], [])
-        room = min(self._most_at_once(key, now), -(-self.lines // free_workers))
+        room = min(self._most_at_once(key, now, first.deadline), -(-self.lines // free_workers))
         self._images_in_a_row = 0
         for request in self._sharing(first, key, now):
             numbers = self._take_from(request, key, room - len(work.lines), now)

@@ -48,7 +48,7 @@ class Simulation:
     """
 
     def __init__(self, workers: int = 1, max_batch_size: int = 1, line_s: float = 1.0) -> None:
-        self.queue = WorkQueue(max_batch_size, workers, max_bytes=10**9, max_batch_s=2 * max_batch_size * line_s)
+        self.queue = WorkQueue(max_batch_size, workers, max_bytes=10**9, max_batch_s=max_batch_size * line_s)
         self.now = 0.0
         self.work_s: defaultdict[Hashable, float] = defaultdict(float)
         self.done: dict[Request, float] = {}

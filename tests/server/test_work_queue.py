@@ -51,19 +51,23 @@ def test_a_batch_has_one_key_and_a_limited_size(queue):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shared", "alone"),
-    [(0.004, [3, 1], [3, 1]), (0.01, [2, 2], [3, 1]), (0.02, [1, 1, 1, 1], [2, 2]), (0.5, [1, 1, 1, 1], [1, 1, 1, 1])],
+    ("seconds", "shared", "alone", "hurried"),
+    [
+        (0.004, [3, 1], [3, 1], [3, 1]),
+        (0.01, [2, 2], [3, 1], [2, 2]),
+        (0.5, [1, 1, 1, 1], [3, 1], [1, 1, 1, 1]),
+    ],
 )
-def test_a_batch_takes_a_limited_time(queue, seconds, shared, alone):
-    """The longer lines take, the fewer share a batch, half as many unless a client has long been alone.
+def test_a_batch_takes_a_limited_time(queue, seconds, shared, alone, hurried):
+    """The longer lines take, the fewer share a batch, unless a client has long been alone and is in no hurry.
 
     Images are not prepared ahead for lines that are enough for a batch.
     """
     prepared(queue, request("a"), ["key"])
     queue.finish(queue.take(0.0, 1), seconds)
-    for client, now, sizes in (("b", 10.0, shared), ("b", 20.0, alone)):
-        lines = prepared(queue, request(client), ["key"] * 4)
-        queue.add(request(client))
+    for now, left, sizes in ((10.0, LATER, shared), (20.0, LATER, alone), (30.0, 0.25, hurried)):
+        lines = prepared(queue, request("b", deadline=now + left), ["key"] * 4)
+        queue.add(request("b", deadline=now + left))
         works = list(iter(lambda now=now: queue.take(now, 1), None))
         assert [len(work.lines) for work in works if work.lines] == sizes
         assert works[0].requests[0] is lines
