@@ -10,20 +10,34 @@ typedef struct {
     ptrdiff_t count, longest;
 } Labellings;
 
-/* most and z [time] take what turns logits into probabilities. row, maxima: scratch. Returns 0 for a line with a row
- * that is no distribution. */
-static int
+/* Labellings that are less probable than the best path by more than this, in nats, are gone through again. */
+#define LIKELY_LOSS 28.0
+
+/* Natural logarithm of the best path's probability, NAN for a line with a row that is no distribution. most and z
+ * [time] take what turns logits into probabilities. row, maxima: scratch. */
+static double
 scan_rows(const Layout *layout, const Matrix *matrix, double *most, double *z, float *row, uint32_t *maxima) {
+    double log_prob = 0.0;
     for (ptrdiff_t t = 0; t < matrix->times; t++) {
         const float *values = load_row(layout, matrix, t, row);
         int32_t peak = find_peak(layout, values, maxima);
-        if (peak < 0) return 0;
-        if (layout->kind != LOGITS) continue;
-        ptrdiff_t next = t + 1 < matrix->times ? t + 1 : t;
-        most[t] = values[peak];
-        z[t] = sum_of_row(layout, values, values[peak], matrix->data + next * matrix->time_stride);
+        if (peak < 0) return NAN;
+        if (layout->kind == LOGITS) {
+            ptrdiff_t next = t + 1 < matrix->times ? t + 1 : t;
+            most[t] = values[peak];
+            z[t] = sum_of_row(layout, values, values[peak], matrix->data + next * matrix->time_stride);
+            log_prob -= log(z[t]);
+        } else log_prob += layout->kind == PROBS ? log(values[peak]) : values[peak];
     }
-    return 1;
+    return log_prob;
+}
+
+/* likely: logarithm of a guess at the mass. What a lesser one was left out for is looked at again, with a part of it
+ * known. */
+static double log_prob_of(const Line *line, Lattice *lattice, double likely) {
+    double found = align(line, lattice, mass_of(likely), NULL, NULL, NULL, NULL);
+    int is_exact = found >= likely || lattice->least.mantissa == 0.0;
+    return is_exact ? found : align(line, lattice, mass_of(found), NULL, NULL, NULL, NULL);
 }
 
 /* Natural logarithm of each labelling's probability, NaN in a line with a row that is no distribution. Returns 0 when
@@ -37,7 +51,7 @@ static int weigh_labellings(const Layout *layout, const Matrix *matrix, const La
     if (ok) {
         double *z = most + times;
         float *row = (float *)(z + times);
-        int is_good = scan_rows(layout, matrix, most, z, row, (uint32_t *)(row + classes));
+        double best = scan_rows(layout, matrix, most, z, row, (uint32_t *)(row + classes));
         Line line = {layout, matrix, most, z};
         for (ptrdiff_t i = 0; i < given->count; i++) {
             ptrdiff_t length = given->offsets[i + 1] - given->offsets[i];
@@ -47,7 +61,7 @@ static int weigh_labellings(const Layout *layout, const Matrix *matrix, const La
                 .count = length / PAIRS + 1,
                 .blocks = lattice_blocks + 1,
             };
-            log_probs[i] = is_good ? align(&line, &lattice, mass_of(-INFINITY), NULL, NULL, NULL, NULL) : NAN;
+            log_probs[i] = isnan(best) ? NAN : log_prob_of(&line, &lattice, best - LIKELY_LOSS);
         }
     }
     free(lattice_blocks);
