@@ -10,10 +10,9 @@ pixels after it, unless it has an error or lines.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
-import mmap
+import os
 import resource
 import signal
 import sys
@@ -61,7 +60,7 @@ def main() -> None:
     """Serve one document until the other end is closed."""
     commands, answers = sys.stdin.buffer, sys.stdout.buffer
     opening: Opening = json.loads(commands.readline())
-    content = mmap.mmap(opening["file"], 0, access=mmap.ACCESS_COPY)
+    content = open(opening["file"], "rb")  # noqa: SIM115 - as long as the process
     try:
         pdf = _open(content, opening)
     except pdfium.PdfiumError as error:
@@ -69,24 +68,22 @@ def main() -> None:
         _write(answers, {"error": "encrypted" if is_locked else "damaged", "message": str(error)})
         return
     _write(answers, {"page_count": len(pdf)})
-    at_once = max(1, _KEPT_BYTES * len(pdf) // len(content))
+    at_once = max(1, _KEPT_BYTES * len(pdf) // os.fstat(opening["file"]).st_size)
     if row := commands.readline():
         for done, number in enumerate(json.loads(row)["pages"], 1):
             _answer(pdf, number, opening, answers)
-            # What was read of the file for a page is hardly needed for the next one.
-            content.madvise(mmap.MADV_DONTNEED)
             if done % at_once == 0:
                 pdf.close()
                 pdf = _open(content, opening)
 
 
-def _open(content: mmap.mmap, opening: Opening) -> pdfium.PdfDocument:
-    """content: the file, of which only what is looked at gets into memory; a copy, as Python gives no other pointer."""
-    limit = opening["max_memory_bytes"] + len(content)
+def _open(content: BinaryIO, opening: Opening) -> pdfium.PdfDocument:
+    """content: the file, read piece by piece: what is mapped of one would count as memory, a megabyte at a time."""
+    limit = opening["max_memory_bytes"]
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, opening["max_cpu_s"])
-    pdf = pdfium.PdfDocument((ctypes.c_char * len(content)).from_buffer(content), opening["password"] or None)
+    pdf = pdfium.PdfDocument(content, opening["password"] or None)
     pdf.init_forms()
     return pdf
 
