@@ -128,7 +128,8 @@ def _window_width(width: int, wanted: InputFormat) -> int:
     fewest = math.ceil((width - overlap) / (max_width(wanted) - overlap))
     counts = range(fewest, fewest + 2)
     widths = [_in_set(math.ceil((width + (count - 1) * overlap) / count)) for count in counts]
-    return min(zip(counts, widths, strict=True), key=math.prod)[1]
+    # A window that is itself long would be squeezed into a narrower batch.
+    return min(max_width(wanted), min(zip(counts, widths, strict=True), key=math.prod)[1])
 
 
 def _overlap(wanted: InputFormat) -> int:

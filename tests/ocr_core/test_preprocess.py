@@ -99,13 +99,14 @@ def test_lines_are_as_long_for_every_model() -> None:
     assert max_width(twice) == MAX_WIDTH
 
 
-@pytest.mark.parametrize("width", [900, 1300, 2000, 5000])
+@pytest.mark.parametrize("width", [900, 1300, 1438, 2000, 5000])
 def test_windows_of_a_long_line_are_its_batches(width: int) -> None:
-    """They cover it, are as wide as its batch but for the last, and see no more than a third of it twice."""
+    """They cover it, are as wide as its batch but for the last and not long themselves, and see at most a third twice."""
     crop = whole_image(gradient(32, width))
     parts, starts = windows(crop, WANTED)
     widths = [part.image.shape[1] for part in parts]
     assert set(widths[:-1]) == {batch_width(crop, WANTED)}
+    assert not any(is_long(part, WANTED) for part in parts)
     assert starts[-1] + widths[-1] == width
     assert sum(widths) < 4 / 3 * width
 
