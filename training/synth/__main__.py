@@ -1,4 +1,4 @@
-"""`python -m training.synth build | sheet | coverage | missing | speed`: make what lines are made of; look; measure."""
+"""`python -m training.synth build | sheet | texts | coverage | missing | speed`: make lines' parts; look; measure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 from ocr_core.bundle import Kind, Registry
 from ocr_core.charset import Charset
 from ocr_core.types import Image
-from training.synth.corpus import build_corpus, character_counts, load_corpus
+from training.recipe import find_recipe
+from training.synth.corpus import build_corpus, character_counts, han_count, load_corpus
 from training.synth.fonts import build_fonts, load_fonts
 from training.synth.packages import fetch_packages
 from training.synth.pen import STROKES, build_strokes
@@ -38,6 +39,7 @@ def _parser() -> ArgumentParser:
     build.add_argument("--only", choices=("packages", "text", "fonts"), help="one step of the three")
     for name, run, lines, told in (
         ("sheet", _sheet, 96, "draw lines into one picture"),
+        ("texts", _texts, 400_000, "print texts of lines, for a character model"),
         ("coverage", _coverage, 100_000, "count the classes that come up in so many lines"),
         ("missing", _missing, 0, "list what the texts have and the charset lacks, most frequent first"),
         ("speed", _speed, 500, "measure lines per second on one core"),
@@ -51,6 +53,9 @@ def _parser() -> ArgumentParser:
             command.add_argument("--lines", type=int, default=lines)
             command.add_argument("--seed", type=int, default=0)
             command.add_argument("--scene", choices=[scene.name for scene in SCENES], help="this scene alone")
+            command.add_argument("--recipe", help="scenes in the shares of this training recipe")
+        if name == "texts":
+            command.add_argument("--most-han", type=int, metavar="N", help="none with more Han characters [any]")
         if name == "sheet":
             command.add_argument("--columns", type=int, default=3)
             command.add_argument("--texts", action="store_true", help="also print scene and text of each line")
@@ -74,8 +79,11 @@ def _charset(args: Namespace) -> Charset:
 
 
 def _lines(args: Namespace) -> SynthLines:
-    alone = {scene.name: float(scene.name == args.scene) for scene in SCENES} if args.scene else {}
-    return SynthLines(_charset(args), SynthSettings(root=args.root, shares=alone), args.seed)
+    if args.scene:
+        shares = {scene.name: float(scene.name == args.scene) for scene in SCENES}
+    else:
+        shares = dict(find_recipe(args.recipe).data.shares) if args.recipe else {}
+    return SynthLines(_charset(args), SynthSettings(root=args.root, shares=shares), args.seed)
 
 
 def _sheet(args: Namespace) -> None:
@@ -98,6 +106,14 @@ def _cell(image: Image) -> Image:
     cell = np.full((_ROW_HEIGHT + 6, _COLUMN_WIDTH, 3), 128, np.uint8)
     cell[3 : 3 + _ROW_HEIGHT, :width] = cv2.resize(image, (width, _ROW_HEIGHT), interpolation=cv2.INTER_AREA)
     return cell
+
+
+def _texts(args: Namespace) -> None:
+    lines = _lines(args)
+    for index in range(args.lines):
+        _, text = lines.plan(index)
+        if args.most_han is None or han_count(text) <= args.most_han:
+            print(text)
 
 
 def _coverage(args: Namespace) -> None:

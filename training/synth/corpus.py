@@ -110,7 +110,12 @@ def _tidy(line: str) -> str:
 
 def _is_chinese(line: str) -> bool:
     """Whether a good part of a line is Han: manuals also hold commands and what nobody translated."""
-    return sum("\u4e00" <= character <= "\u9fff" for character in line) > 0.3 * len(line)
+    return han_count(line) > 0.3 * len(line)
+
+
+def han_count(text: str) -> int:
+    """How many of its characters are Han."""
+    return sum("\u4e00" <= character <= "\u9fff" for character in text)
 
 
 def _trimmed(counts: dict[str, int]) -> Iterator[tuple[str, int]]:

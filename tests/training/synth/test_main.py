@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth import __main__ as command
-from training.synth.corpus import Corpus
+from training.synth.corpus import Corpus, han_count
 from training.synth.fonts import load_fonts
 from training.synth.samples import SynthLines, SynthSettings
 
@@ -37,6 +37,14 @@ def test_a_sheet_is_a_picture_of_lines(run, tmp_path, capsys):
     picture = cv2.imread(str(tmp_path / "sheet.png"))
     assert picture.shape == (4 * 54, 2 * 640, 3)
     assert len(capsys.readouterr().out.splitlines()) == 7
+
+
+def test_texts_are_those_of_the_lines(run, capsys):
+    """One each, without those that have more Han characters than wanted."""
+    for most, count in ((0, 60), (-1, 0)):
+        run("texts", "--lines", "60", f"--most-han={most}")
+        texts = capsys.readouterr().out.splitlines()
+        assert [han_count(text) for text in texts] == [0] * count
 
 
 def test_coverage_tells_the_classes_that_never_come_up(run, capsys):
