@@ -22,6 +22,9 @@ WEIGHTS = "model.bin"
 SECOND = "second"
 """Folder within a bundle: the bundle of the recogniser that is asked about lines which this one reads with doubt."""
 
+LANGUAGE = "language.lm"
+"""File within a bundle: the character model that takes part in judging between both."""
+
 Triple = tuple[float, float, float]
 
 
@@ -73,11 +76,25 @@ class Check(_Strict):
     text: str
 
 
+class JudgeWeights(_Strict):
+    """What speaks for a reading, beside its log-probability by the first network, which counts once.
+
+    second, language: how much its log-probabilities count by the second network, and by the character model in the file
+    LANGUAGE, which has that SHA-256. character: nats that each of its characters gains.
+    """
+
+    second: float = Field(default=1.0, ge=0)
+    language: float = Field(default=0.45, ge=0)
+    character: float = 4.0
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class ModelBundle(_Strict):
     """The contents of model.json, checked. output, characters, blank_index and what follows: recognisers only.
 
     temperature: by which confidences are calibrated; see calibration. second_opinion: sureness, as ReadLine has it,
-    below which lines are read by the bundle in the folder SECOND as well; None without one.
+    below which lines are read by the bundle in the folder SECOND as well; None without one. judge: what decides
+    between both then; None where the surer one is right.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
@@ -91,6 +108,7 @@ class ModelBundle(_Strict):
     check: Check | None = None
     temperature: float = Field(default=1.0, ge=TEMPERATURES[0], le=TEMPERATURES[1])
     second_opinion: float | None = Field(default=None, gt=0, le=1)
+    judge: JudgeWeights | None = None
     origin: Origin
     licence: str
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -122,6 +140,8 @@ def read_bundle(folder: Path) -> ModelBundle:
         second = read_second(folder)
         if second.kind is not Kind.RECOGNIZER or second.second_opinion is not None:
             raise BundleInvalid(f"{folder / SECOND} is no recogniser that answers by itself")
+    if bundle.judge is not None:
+        _check_hash(folder / LANGUAGE, bundle.judge.sha256)
     return bundle
 
 
@@ -133,14 +153,21 @@ def read_second(folder: Path) -> ModelBundle:
 def _read_parts(folder: Path) -> ModelBundle:
     try:
         bundle = ModelBundle.model_validate_json((folder / MANIFEST).read_bytes())
-        weights_hash = file_sha256(folder / WEIGHTS)
     except (OSError, ValidationError) as error:
         raise BundleInvalid(f"{folder}: {error}") from error
-    if weights_hash != bundle.weights_sha256:
-        raise BundleInvalid(f"{folder}: {WEIGHTS} has SHA-256 {weights_hash}, model.json says {bundle.weights_sha256}")
+    _check_hash(folder / WEIGHTS, bundle.weights_sha256)
     if bundle.kind is Kind.RECOGNIZER and not (bundle.charset.class_count > 1 and bundle.input.height):
         raise BundleInvalid(f"{folder}: a recogniser needs characters and an input height")
     return bundle
+
+
+def _check_hash(path: Path, wanted: str) -> None:
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise BundleInvalid(f"{path.parent}: {error}") from error
+    if found != wanted:
+        raise BundleInvalid(f"{path.parent}: {path.name} has SHA-256 {found}, model.json says {wanted}")
 
 
 def write_manifest(folder: Path, bundle: ModelBundle) -> None:
@@ -158,14 +185,21 @@ def store_temperature(folder: Path, temperature: float) -> float:
     return stored
 
 
-def add_second_opinion(folder: Path, other: Path, below: float) -> None:
-    """Give a recogniser a copy of another one for lines that it reads with a sureness below. Raises BundleInvalid."""
+def add_second_opinion(folder: Path, other: Path, below: float, language: Path | None = None) -> None:
+    """Give a recogniser a copy of another one for lines that it reads with a sureness below. Raises BundleInvalid.
+
+    language: file of a character model that judges between both.
+    """
     if read_bundle(other).second_opinion is not None:
         raise BundleInvalid(f"{other} has a second opinion of its own")
     try:
-        bundle = ModelBundle.model_validate(dict(read_bundle(folder)) | {"second_opinion": below})
-    except ValidationError as error:
+        judge = JudgeWeights(sha256=file_sha256(language)) if language else None
+        changes = {"second_opinion": below, "judge": judge}
+        bundle = ModelBundle.model_validate(dict(read_bundle(folder)) | changes)
+    except (OSError, ValidationError) as error:
         raise BundleInvalid(f"{folder}: {error}") from error
+    if language:
+        shutil.copyfile(language, folder / LANGUAGE)
     shutil.rmtree(folder / SECOND, ignore_errors=True)
     (folder / SECOND).mkdir()
     for name in (MANIFEST, GRAPH, WEIGHTS):

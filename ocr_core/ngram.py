@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,9 +71,14 @@ class CharacterModel:
             total = np.where(longest >= 0, self.ngrams.log_probs[longest - 1], backed_off)
         return np.asarray(total[text != BEGIN])
 
+    def line_log_probs(self, lines: Sequence[str]) -> Float64:
+        """float64 [line]: nats of whole lines, their ends included."""
+        starts = np.cumsum([0, *(len(line) + 1 for line in lines)])[:-1]
+        return np.add.reduceat(self.log_probs(lines), starts) if lines else np.zeros(0)
+
     def log_prob(self, text: str) -> float:
         """Nats of a whole line, its end included."""
-        return math.fsum(self.log_probs([text]))
+        return float(self.line_log_probs([text])[0])
 
     def unknown(self, characters: Iterable[str]) -> tuple[str, ...]:
         """Those of these code points that the model does not know."""

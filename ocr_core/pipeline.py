@@ -195,7 +195,7 @@ class Pipeline:
     def _read_again(
         self, recognizer: Recognizer, crop: LineCrop, options: RecognizeOptions, first: ReadLine
     ) -> ReadLine:
-        """The surest of the first reading and those of other views of the line."""
+        """The first reading, or that of another view of the line that is surer."""
         started = time.perf_counter()
         views = []
         if _has_narrow_letters(first.line.text) and not crop.is_vertical:
@@ -205,9 +205,14 @@ class Pipeline:
         if _wants_classifier(first, options) and self._upside_down(crop) > UPSIDE_DOWN_THRESHOLD:
             views.append(turned(crop, 2))
         timings = first.timings + Timings(preprocess_ms=_since(started))
-        again = [recognizer.read_alone([view], [options])[0] for view in views]
-        best = max(first, *again, key=lambda read: read.sureness) if again else first
-        return replace(best, timings=sum((read.timings for read in again), timings))
+        if not views:
+            return replace(first, timings=timings)
+        again = [recognizer.see([view], [options], below=1.0)[0] for view in views]
+        view, surest = max(zip(views, again, strict=True), key=lambda other: other[1].read.sureness)
+        timings = sum((seen.read.timings for seen in again if seen is not surest), timings)
+        is_surer = surest.read.sureness > first.sureness
+        other = recognizer.better(view, options, surest) if is_surer else surest.read
+        return replace(other if is_surer else first, timings=timings + other.timings)
 
     def assemble(self, prepared: PreparedImage, lines: Sequence[ReadLine], options: RecognizeOptions) -> Recognition:
         """Put the lines of one image together: filter by confidence, apply rules, add up timings."""

@@ -6,40 +6,39 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from ext.automaton import Float64
 from ocr_core.bundle import SECOND, Check, ModelBundle, read_second
 from ocr_core.ctc_rows import Kind
 from ocr_core.decode import Decoder
 from ocr_core.decoder_shelf import DecoderShelf
 from ocr_core.engine import Batch, Engine, Output, Precision
-from ocr_core.errors import BundleInvalid, InputError, LanguageInvalid, ModelFailed
+from ocr_core.errors import BundleInvalid, InputError, ModelFailed
 from ocr_core.hypotheses import Hypothesis
 from ocr_core.image import ImageLimits, load_image
+from ocr_core.judge import Judge
 from ocr_core.kernels import Backend
 from ocr_core.language_dir import LanguageDir
 from ocr_core.layout.seams import joined_scores
 from ocr_core.layout.unread import Span, unread_spans
 from ocr_core.postprocess import make_line
 from ocr_core.preprocess import batch_width, fitted_width, is_long, make_batch, max_width, whole_image, windows
-from ocr_core.types import DecodeMethod, LanguageOptions, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
+from ocr_core.second_opinion import SecondOpinion, SeenLine
+from ocr_core.types import DecodeMethod, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
 _SUM_TOLERANCE = 0.05
 """How far the probabilities of a timestep may be from 1 together: bfloat16 has two to three digits."""
-
 
 _RETRIES = 2
 """How often what was passed over is read again within what was passed over."""
 
 _SURE = 0.6
 """Sureness of text that is put where there was none."""
-
-_CHARACTER_BONUS = 0.05
-"""What a character more makes up for in confidence: readings of a doubtful line miss more than they make up."""
 
 _SHARED_WIDTH = 896
 """Lines in wider batches are read one by one: they gain nothing, and their memory counts."""
@@ -52,7 +51,7 @@ class Recognizer:
 
     def __init__(self, engine: Engine, decoders: DecoderShelf, second: SecondOpinion | None = None) -> None:
         self.decoders = decoders
-        self._second = second
+        self.second = second
         self._engine = engine
         self._input = engine.bundle.input
         self._output = engine.output
@@ -64,17 +63,19 @@ class Recognizer:
 
     def read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
         """Read crops of one batch width, each with its own options. Returns one ReadLine per crop, in order."""
-        first = self.read_alone(crops, options)
-        if self._second is None:
-            return first
-        return [self._second.surer(*line) for line in zip(crops, options, first, strict=True)]
+        below = self.second.below if self.second else 0.0
+        return [self.better(*line) for line in zip(crops, options, self.see(crops, options, below), strict=True)]
 
-    def read_alone(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
-        """As read, without a second opinion: of a further view of a line it changes next to nothing."""
+    def better(self, crop: LineCrop, options: RecognizeOptions, seen: SeenLine) -> ReadLine:
+        """What was seen, or a second opinion on it where it is doubtful. It must have kept its scores then."""
+        return self.second.better(self, crop, options, seen) if self.second else seen.read
+
+    def see(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions], below: float = 0.0) -> list[SeenLine]:
+        """What the network makes of each line. Those with a sureness below keep their scores."""
         if len(crops) > 1 and not self._may_share(crops):
-            return [self.read_alone([crop], [chosen])[0] for crop, chosen in zip(crops, options, strict=True)]
+            return [self.see([crop], [chosen], below)[0] for crop, chosen in zip(crops, options, strict=True)]
         if is_long(crops[0], self._input):
-            return [self._read_long(crops[0], options[0])]
+            return [self._see_long(crops[0], options[0])]
         started = time.perf_counter()
         batch = make_batch(crops, self._input)
         prepared = time.perf_counter()
@@ -84,13 +85,18 @@ class Recognizer:
             decoded = time.perf_counter()
             columns = batch.shape[2] / scores.shape[1]
             passed_over = {
-                i: (scores[i].copy(), spans)
+                i: spans
                 for i, (found, crop, chosen) in enumerate(zip(hypotheses, crops, options, strict=True))
                 if (spans := self._unread(found, crop, columns, chosen))
             }
+            kept = {
+                i: scores[i].copy()
+                for i, found in enumerate(hypotheses)
+                if i in passed_over or _sureness(found) < below
+            }
         looked = time.perf_counter()
-        for i, (row, spans) in passed_over.items():
-            hypotheses[i] = self._decode(self._filled(row, crops[i], spans, columns, _RETRIES), options[i])
+        for i, spans in passed_over.items():
+            hypotheses[i] = self._decode(self._filled(kept[i], crops[i], spans, columns, _RETRIES), options[i])
         read_again = time.perf_counter()
         lines = [
             self._line(found, crop, columns, chosen)
@@ -104,7 +110,26 @@ class Recognizer:
             decode_ms=share * (decoded - inferred),
             postprocess_ms=share * (looked - decoded + time.perf_counter() - read_again),
         )
-        return [ReadLine(line, timings, _sureness(found)) for line, found in zip(lines, hypotheses, strict=True)]
+        return [
+            SeenLine(ReadLine(line, timings, _sureness(found)), kept.get(i), columns)
+            for i, (line, found) in enumerate(zip(lines, hypotheses, strict=True))
+        ]
+
+    def likely(self, seen: SeenLine, count: int, options: RecognizeOptions) -> list[Hypothesis]:
+        """The likeliest readings of a line that kept its scores, best first."""
+        beam = replace(options.decode, decoder=DecodeMethod.PREFIX_BEAM, alternatives=count - 1)
+        return list(self._decode(seen.kept, replace(options, decode=beam)))
+
+    def log_probs(self, seen: SeenLine, texts: Sequence[str]) -> Float64:
+        """float64 [text]: nats that texts have in a line that kept its scores."""
+        return self.decoders.find(_PLAIN.decode.language).log_probs(seen.kept, texts, self._output)
+
+    def answer(
+        self, hypotheses: Sequence[Hypothesis], seen: SeenLine, crop: LineCrop, options: RecognizeOptions
+    ) -> ReadLine:
+        """These readings of a line instead of those that it was seen with."""
+        line = self._line(hypotheses, crop, seen.columns, options)
+        return ReadLine(line, seen.read.timings, _sureness(hypotheses))
 
     def _may_share(self, crops: Sequence[LineCrop]) -> bool:
         """Whether crops of one batch width are read at once."""
@@ -113,10 +138,10 @@ class Recognizer:
 
     def sureness(self, crop: LineCrop) -> float:
         """As ReadLine has it, of the first network."""
-        (read,) = self.read_alone([crop], [_PLAIN])
-        return read.sureness
+        (seen,) = self.see([crop], [_PLAIN])
+        return seen.read.sureness
 
-    def _read_long(self, crop: LineCrop, options: RecognizeOptions) -> ReadLine:
+    def _see_long(self, crop: LineCrop, options: RecognizeOptions) -> SeenLine:
         """Read a crop through windows, one after the other, so that they take the memory of one."""
         started = time.perf_counter()
         parts, starts = windows(crop, self._input)
@@ -137,7 +162,7 @@ class Recognizer:
             decode_ms=1e3 * (decoded - inferred),
             postprocess_ms=1e3 * (time.perf_counter() - decoded),
         )
-        return ReadLine(line, timings, _sureness(hypotheses))
+        return SeenLine(ReadLine(line, timings, _sureness(hypotheses)), joined, columns)
 
     def _scores(self, batch: Batch) -> Output:
         """Of a batch of one, [time, class]."""
@@ -219,38 +244,6 @@ class Recognizer:
             raise BundleInvalid(f"{folder}: reads {read.line.text!r} in {wanted.image}, must read {wanted.text!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class SecondOpinion:
-    """Another recogniser, which reads what the first one reads with a sureness below.
-
-    Networks of different make seldom fail at the same lines, and know it when they do: Viola and Jones, "Rapid Object
-    Detection using a Boosted Cascade", 2001, of which this is the smallest.
-    """
-
-    recognizer: Recognizer
-    below: float
-
-    def surer(self, crop: LineCrop, options: RecognizeOptions, first: ReadLine) -> ReadLine:
-        """The first reading, or the second one where that is the surer, by what both confidences mean, or longer."""
-        if first.sureness >= self.below or not self._knows(options.decode.language):
-            return first
-        (second,) = self.recognizer.read([crop], [options])
-        best = max(first, second, key=_plausibility)
-        return replace(best, timings=first.timings + second.timings)
-
-    def _knows(self, language: LanguageOptions) -> bool:
-        """Whether its charset has what the language asks for."""
-        try:
-            self.recognizer.decoders.find(language)
-        except (InputError, LanguageInvalid):
-            return False
-        return True
-
-
-def _plausibility(read: ReadLine) -> float:
-    return read.line.confidence + _CHARACTER_BONUS * len(read.line.text)
-
-
 def load_recognizer(
     bundle: ModelBundle,
     folder: Path,
@@ -268,7 +261,8 @@ def load_recognizer(
         other = load_recognizer(
             read_second(folder), folder / SECOND, language, workers=workers, precision=precision, backend=backend
         )
-        second = SecondOpinion(other, bundle.second_opinion)
+        judge = Judge.load(folder, bundle.judge) if bundle.judge else None
+        second = SecondOpinion(other, bundle.second_opinion, judge)
     recognizer = Recognizer(engine, DecoderShelf(Decoder(bundle.charset, backend=backend), language), second)
     recognizer.warm_up(workers)
     if bundle.check:

@@ -53,6 +53,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--below", type=float, default=0.95, metavar="P", help="sureness of lines that both read [0.95]"
     )
     add_flags(second, ("models_dir",))
+    second.add_argument(
+        "--language",
+        type=Path,
+        metavar="FILE",
+        help="character model to judge between both with [the surer one is right]",
+    )
     second.set_defaults(run=_second)
     for name, (sentence, call) in _CHANGES.items():
         _add_admin(commands, name, sentence, call).add_argument("model", nargs=1, metavar="NAME[/VERSION]")
@@ -110,7 +116,7 @@ def _second(flags: Namespace) -> int:
 
     registry = Registry(load_settings(flags).models_dir)
     bundle, other = (registry.find(name, Kind.RECOGNIZER) for name in (flags.model, flags.other))
-    add_second_opinion(registry.folder(bundle), registry.folder(other), flags.below)
+    add_second_opinion(registry.folder(bundle), registry.folder(other), flags.below, flags.language)
     return 0
 
 

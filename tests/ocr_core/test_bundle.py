@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocr_core.bundle import (
+    LANGUAGE,
     InputFormat,
     Kind,
     ModelBundle,
@@ -190,6 +191,23 @@ def test_an_altered_second_opinion_is_refused(both: Path) -> None:
     (both / "second" / "model.json").unlink()
     with pytest.raises(BundleInvalid, match="second"):
         read_bundle(both)
+
+
+def test_an_altered_character_model_is_refused(both: Path, tmp_path: Path) -> None:
+    """The judge's file is copied and checked, and is part of the content."""
+    before = content_hash(both)
+    (tmp_path / "text.lm").write_bytes(b"a model")
+    add_second_opinion(both, tmp_path / "other" / "1", 0.9, tmp_path / "text.lm")
+    assert read_bundle(both).judge is not None
+    assert content_hash(both) != before
+    (both / LANGUAGE).write_bytes(b"another")
+    with pytest.raises(BundleInvalid, match=LANGUAGE):
+        read_bundle(both)
+    (both / LANGUAGE).unlink()
+    with pytest.raises(BundleInvalid, match=LANGUAGE):
+        read_bundle(both)
+    with pytest.raises(BundleInvalid, match="nowhere"):
+        add_second_opinion(both, tmp_path / "other" / "1", 0.9, tmp_path / "nowhere.lm")
 
 
 def test_second_opinions_have_none_of_their_own(both: Path, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_a_line_is_as_likely_as_its_characters(text):
 
 def test_lines_do_not_see_each_other():
     """Lines scored together have the scores that they have alone."""
+    assert MODEL.line_log_probs(LINES[:4]) == pytest.approx([MODEL.log_prob(line) for line in LINES[:4]])
     together = MODEL.log_probs(LINES[:4])
     assert together == pytest.approx(np.concatenate([MODEL.log_probs([line]) for line in LINES[:4]]))
     assert len(together) == sum(len(line) + 1 for line in LINES[:4])

@@ -27,8 +27,10 @@ from ocr_core.engine import Engine
 from ocr_core.errors import BundleInvalid
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
+from ocr_core.ngram import CharacterModel
 from ocr_core.preprocess import whole_image
-from ocr_core.recognizer import Recognizer, SecondOpinion, load_recognizer
+from ocr_core.recognizer import Recognizer, load_recognizer
+from ocr_core.second_opinion import SecondOpinion, SeenLine
 from ocr_core.types import DecodeOptions, LanguageOptions, Mode, ReadLine, RecognizeOptions
 
 DATA = Path(__file__).parents[1] / "data"
@@ -171,9 +173,22 @@ def sharp(scores: ov.Node) -> ov.Node:
 class TestSecondOpinion:
     """A dull recogniser of a and b, which reads a white line as b with two thirds, beside a sharp one of c and d."""
 
-    def read(self, folder: Path, below: float, whitelist: str = "", **changes) -> ReadLine:
+    def join(self, first: Path, other: Path, below: float, likes: str) -> None:
+        """likes: what the judge takes all text for, nobody's when it is empty. No reading gains by being longer."""
+        if not likes:
+            add_second_opinion(first, other, below)
+            return
+        CharacterModel.train([likes] * 50).save(first / "likes.lm")
+        add_second_opinion(first, other, below, first / "likes.lm")
+        bundle = read_bundle(first)
+        assert bundle.judge is not None
+        judge = bundle.judge.model_copy(update={"character": 0.0, "second": 1.0, "language": 1.0})
+        write_manifest(first, bundle.model_copy(update={"judge": judge}))
+
+    def read(self, folder: Path, below: float, whitelist: str = "", likes: str = "", **changes) -> ReadLine:
         first = tiny_bundle(folder / "first", softmax)
-        add_second_opinion(first, tiny_bundle(folder / "second", sharp, characters=("c", "d"), **changes), below)
+        other = tiny_bundle(folder / "second", sharp, **({"characters": ("c", "d")} | changes))
+        self.join(first, other, below, likes)
         options = RecognizeOptions(mode=Mode.LINE, decode=DecodeOptions(language=LanguageOptions(whitelist=whitelist)))
         (read,) = load(first).read([whole_image(np.full((8, 8, 3), 255, np.uint8))], [options])
         return read
@@ -199,8 +214,26 @@ class TestSecondOpinion:
         crop, options = whole_image(np.full((8, 8, 3), 255, np.uint8)), RecognizeOptions(mode=Mode.LINE)
         (read,) = second.read([crop], [options])
         line = replace(read.line, text="bb", confidence=read.line.confidence - less)
-        first = replace(read, line=line, sureness=0.1)
-        assert SecondOpinion(second, below=0.5).surer(crop, options, first).line.text == answer
+        first = SeenLine(replace(read, line=line, sureness=0.1), None, columns=1.0)
+        assert SecondOpinion(second, below=0.5).better(second, crop, options, first).line.text == answer
+
+    @pytest.mark.parametrize("likes", ["b", "d"])
+    def test_a_judge_decides_between_both(self, tmp_path, likes):
+        """Of what either network reads, what the model has seen is the answer, and its sureness goes along."""
+        read = self.read(tmp_path, 0.7, likes=likes)
+        assert read.line.text == likes
+        assert read.sureness == pytest.approx({"b": 2 / 3, "d": 0.993}[likes], abs=0.01)
+
+    def test_a_judge_finds_what_neither_took_for_likeliest(self, tmp_path):
+        """Readings that a network finds less likely than its first are judged too."""
+        alone = load(tiny_bundle(tmp_path / "alone", softmax))
+        (seen,) = alone.see([whole_image(np.full((8, 8, 3), 255, np.uint8))], [LINE], below=1.0)
+        wanted = alone.likely(seen, 3, LINE)[2].text
+        assert self.read(tmp_path, 0.7, likes=wanted).line.text == wanted
+
+    def test_no_judge_where_the_caller_knows_the_text(self, tmp_path):
+        """With a whitelist the surer reading is the answer, whatever text is likely elsewhere."""
+        assert self.read(tmp_path, 0.7, whitelist="bd", likes="b", characters=("b", "d")).line.text == "d"
 
     def test_it_is_not_asked_for_what_it_cannot_read(self, tmp_path):
         """A whitelist outside its charset leaves the line to the first."""

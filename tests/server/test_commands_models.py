@@ -51,8 +51,12 @@ async def test_second_gives_a_model_a_second_opinion(glyphwire_command, tmp_path
     flags = ["models", "second", "first", "other/1", "--models-dir", tmp_path]
     assert (await glyphwire_command(*flags, "--below", "0.8"))[0] == 0
     assert read_bundle(tmp_path / "first" / "1").second_opinion == 0.8
+    assert read_bundle(tmp_path / "first" / "1").judge is None
     status, _, err = await glyphwire_command(*flags, "--below", "8")
     assert (status, "second_opinion" in err) == (2, True)
+    (tmp_path / "text.lm").write_bytes(b"a model")
+    assert (await glyphwire_command(*flags, "--language", tmp_path / "text.lm"))[0] == 0
+    assert read_bundle(tmp_path / "first" / "1").judge is not None
 
 
 async def test_a_failed_recipe_is_status_2(glyphwire_command, monkeypatch):

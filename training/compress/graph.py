@@ -13,7 +13,17 @@ import openvino as ov  # type: ignore[import-untyped]
 from openvino import opset13 as ops
 from pydantic import ValidationError
 
-from ocr_core.bundle import GRAPH, SECOND, WEIGHTS, ModelBundle, file_sha256, place_bundle, read_bundle, write_manifest
+from ocr_core.bundle import (
+    GRAPH,
+    LANGUAGE,
+    SECOND,
+    WEIGHTS,
+    ModelBundle,
+    file_sha256,
+    place_bundle,
+    read_bundle,
+    write_manifest,
+)
 from ocr_core.engine import core
 from ocr_core.preprocess import make_batch, whole_image
 from ocr_core.types import Image
@@ -76,6 +86,8 @@ def write_derived(
             shutil.copy(source / bundle.check.image, draft)
         if bundle.second_opinion is not None:
             shutil.copytree(source / SECOND, draft / SECOND)
+        if bundle.judge is not None:
+            shutil.copy(source / LANGUAGE, draft)
         write_manifest(draft, bundle)
         return place_bundle(draft, models_dir)
 

@@ -42,11 +42,13 @@ def test_a_bundle_does_not_replace_its_source(tmp_path: Path) -> None:
 
 
 def test_a_second_opinion_goes_along(tmp_path: Path) -> None:
-    """What is made of a bundle asks whom the bundle asked."""
+    """What is made of a bundle asks whom the bundle asked, and has its judge."""
     source = striped_bundle(tmp_path)
-    add_second_opinion(source, striped_bundle(tmp_path, "other"), 0.9)
+    (tmp_path / "text.lm").write_bytes(b"a model")
+    add_second_opinion(source, striped_bundle(tmp_path, "other"), 0.9, tmp_path / "text.lm")
     target, _ = fuse(source, tmp_path, "striped/2", [], FuseSettings(logits=True))
     assert (read_bundle(target).second_opinion, read_second(target).name) == (0.9, "other")
+    assert read_bundle(target).judge == read_bundle(source).judge is not None
 
 
 def test_layers_at_the_end_count_as_one_head(tmp_path: Path) -> None:
