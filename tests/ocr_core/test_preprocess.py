@@ -101,7 +101,7 @@ def test_lines_are_as_long_for_every_model() -> None:
 
 @pytest.mark.parametrize("width", [900, 1300, 1438, 2000, 5000])
 def test_windows_of_a_long_line_are_its_batches(width: int) -> None:
-    """They cover it, are as wide as its batch but for the last and not long themselves, and see at most a third twice."""
+    """They cover it, are as wide as its batch but for the last, not long themselves, and see at most a third twice."""
     crop = whole_image(gradient(32, width))
     parts, starts = windows(crop, WANTED)
     widths = [part.image.shape[1] for part in parts]
