@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ocr_core.bundle import GRAPH, SECOND, WEIGHTS, Kind, ModelBundle, Registry, read_second, write_manifest
+from ocr_core.bundle import GRAPH, LANGUAGE, SECOND, WEIGHTS, Kind, ModelBundle, Registry, read_second, write_manifest
 
 _FIRST_SIGN = 0xE000
 """Characters of private use begin here: no charset has them."""
@@ -35,6 +35,8 @@ class SignedModels:
         target = self.folder / self.name / str(version)
         if self._bundle.second_opinion is not None:
             _add_signed(read_second(self._source), self._source / SECOND, target / SECOND, version, {})
+        if self._bundle.judge is not None:
+            shutil.copy(self._source / LANGUAGE, target)
         # What is signed is not what the check of the original wants.
         _add_signed(self._bundle, self._source, target, version, {"version": str(version), "check": None} | changes)
         return target

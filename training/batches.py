@@ -107,8 +107,10 @@ def bucketed(
     """
     buckets: defaultdict[int, list[LabelledLine]] = defaultdict(list)
     for line in lines:
-        width = batch_width(whole_image(line.image), wanted)
-        if width > max_width or not line.text or labeller.missing(line.text):
+        crop = whole_image(line.image)
+        width = batch_width(crop, wanted)
+        is_wide = max(width, fitted_width(crop, wanted)) > max_width
+        if is_wide or not line.text or labeller.missing(line.text):
             continue
         bucket = buckets[width]
         bucket.append(line)

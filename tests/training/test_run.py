@@ -83,7 +83,7 @@ def small(recipe: TrainingRecipe, **data: object) -> TrainingRecipe:
     """A recipe with little of everything."""
     return recipe.model_copy(
         update={
-            "start": recipe.start.model_copy(update={"refit_lines": 6}),
+            "start": recipe.start.model_copy(update={"refit_lines": 12}),
             "data": recipe.data.model_copy(update={"columns": 1024, "workers": 0, **data}),
             "optimiser": recipe.optimiser.model_copy(update={"steps": 2, "bf16": False}),
             "validation": recipe.validation.model_copy(update={"lines": 4}),
