@@ -9,6 +9,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args, get_origin
 
+# gRPC reads it when it is imported, and receives in the thread that hands calls over. By default threads of its own
+# receive and wake that one, which takes half a millisecond of a lone call.
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_poller_for_python")
+
 from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,

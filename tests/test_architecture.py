@@ -34,9 +34,9 @@ def test_only_the_engine_imports_openvino() -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    """Only server/settings.py reads the environment; server/__init__.py has something to tell gRPC by it."""
+    """Only server/settings.py reads the environment."""
     readers = {path for path, names in names_by_file(*OURS) if names & ENVIRONMENT}
-    assert readers <= {"server/settings.py", "server/__init__.py"}
+    assert readers <= {"server/settings.py"}
 
 
 def test_threads_meet_asyncio_only_in_the_batcher() -> None:
