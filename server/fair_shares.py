@@ -41,6 +41,10 @@ class FairShares(Generic[_Key]):
         """Add to what a key has used; less than 0 corrects an earlier charge."""
         self._used[key] = self._used.get(key, self._level) + seconds
 
+    def lead_s(self, key: _Key, other: _Key) -> float:
+        """By how much one has used more than another."""
+        return self._used[key] - self._used[other]
+
     def forget(self, keep: Iterable[_Key]) -> None:
         """Drop those who have no debt, but for those to keep; they come back as newcomers."""
         kept = set(keep)

@@ -96,6 +96,11 @@ class _Level:
     def __iter__(self) -> Iterator[_Lane]:
         return (self.lanes[client] for client in self.shares.in_order(self.lanes))
 
+    def not_ahead(self, client: Hashable, by_s: float) -> Iterator[_Lane]:
+        """Of those who are ahead of this client by no more, who is next first."""
+        order = self.shares.in_order(self.lanes)
+        return (self.lanes[other] for other in order if self.shares.lead_s(other, client) <= by_s)
+
     def lane(self, client: Hashable) -> _Lane:
         """The client's lane, which joins when it is new."""
         if client not in self.lanes:
@@ -285,9 +290,13 @@ class WorkQueue:
         return work
 
     def _sharing(self, first: Request, key: Hashable, now: float) -> Iterator[Request]:
-        """Requests with lines of this key."""
+        """Requests of one priority with lines of this key, from clients that are not ahead of the first's by a batch.
+
+        Those that are would get further ahead with every turn of clients whose own lines are not prepared yet.
+        """
         yield first
-        waiting = [request for lane in self._lanes() for request in lane.at(Stage.LINES) if key in request.unread]
+        lanes = self._levels[first.job.priority].not_ahead(first.client, self._max_batch_s)
+        waiting = [request for lane in lanes for request in lane.at(Stage.LINES) if key in request.unread]
         yield from (request for request in waiting if request is not first and not request.is_over(now))
 
     def _take_from(self, request: Request, key: Hashable, room: int, now: float) -> list[int]:

@@ -23,6 +23,15 @@ def test_who_has_used_least_is_next():
     assert shares.in_order("cba") == ["b", "a", "c"]
 
 
+def test_a_lead_is_the_difference_in_use():
+    """Who has used more is ahead by the difference; the other is ahead by less than nothing."""
+    shares: FairShares[str] = FairShares()
+    for key in "ab":
+        shares.join(key)
+    use(shares, "a", 2.0)
+    assert (shares.lead_s("a", "b"), shares.lead_s("b", "a")) == (2.0, -2.0)
+
+
 def test_newcomers_start_level():
     """Who comes for the first time is neither ahead of those who are there nor behind them."""
     shares: FairShares[str] = FairShares(credit_s=5.0)

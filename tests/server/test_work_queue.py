@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ocr_core.types import Mode
@@ -13,7 +13,7 @@ from server.request import Priority, Stage, Work
 from server.work_queue import WorkQueue
 from tests.server.queue_simulation import LATER, Simulation, prepared, request
 
-BULK, PAGE = Priority.BULK, Mode.PAGE
+INTERACTIVE, BULK, PAGE = Priority.INTERACTIVE, Priority.BULK, Mode.PAGE
 
 
 @pytest.fixture
@@ -48,6 +48,20 @@ def test_a_batch_has_one_key_and_a_limited_size(queue):
         ("wide", [(id(b), 1)]),
         ("narrow", [(id(a), 1)]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "priority", "lines"), [(2.9, INTERACTIVE, 3), (3.1, INTERACTIVE, 1), (2.9, BULK, 1)]
+)
+def test_who_is_far_ahead_shares_no_batch_of_others(ahead_s, priority, lines):
+    """Beside the line whose turn it is a batch takes those of its priority, of clients that are ahead by no batch."""
+    queue = WorkQueue(max_batch_size=3, workers=1, max_bytes=10**9, max_batch_s=3.0)
+    prepared(queue, request("ahead", priority=priority), ["costly"])
+    queue.finish(queue.take(0.0, 1), ahead_s)
+    prepared(queue, request("ahead", mode=PAGE, priority=priority), ["key"] * 5)
+    first = prepared(queue, request("behind"), ["key"])
+    work = queue.take(0.0, 1)
+    assert (work.requests[0], len(work.lines)) == (first, lines)
 
 
 @pytest.mark.parametrize(
@@ -345,6 +359,7 @@ def test_no_worker_idles_while_lines_wait(images, workers):
     st.integers(1, 3),
     st.integers(1, 4),
 )
+@example([(1, 1.0)] * 4 + [(25, 1.0)], 1, 3)
 def test_backlogged_clients_get_equal_time(clients, workers, max_batch_size):
     """Whatever their pages and deadlines, clients that always have work waiting differ by no more than a few lines."""
     simulation = Simulation(workers, max_batch_size)
