@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ from ocr_core.errors import OptionInvalid
 from ocr_core.ngram_tables import BEGIN, END, FIRST_CHARACTER, UNKNOWN, NGrams, read_ngrams, write_ngrams
 from ocr_core.ngram_training import estimate
 from ocr_core.spelling import TextAutomaton, arrange, over_labels
-from ocr_core.trie import Int64, code_points
+from ocr_core.trie import Int64
 
 MAX_WEIGHT = 10.0
 MAX_BONUS = 100.0
@@ -25,7 +26,7 @@ _CACHED = 4
 """Automata kept; that of a million n-grams takes some 30 MB."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class CharacterModel:
     """A character n-gram model with backoff. Characters are code points; those it does not know are all alike."""
 
@@ -61,7 +62,7 @@ class CharacterModel:
     def log_probs(self, lines: Iterable[str]) -> Float64:
         """float64 [characters and line ends]: nats of each, given what is before it in its line."""
         trie = self.ngrams.trie
-        text = self._symbols(lines)
+        text = self._spelled(lines)
         longest = trie.children(np.zeros(len(text), np.int64), text)
         total = self.ngrams.log_probs[longest - 1].astype(np.float64)
         for _ in range(2, self.order + 1):
@@ -82,8 +83,7 @@ class CharacterModel:
 
     def unknown(self, characters: Iterable[str]) -> tuple[str, ...]:
         """Those of these code points that the model does not know."""
-        known = frozenset(self.ngrams.characters)
-        return tuple(character for character in characters if character not in known)
+        return tuple(character for character in characters if character not in self.symbols)
 
     def automaton(self, charset: Charset, weight: float = 1.0, bonus: float = 0.0) -> Automaton:
         """Weighs each character by exp(weight * log p + bonus) and the end of the line by exp(weight * log p).
@@ -97,13 +97,16 @@ class CharacterModel:
             raise OptionInvalid(f"bonus per character is {bonus}, must be from {-MAX_BONUS} to {MAX_BONUS}")
         return _automaton(self, charset, weight, bonus)
 
-    def _symbols(self, lines: Iterable[str]) -> Int64:
+    @cached_property
+    def symbols(self) -> Mapping[str, int]:
+        """Of the code points that it knows."""
+        return {character: symbol for symbol, character in enumerate(self.ngrams.characters, FIRST_CHARACTER)}
+
+    def _spelled(self, lines: Iterable[str]) -> Int64:
         """BEGIN, characters and END of all lines."""
-        symbols = np.full(0x110000, UNKNOWN)
-        known = code_points(self.ngrams.characters)
-        symbols[known] = FIRST_CHARACTER + np.arange(len(known))
-        parts = [part for line in lines for part in ([BEGIN], symbols[code_points([line])], [END])]
-        return np.concatenate([np.empty(0, np.int64), *parts])
+        symbols = self.symbols
+        spelled = ((BEGIN, *(symbols.get(character, UNKNOWN) for character in line), END) for line in lines)
+        return np.fromiter(chain.from_iterable(spelled), np.int64)
 
 
 @lru_cache(_CACHED)
@@ -128,8 +131,7 @@ def _automaton(model: CharacterModel, charset: Charset, weight: float, bonus: fl
         weight * ends[states],
         (shorter, weight * backoffs[states]),
     )
-    symbols = {character: symbol for symbol, character in enumerate(model.ngrams.characters, FIRST_CHARACTER)}
-    return over_labels(TextAutomaton(automaton, symbols, UNKNOWN), charset)
+    return over_labels(TextAutomaton(automaton, model.symbols, UNKNOWN), charset)
 
 
 def _ends(model: CharacterModel, suffixes: Int64, backoffs: Float64) -> Float64:

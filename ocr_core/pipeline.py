@@ -82,7 +82,7 @@ class PipelineConfig:
     agreement: Path | None = None
     decoder_backend: Backend = "compiled"
     workers: int = 1
-    precision: Precision = "f32"
+    precision: Precision = "auto"
     limits: ImageLimits = field(default_factory=ImageLimits)
 
 
@@ -109,7 +109,7 @@ class Pipeline:
         self._detector = LineDetector(
             self._load_single(registry, DETECTOR, Kind.DETECTOR, DETECTOR_PRECISION, _DETECTOR_CANVAS)
         )
-        self._orientation = self._load_single(registry, ORIENTATION, Kind.ORIENTATION, self._config.precision)
+        self._orientation = self._load_single(registry, ORIENTATION, Kind.ORIENTATION, "f32")
         # The first run of each is several times slower.
         self._detector.find(np.full((*_DETECTOR_CANVAS, 3), 255, np.uint8))
         self._upside_down(whole_image(np.full((48, 192, 3), 255, np.uint8)))

@@ -254,7 +254,8 @@ def load_recognizer(
     backend: Backend,
 ) -> Recognizer:
     """A recogniser that has shown that it works. Raises BundleInvalid, or BackendMissing."""
-    engine = Engine(bundle, folder, streams=workers, threads=workers, precision=precision, keep_softmax=False)
+    best = precision if bundle.bfloat16 else "f32"
+    engine = Engine(bundle, folder, streams=workers, threads=workers, precision=best, keep_softmax=False)
     engine.load()
     second = None
     if bundle.second_opinion is not None:

@@ -75,7 +75,10 @@ class Settings(BaseSettings):
     max_queue: int = Field(512, ge=1, description="images held at once; more get UNAVAILABLE")
     max_queue_bytes: ByteSize = Field(ByteSize(1024 * _MIB), ge=1, description="image bytes held at once")
     max_batch_size: int = Field(3, ge=1, le=256, description="lines of like width per engine batch, of short lines")
-    precision: Literal["f32", "auto"] = Field("f32", description="auto: bfloat16 where the processor has it, faster")
+    precision: Literal["f32", "auto"] = Field(
+        "auto",
+        description="auto: bfloat16 where processor and model are made for it; f32: the same text on any machine",
+    )
     workers: int = Field(default_factory=_cpus, ge=1, le=1024, description="worker threads; default: one per CPU")
     stream_window: int = Field(8, ge=1, le=1024, description="frames of a stream that are read ahead")
     max_streams: int = Field(256, ge=1, description="streams open at once; more get UNAVAILABLE")

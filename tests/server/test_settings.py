@@ -33,7 +33,7 @@ OTHER_VALUES = {
     "max_queue": "300",
     "max_queue_bytes": "2GiB",
     "max_batch_size": "7",
-    "precision": "auto",
+    "precision": "f32",
     "workers": "77",
     "stream_window": "7",
     "max_streams": "70",
