@@ -13,6 +13,7 @@ from torch import Tensor
 from ocr_core.bundle import InputFormat
 from ocr_core.charset import Charset
 from ocr_core.preprocess import batch_width, fitted_width, make_batch, whole_image
+from ocr_core.spelling import Speller
 from ocr_core.types import Image
 
 
@@ -54,19 +55,12 @@ class LineBatch:
         return self.images, self.widths, self.targets, self.target_lengths
 
 
-class Labeller:
-    """Text -> labels of a charset, one per code point; of a character that occurs twice the first."""
+class Labeller(Speller):
+    """Text -> labels of a charset."""
 
     def __init__(self, charset: Charset) -> None:
+        super().__init__(charset)
         self.charset = charset
-        self._labels: dict[str, int] = {}
-        for position, character in enumerate(charset.characters):
-            self._labels.setdefault(character, position + (position >= charset.blank_index))
-
-    def labels(self, text: str) -> list[int] | None:
-        """Labels of a text, None when the charset lacks one of its characters."""
-        found = [self._labels.get(character) for character in text]
-        return None if None in found else [label for label in found if label is not None]
 
     def missing(self, text: str) -> set[str]:
         """Characters of a text that the charset lacks."""
