@@ -117,7 +117,8 @@ class Recognizer:
 
     def likely(self, seen: SeenLine, count: int, options: RecognizeOptions) -> list[Hypothesis]:
         """The likeliest readings of a line that kept its scores, best first."""
-        beam = replace(options.decode, decoder=DecodeMethod.PREFIX_BEAM, alternatives=count - 1)
+        width = max(options.decode.beam_width, count)
+        beam = replace(options.decode, decoder=DecodeMethod.PREFIX_BEAM, beam_width=width, alternatives=count - 1)
         return list(self._decode(seen.kept, replace(options, decode=beam)))
 
     def log_probs(self, seen: SeenLine, texts: Sequence[str]) -> Float64:

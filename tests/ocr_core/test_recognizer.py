@@ -31,7 +31,7 @@ from ocr_core.ngram import CharacterModel
 from ocr_core.preprocess import whole_image
 from ocr_core.recognizer import Recognizer, load_recognizer
 from ocr_core.second_opinion import SecondOpinion, SeenLine
-from ocr_core.types import DecodeOptions, LanguageOptions, Mode, ReadLine, RecognizeOptions
+from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, ReadLine, RecognizeOptions
 
 DATA = Path(__file__).parents[1] / "data"
 LINE = RecognizeOptions(mode=Mode.LINE)
@@ -230,6 +230,13 @@ class TestSecondOpinion:
         (seen,) = alone.see([whole_image(np.full((8, 8, 3), 255, np.uint8))], [LINE], below=1.0)
         wanted = alone.likely(seen, 3, LINE)[2].text
         assert self.read(tmp_path, 0.7, likes=wanted).line.text == wanted
+
+    def test_a_judge_has_its_readings_whatever_the_beam(self, tmp_path):
+        """The likeliest readings are found with a beam narrower than there are of them, too."""
+        network = load(tiny_bundle(tmp_path, softmax))
+        (seen,) = network.see([whole_image(np.full((8, 8, 3), 255, np.uint8))], [LINE], below=1.0)
+        narrow = replace(LINE, decode=DecodeOptions(decoder=DecodeMethod.PREFIX_BEAM, beam_width=1))
+        assert len(network.likely(seen, 3, narrow)) == 3
 
     def test_no_judge_where_the_caller_knows_the_text(self, tmp_path):
         """With a whitelist the surer reading is the answer, whatever text is likely elsewhere."""
