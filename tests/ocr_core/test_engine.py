@@ -69,6 +69,17 @@ def test_a_softmax_is_left_to_the_decoder() -> None:
         assert np.abs(powers / powers.sum(axis=2, keepdims=True) - probs).max() < 1e-4
 
 
+def test_every_caller_gets_the_same() -> None:
+    """Whoever infers at the same time has a model of its own, which emits the same to the bit."""
+    bundle = the_bundle(Kind.RECOGNIZER)
+    batch = np.random.default_rng(7).integers(0, 256, (2, LINE_HEIGHT, 320, 3), np.uint8)
+    engine = engine_for(bundle, streams=3, keep_softmax=False)
+    with engine.infer(batch) as one, engine.infer(batch) as other, engine.infer(batch) as third:
+        assert not np.shares_memory(one, other)
+        assert np.array_equal(one, other)
+        assert np.array_equal(one, third)
+
+
 def test_a_request_is_free_again_after_an_error() -> None:
     """Whatever happens to one caller inside the block, the next one is served."""
     bundle = the_bundle(Kind.ORIENTATION)
