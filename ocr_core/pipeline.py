@@ -177,9 +177,9 @@ class Pipeline:
         return PreparedImage(pixels.shape[1], pixels.shape[0], leased, timings, lease, layout, applied, rules)
 
     def batch_key(self, crop: LineCrop, options: RecognizeOptions) -> Hashable:
-        """Crops with equal keys may share a batch: same model in memory, same padded width."""
+        """Crops with equal keys may share a batch: same model in memory, same padded width, as many windows."""
         model = self._model(crop, options)
-        return model.bundle.name, model.bundle.version, model.serial, model.recognizer.batch_width(crop)
+        return model.bundle.name, model.bundle.version, model.serial, *model.recognizer.batch_key(crop)
 
     def read_lines(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
         """Read crops of one batch key, each with its own options. Returns one ReadLine per crop, in order."""

@@ -100,7 +100,12 @@ def fitted_width(crop: LineCrop, wanted: InputFormat) -> int:
 def batch_width(crop: LineCrop, wanted: InputFormat) -> int:
     """Width of the batch in which the crop, or a window of it, is read: one of a small fixed set."""
     width = fitted_width(crop, wanted)
-    return _window_width(width, wanted) if is_long(crop, wanted) else _in_set(max(width, wanted.min_width))
+    return _in_set(max(_window_width(width, wanted) if is_long(crop, wanted) else width, wanted.min_width))
+
+
+def window_count(crop: LineCrop, wanted: InputFormat) -> int:
+    """Through how many windows the crop is read."""
+    return len(_window_starts(fitted_width(crop, wanted), wanted)) if is_long(crop, wanted) else 1
 
 
 def is_long(crop: LineCrop, wanted: InputFormat) -> bool:
@@ -114,12 +119,16 @@ def max_width(wanted: InputFormat) -> int:
 
 
 def windows(crop: LineCrop, wanted: InputFormat) -> tuple[list[LineCrop], list[int]]:
-    """Overlapping parts of a long crop, as wide as its batch at the model's height, and columns where they start."""
+    """Overlapping parts of a long crop, at the model's height, and columns where they start."""
     width = fitted_width(crop, wanted)
     window = _window_width(width, wanted)
-    starts = window_starts(width, window, _overlap(wanted), _WINDOW_STEP)
+    starts = _window_starts(width, wanted)
     line = resize(crop.image, width, wanted.height)
     return [replace(crop, image=line[:, start : start + window]) for start in starts], starts
+
+
+def _window_starts(width: int, wanted: InputFormat) -> list[int]:
+    return window_starts(width, _window_width(width, wanted), _overlap(wanted), _WINDOW_STEP)
 
 
 def _window_width(width: int, wanted: InputFormat) -> int:

@@ -27,7 +27,16 @@ from ocr_core.language_dir import LanguageDir
 from ocr_core.layout.seams import joined_scores
 from ocr_core.layout.unread import Span, unread_spans
 from ocr_core.postprocess import make_line
-from ocr_core.preprocess import batch_width, fitted_width, is_long, make_batch, max_width, whole_image, windows
+from ocr_core.preprocess import (
+    batch_width,
+    fitted_width,
+    is_long,
+    make_batch,
+    max_width,
+    whole_image,
+    window_count,
+    windows,
+)
 from ocr_core.second_opinion import SecondOpinion, SeenLine
 from ocr_core.types import DecodeMethod, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
@@ -57,9 +66,9 @@ class Recognizer:
         self._output = engine.output
         self._temperature = engine.bundle.temperature
 
-    def batch_width(self, crop: LineCrop) -> int:
-        """Width in pixels of the batch in which the crop is read."""
-        return batch_width(crop, self._input)
+    def batch_key(self, crop: LineCrop) -> tuple[int, int]:
+        """Width in pixels of the batch in which the crop is read, and how often: long ones cost as many windows."""
+        return batch_width(crop, self._input), window_count(crop, self._input)
 
     def read(self, crops: Sequence[LineCrop], options: Sequence[RecognizeOptions]) -> list[ReadLine]:
         """Read crops of one batch width, each with its own options. Returns one ReadLine per crop, in order."""
@@ -134,7 +143,7 @@ class Recognizer:
 
     def _may_share(self, crops: Sequence[LineCrop]) -> bool:
         """Whether crops of one batch width are read at once."""
-        is_narrow = self.batch_width(crops[0]) <= _SHARED_WIDTH
+        is_narrow = batch_width(crops[0], self._input) <= _SHARED_WIDTH
         return is_narrow and not any(is_long(crop, self._input) for crop in crops)
 
     def sureness(self, crop: LineCrop) -> float:

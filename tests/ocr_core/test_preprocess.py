@@ -15,6 +15,7 @@ from ocr_core.preprocess import (
     turn_if_vertical,
     turned,
     whole_image,
+    window_count,
     windows,
 )
 from ocr_core.types import Image, LineCrop, Point, Polygon
@@ -101,11 +102,12 @@ def test_lines_are_as_long_for_every_model() -> None:
 
 @pytest.mark.parametrize("width", [900, 1300, 1438, 2000, 5000])
 def test_windows_of_a_long_line_are_its_batches(width: int) -> None:
-    """They cover it, are as wide as its batch but for the last, not long themselves, and see at most a third twice."""
+    """They cover it, are read in its batch but for the last, not long themselves, and see at most a third twice."""
     crop = whole_image(gradient(32, width))
     parts, starts = windows(crop, WANTED)
     widths = [part.image.shape[1] for part in parts]
-    assert set(widths[:-1]) == {batch_width(crop, WANTED)}
+    assert {make_batch([part], WANTED).shape[2] for part in parts[:-1]} == {batch_width(crop, WANTED)}
+    assert len(parts) == window_count(crop, WANTED) > 1
     assert not any(is_long(part, WANTED) for part in parts)
     assert starts[-1] + widths[-1] == width
     assert sum(widths) < 4 / 3 * width
