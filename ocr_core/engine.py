@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -115,7 +115,7 @@ def core() -> ov.Core:
     return runtime
 
 
-def _compiled(model: ov.Model, config: dict[str, str | int | bool], count: int) -> Iterator[ov.CompiledModel]:
+def _compiled(model: ov.Model, config: Mapping[str, object], count: int) -> Iterator[ov.CompiledModel]:
     """So many of it, each with weights of its own: loading what was compiled once takes a quarter of the time."""
     first = core().compile_model(model, "CPU", config)
     yield first
