@@ -51,10 +51,14 @@ DETECTOR = "ppocrv3-lines"
 ORIENTATION = "ppocr-upside-down"
 
 DOUBTFUL_CONFIDENCE = 0.85
-"""Lines read with less, before calibration, are read in other views as well; clean lines never pay for it."""
+"""Lines read with less, before calibration, may be upside down; clean lines never pay for it."""
+
+HARDLY_READ = 0.6
+"""Lines of narrow letters read with less are read once more, wider. Of what is surer the judge knows better: with 0.85
+receipts had 3 % more errors, and scenes one in two hundred less."""
 
 STRETCH = 1.3
-"""By how much doubtful lines of narrow letters are made wider: of small print it saves a third of the errors."""
+"""By how much."""
 
 SURE_CONFIDENCE = 0.97
 """Vertical lines read sideways with less are read with their characters side by side as well."""
@@ -196,7 +200,7 @@ class Pipeline:
         """The first reading, or that of another view of the line that is surer."""
         started = time.perf_counter()
         views = []
-        if _has_narrow_letters(first.line.text) and not crop.is_vertical:
+        if first.sureness < HARDLY_READ and _has_narrow_letters(first.line.text) and not crop.is_vertical:
             views.append(stretched(crop, STRETCH))
         if crop.is_vertical:
             views.append(replace(crop, image=side_by_side(turned(crop, 3).image)))
