@@ -23,7 +23,7 @@ from ocr_core.bundle import (
     write_manifest,
 )
 from ocr_core.calibration import calibrated
-from ocr_core.engine import Engine
+from ocr_core.engine import Engine, Precision
 from ocr_core.errors import BundleInvalid
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.language_dir import LanguageDir
@@ -37,9 +37,10 @@ DATA = Path(__file__).parents[1] / "data"
 LINE = RecognizeOptions(mode=Mode.LINE)
 
 
-def load(folder: Path, *, workers: int = 1) -> Recognizer:
+def load(folder: Path, *, workers: int = 1, precision: Precision = "f32") -> Recognizer:
     bundle = read_bundle(folder)
-    return load_recognizer(bundle, folder, LanguageDir(folder), workers=workers, precision="f32", backend="compiled")
+    language = LanguageDir(folder)
+    return load_recognizer(bundle, folder, language, workers=workers, precision=precision, backend="compiled")
 
 
 def tiny_bundle(folder: Path, last_layer, **changes) -> Path:
@@ -150,6 +151,24 @@ def test_a_network_that_does_not_run_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("ocr_core.engine.Engine.infer", infer)
     with pytest.raises(BundleInvalid, match=r"cannot run the model on .*: unsupported shape"):
         load(tiny_bundle(tmp_path, softmax))
+
+
+@pytest.mark.parametrize(
+    ("reads_as_well", "wanted", "chosen"),
+    [(True, "auto", "auto"), (True, "f32", "f32"), (False, "auto", "f32"), (False, "f32", "f32")],
+)
+def test_bfloat16_is_for_networks_that_read_as_well_in_it(tmp_path, monkeypatch, reads_as_well, wanted, chosen):
+    """A bundle that says nothing of bfloat16 is computed in float32, and so is every bundle where that is asked for."""
+    asked = []
+
+    def made(*args, precision, **kwargs):
+        asked.append(precision)
+        return Engine(*args, precision=precision, **kwargs)
+
+    monkeypatch.setattr("ocr_core.recognizer.Engine", made)
+    folder = tiny_bundle(tmp_path, softmax, bfloat16=reads_as_well)
+    load(folder, precision=wanted)
+    assert asked == [chosen]
 
 
 def test_a_check_that_is_read_passes(tmp_path):
