@@ -49,8 +49,8 @@ _RETRIES = 2
 _SURE = 0.6
 """Sureness of text that is put where there was none."""
 
-_SHARED_WIDTH = 896
-"""Lines in wider batches are read one by one: they gain nothing, and their memory counts."""
+_SHARED_WIDTH = 384
+"""Lines in wider batches are read one by one: they gain little, and three would take more memory than the widest line."""
 
 _PLAIN = RecognizeOptions()
 
