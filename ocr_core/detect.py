@@ -9,6 +9,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +19,7 @@ from ocr_core.layout.outlines import find_outlines
 from ocr_core.layout.rows import rows_apart
 from ocr_core.layout.scale import both_looks, first_scale, second_look
 from ocr_core.layout.shapes import Points
-from ocr_core.preprocess import in_model_order, resize
+from ocr_core.preprocess import in_model_order
 from ocr_core.types import Image, Point, Polygon
 
 WINDOW_OVERLAP = 128
@@ -77,7 +78,7 @@ class LineDetector:
         """Outlines of lines in pixels of `image`, found in a copy of it."""
         height, width = image.shape[:2]
         inner = max(1, round(width * scale)), max(1, round(height * scale))
-        kernels = self._kernels(image if inner == (width, height) else resize(image, *inner))
+        kernels = self._kernels(_copy(image, *inner))
         to_image = np.array([width / inner[0], height / inner[1]], np.float32)
         return [points * to_image for points in find_outlines(kernels)]
 
@@ -95,6 +96,16 @@ class LineDetector:
             with self._engine.infer(canvas) as output:
                 kernels[down.part, across.part] = output[0, 0, down.within, across.within]
         return kernels
+
+
+def _copy(image: Image, width: int, height: int) -> Image:
+    """The image in another size, each pixel the mean of n x n of one that is about as large as the image.
+
+    OpenCV averages whole numbers of pixels in a tenth of the time that it needs for broken ones.
+    """
+    n = max(1, round(image.shape[0] / height))
+    whole = cv2.resize(image, (n * width, n * height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _window_starts(length: int, side: int) -> list[int]:

@@ -50,7 +50,7 @@ _SURE = 0.6
 """Sureness of text that is put where there was none."""
 
 _SHARED_WIDTH = 384
-"""Lines in wider batches are read one by one: they gain little, and three would take more memory than the widest line."""
+"""Lines in wider batches are read one by one: they gain little, and their memory is more than that of the widest."""
 
 _PLAIN = RecognizeOptions()
 

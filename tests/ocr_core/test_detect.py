@@ -35,11 +35,11 @@ def page(width: int, height: int) -> npt.NDArray[np.uint8]:
     return np.full((height, width, 3), 255, np.uint8)
 
 
-@pytest.mark.parametrize("scale", [1, 3])
-def test_a_kernel_grows_to_its_line(scale: int) -> None:
+@pytest.mark.parametrize("scale", [1, 1.6, 2.4, 3])
+def test_a_kernel_grows_to_its_line(scale: float) -> None:
     """A kernel of 200 x 10 has area over perimeter 4.76 and grows by 1.6 times that on every side, in source pixels."""
-    image = page(400 * scale, 200 * scale)
-    image[100 * scale : 110 * scale, 100 * scale : 300 * scale] = 0
+    image = page(round(400 * scale), round(200 * scale))
+    image[round(100 * scale) : round(110 * scale), round(100 * scale) : round(300 * scale)] = 0
     (polygon,) = LineDetector(DarkPixels()).find(image, 400)
     found = np.array([(vertex.x, vertex.y) for vertex in polygon.vertices]) / scale
     assert np.abs(found - [(92.4, 92.4), (307.6, 92.4), (307.6, 117.6), (92.4, 117.6)]).max() < 1.5
