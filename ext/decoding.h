@@ -90,18 +90,6 @@ static void begin_path(Path *path) {
     path->bad = 0;
 }
 
-/* The likeliest column of a row, -1 for a row that is no distribution, and its value. */
-typedef struct {
-    int32_t column;
-    float value;
-} Peak;
-
-static inline Peak peak_of(Path *path, const Matrix *matrix, ptrdiff_t t) {
-    const float *row = load_row(path->layout, matrix, t, path->columns);
-    int32_t column = find_peak(path->layout, row, NULL);
-    return (Peak){column, column < 0 ? 0.0f : row[column]};
-}
-
 /* The next row, emitted into the store's arrays from store->characters on, for which there must be room. Without
  * branches, as nobody can foretell which rows emit a label: what others leave in the next place is written over. */
 static inline void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Peak found, Store *store) {
@@ -247,7 +235,7 @@ static void follow_rows(Path *path, const Matrix *matrix, Store *store) {
     Peak peaks[GROUP];
     for (ptrdiff_t from = 0; from < matrix->times; from += GROUP) {
         ptrdiff_t end = matrix->times - from < GROUP ? matrix->times : from + GROUP;
-        for (ptrdiff_t t = from; t < end; t++) peaks[t - from] = peak_of(path, matrix, t);
+        find_peaks(path->layout, matrix, from, end - from, path->columns, peaks);
         Path local = *path; /* nothing that is written to the store can change it, so it may stay in registers */
         for (ptrdiff_t t = from; t < end; t++) follow_path(&local, matrix, t, peaks[t - from], store);
         *path = local;

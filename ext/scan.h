@@ -109,6 +109,12 @@ static inline ptrdiff_t block_start(ptrdiff_t block, ptrdiff_t columns) {
     return (block + 1) * BLOCK < columns ? block * BLOCK : columns - BLOCK;
 }
 
+/* The first of the greatest values of a row. column -1: the row is no distribution. */
+typedef struct {
+    int32_t column;
+    float value;
+} Peak;
+
 /* The first of the greatest, -1 where there is NaN among scores. Leaves the greatest key of each block in `maxima`, if
  * given. */
 static inline __attribute__((always_inline)) int32_t
@@ -139,38 +145,76 @@ WIDE_CLONES static int32_t peak_of_probs_by_blocks(const float *row, ptrdiff_t c
 }
 
 #ifdef HAS_AVX2
-/* The same of a row of at least one block where nobody asks for maxima: the greatest are kept lane by lane, each with
- * the start of its block, so that no block ends in a reduction. */
-AVX2 static int32_t peak_of_probs_avx2(const float *row, ptrdiff_t columns) {
-    __m256i most = _mm256_setzero_si256(), starts = most;
-    for (ptrdiff_t block = 0; block < block_count(columns); block++) {
-        ptrdiff_t start = block_start(block, columns);
-        const __m256i *from = (const __m256i *)(row + start);
-        __m256i here[4]; /* for one alone loads would have to wait */
-        for (int i = 0; i < 4; i++) here[i] = _mm256_loadu_si256(from + i);
-        for (int i = 4; i < BLOCK / LANES; i++)
-            here[i % 4] = _mm256_max_epu32(here[i % 4], _mm256_loadu_si256(from + i));
-        here[0] = _mm256_max_epu32(_mm256_max_epu32(here[0], here[1]), _mm256_max_epu32(here[2], here[3]));
-        here[0] = _mm256_max_epu32(here[0], most);
-        starts = _mm256_blendv_epi8(_mm256_set1_epi32((int32_t)start), starts, _mm256_cmpeq_epi32(here[0], most));
-        most = here[0];
-    }
-    uint32_t keys[LANES], wanted;
-    int32_t starts_of[LANES], best = NOWHERE;
-    _mm256_storeu_si256((__m256i *)keys, most);
-    _mm256_storeu_si256((__m256i *)starts_of, starts);
-    wanted = greatest(keys, LANES);
+/* What a pass over a row leaves: lane by lane the greatest key, and the start of the first block that has it. */
+typedef struct {
+    __m256i most, starts;
+} Lanes;
+
+AVX2 static inline __attribute__((always_inline)) void look_at_block(Lanes *seen, const float *row, ptrdiff_t start) {
+    const __m256i *from = (const __m256i *)(row + start);
+    __m256i here[4]; /* for one alone loads would have to wait */
+    for (int i = 0; i < 4; i++) here[i] = _mm256_loadu_si256(from + i);
+    for (int i = 4; i < BLOCK / LANES; i++) here[i % 4] = _mm256_max_epu32(here[i % 4], _mm256_loadu_si256(from + i));
+    here[0] = _mm256_max_epu32(_mm256_max_epu32(here[0], here[1]), _mm256_max_epu32(here[2], here[3]));
+    here[0] = _mm256_max_epu32(here[0], seen->most);
+    __m256i is_old = _mm256_cmpeq_epi32(here[0], seen->most);
+    seen->starts = _mm256_blendv_epi8(_mm256_set1_epi32((int32_t)start), seen->starts, is_old);
+    seen->most = here[0];
+}
+
+/* Where the first block with the greatest key begins. */
+AVX2 static inline __attribute__((always_inline)) int32_t best_block(const Lanes *seen, uint32_t *most) {
+    uint32_t keys[LANES];
+    int32_t starts[LANES], best = NOWHERE;
+    _mm256_storeu_si256((__m256i *)keys, seen->most);
+    _mm256_storeu_si256((__m256i *)starts, seen->starts);
+    *most = greatest(keys, LANES);
     for (int lane = 0; lane < LANES; lane++) {
-        int32_t start = keys[lane] == wanted ? starts_of[lane] : NOWHERE;
+        int32_t start = keys[lane] == *most ? starts[lane] : NOWHERE;
         best = start < best ? start : best;
     }
-    return first_from((const float_bits *)row, best, columns, wanted);
+    return best;
+}
+
+/* Blocks of the next row that are looked at while one step towards the peak of a row takes its time. */
+enum { BETWEEN = 2, LONG_ROW = 2 * BETWEEN * BLOCK };
+
+AVX2 static inline __attribute__((always_inline)) Peak
+peak_in_block(const float *row, int32_t best, ptrdiff_t columns, uint32_t most) {
+    return (Peak){first_from((const float_bits *)row, best, columns, most), value_of(PROBS, most)};
+}
+
+/* The peaks of some rows of at least LONG_ROW columns, [count]. Which column has the greatest key of a row is found out
+ * while the next row comes: the steps to that wait for one another, and what is to be read would wait with them. */
+AVX2 static void
+peaks_of_probs_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, ptrdiff_t columns, Peak *peaks) {
+    const float *before = (const float *)rows;
+    Lanes last = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    uint32_t most;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const float *row = (const float *)(rows + i * stride);
+        Lanes seen = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        ptrdiff_t block = 0;
+        for (; block < BETWEEN; block++) look_at_block(&seen, row, block * BLOCK);
+        int32_t best = best_block(&last, &most);
+        for (; block < 2 * BETWEEN; block++) look_at_block(&seen, row, block * BLOCK);
+        peaks[i - (i > 0)] = peak_in_block(before, best, columns, most); /* of none at first */
+        for (; block < block_count(columns); block++) look_at_block(&seen, row, block_start(block, columns));
+        last = seen;
+        before = row;
+    }
+    int32_t best = best_block(&last, &most);
+    peaks[count - 1] = peak_in_block(before, best, columns, most);
 }
 #endif
 
 static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
 #ifdef HAS_AVX2
-    if (!maxima && columns >= BLOCK && HAS_AVX2) return peak_of_probs_avx2(row, columns);
+    Peak peak;
+    if (!maxima && columns >= LONG_ROW && HAS_AVX2) {
+        peaks_of_probs_avx2((const char *)row, 0, 1, columns, &peak);
+        return peak.column;
+    }
 #endif
     return peak_of_probs_by_blocks(row, columns, maxima);
 }
@@ -203,17 +247,39 @@ static int32_t peak_of_scores(const float *row, ptrdiff_t columns, uint32_t *max
     return peak_by_blocks(LOGITS, row, columns, maxima, key_of_scores);
 }
 
-/* The likeliest column, the first of equals, or -1 for a row that is no distribution. maxima: see above. Where only
- * some classes may be emitted all of them may be impossible, as narrow floats round to zero what a sharp row excludes:
- * blank then. */
+/* The column of a peak, -1 if the row is no distribution. Where only some classes may be emitted all of them may be
+ * impossible, as narrow floats round to zero what a sharp row excludes: blank then. */
+static inline int32_t checked_column(const Layout *layout, Peak peak) {
+    int32_t none = layout->class_of ? layout->blank : -1;
+    float value = peak.value;
+    if (layout->kind == PROBS) return bits_of(value) > bits_of(MAX_PROB) ? -1 : value > 0.0f ? peak.column : none;
+    if (layout->kind == LOG_PROBS) return value > MAX_LOG_PROB ? -1 : exp(value) > 0.0 ? peak.column : none;
+    return value == INFINITY ? -1 : value == -INFINITY ? none : peak.column;
+}
+
+/* The likeliest column, the first of equals, or -1 as above. maxima: see above. */
 static int32_t find_peak(const Layout *layout, const float *row, uint32_t *maxima) {
     int32_t peak = layout->kind == PROBS ? peak_of_probs(row, layout->columns, maxima)
                                          : peak_of_scores(row, layout->columns, maxima);
-    int32_t none = layout->class_of ? layout->blank : -1;
-    if (peak < 0) return -1;
-    if (layout->kind == PROBS) return bits_of(row[peak]) > bits_of(MAX_PROB) ? -1 : row[peak] > 0.0f ? peak : none;
-    if (layout->kind == LOG_PROBS) return row[peak] > MAX_LOG_PROB ? -1 : exp(row[peak]) > 0.0 ? peak : none;
-    return row[peak] == INFINITY ? -1 : row[peak] == -INFINITY ? none : peak;
+    return peak < 0 ? -1 : checked_column(layout, (Peak){peak, row[peak]});
+}
+
+/* The same of `count` rows from `from` on. row: scratch. */
+static void
+find_peaks(const Layout *layout, const Matrix *matrix, ptrdiff_t from, ptrdiff_t count, float *row, Peak *peaks) {
+#ifdef HAS_AVX2
+    if (layout->kind == PROBS && !layout->class_of && layout->columns >= LONG_ROW && is_in_place(matrix) && HAS_AVX2) {
+        const char *rows = matrix->data + from * matrix->time_stride;
+        peaks_of_probs_avx2(rows, matrix->time_stride, count, layout->columns, peaks);
+        for (ptrdiff_t i = 0; i < count; i++) peaks[i].column = checked_column(layout, peaks[i]);
+        return;
+    }
+#endif
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const float *values = load_row(layout, matrix, from + i, row);
+        int32_t column = find_peak(layout, values, NULL);
+        peaks[i] = (Peak){column, column < 0 ? 0.0f : values[column]};
+    }
 }
 
 enum { CHUNK = 32 };
