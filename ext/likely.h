@@ -112,10 +112,31 @@ collect_all(Collection *found, const uint32_t *maxima, HitsOf hits_of) {
             collect_from_block(found, block + __builtin_ctzll(hits), hits_of);
 }
 
+/* Collects from a row of one block, for all of which there is room, and returns its greatest key. It is among what was
+ * collected, if anything was. */
+static inline __attribute__((always_inline)) uint32_t greatest_and_few(Collection *found, HitsOf hits_of) {
+    const float_bits *bits = (const float_bits *)found->values;
+    int32_t columns = (int32_t)found->layout->columns, count = 0;
+    uint32_t most = 0;
+    uint64_t low = hits_from(PROBS, bits, 0, columns, found->lowest, hits_of),
+             high = hits_from(PROBS, bits, WORD, columns, found->lowest, hits_of);
+    while (low | high) {
+        int32_t column = low ? __builtin_ctzll(low) : WORD + __builtin_ctzll(high);
+        high = low ? high : high & (high - 1);
+        low &= low - 1;
+        most = bits[column] > most ? bits[column] : most;
+        found->keys[count] = likely_key(bits[column], column);
+        count += column != found->layout->blank;
+    }
+    found->count = count;
+    return most ? most : greatest(bits, columns);
+}
+
 static inline __attribute__((always_inline)) uint32_t greatest_and_all(Collection *found, HitsOf hits_of) {
     const float_bits *bits = (const float_bits *)found->values;
     ptrdiff_t columns = found->layout->columns, full = columns / BLOCK;
     uint32_t most = 0;
+    if (columns <= BLOCK && collection_room(columns, found->top_k) == columns) return greatest_and_few(found, hits_of);
     for (ptrdiff_t block = 0; block < block_count(columns); block++) {
         const float_bits *from = bits + block * BLOCK;
         uint32_t here = block < full ? greatest(from, BLOCK) : greatest(from, columns - block * BLOCK);
