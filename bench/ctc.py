@@ -79,6 +79,7 @@ _SAMPLES = sorted((_ROOT / "tests" / "data").glob("line_*"))
 _WIDTHS = (5, 10, 25, 100)
 _SEED = 1
 _SLOW_LINE_S = 0.5
+_LINES_APART = 1024
 _REPEATS = 8
 """Of the few lines of a set in a call of many: more lines would be read from farther away than others."""
 
@@ -233,8 +234,11 @@ def _quality(batch: Sequence[InputLine], readings: Sequence[Reading]) -> tuple[s
 
 
 def threads(context: Context) -> Table:
-    """Through Decoder. To gain: what two threads do that share nothing; processors may share a core."""
-    yield "C", "T", "lines", "decoder", "one thread, lines/s", "two threads, lines/s", "gain", "to gain"
+    """Through Decoder and in the kernel alone. To gain: what two threads do that share no work, in long calls.
+
+    Each round has all three. Processors may share a core with one another or with a neighbour of this machine.
+    """
+    yield "C", "T", "lines", "decoder", "one thread, lines/s", "two, lines/s", "gain", "kernel's gain", "to gain"
     for name, repeats in product(("en80", "zh80"), (8, 32)):
         batch = [line.probs for line in context.sets[name]] * repeats
         times, classes = batch[0].shape
@@ -243,28 +247,20 @@ def threads(context: Context) -> Table:
             method = partial(decoder.beam, width=width) if width else decoder.best_path
             calls: dict[tuple[str, int], Callable[[], object]] = {}
             for count in (1, 2):
-                calls["decode", count] = partial(method, batch, threads=count)
-                calls["read", count] = partial(_read_apart, count)
+                calls["call", count] = partial(method, batch, threads=count)
+                calls["kernel", count] = partial(_decode, batch, width, threads=count)
+                calls["apart", count] = partial(_decode_apart, batch, width, count)
             taken = interleaved(calls, 3 * context.seconds, time.perf_counter)
-            one, two = (len(batch) / taken["decode", count] for count in (1, 2))
-            to_gain = f"{taken['read', 1] / taken['read', 2]:.2f}"
-            yield (
-                classes,
-                times,
-                len(batch),
-                _decoder_name(width),
-                f"{one:.0f}",
-                f"{two:.0f}",
-                f"{two / one:.2f}",
-                to_gain,
-            )
+            speeds = (f"{len(batch) / taken['call', count]:.0f}" for count in (1, 2))
+            gains = (f"{taken[what, 1] / taken[what, 2]:.2f}" for what in ("call", "kernel", "apart"))
+            yield classes, times, len(batch), _decoder_name(width), *speeds, *gains
 
 
-def _read_apart(thread_count: int) -> None:
-    """Two arrays that fit into the fastest cache, over and over."""
-    arrays = [np.zeros(4096, np.float32) for _ in range(2)]
+def _decode_apart(batch: Sequence[Probs], width: int, thread_count: int) -> None:
+    """Two calls so long that nothing but decoding counts."""
+    lines = [*batch] * (_LINES_APART // len(batch))
     with ThreadPoolExecutor(thread_count) as pool:
-        list(pool.map(stream_reads()["or_32_4"], arrays, [100_000] * 2))
+        list(pool.map(_decode, [lines] * 2, [width] * 2))
 
 
 def memory(context: Context) -> Table:
@@ -339,12 +335,12 @@ _SECTIONS: dict[str, Callable[[Context], Table]] = {
 
 
 def _decode(
-    x: Batch, width: int, *, extras: bool = True, kind: str = "probs", pruning: Pruning = "default"
+    x: Batch, width: int, *, extras: bool = True, kind: str = "probs", pruning: Pruning = "default", threads: int = 1
 ) -> Readings:
     """width: of the beam, 0 for best path. extras: alignment and confidences."""
     if not width:
-        return ctc.best_path(x, BLANK, kind=kind, confidences=extras)
-    return ctc.prefix_beam_search(x, BLANK, width, *our_pruning(pruning), kind=kind, align=extras)
+        return ctc.best_path(x, BLANK, kind=kind, confidences=extras, threads=threads)
+    return ctc.prefix_beam_search(x, BLANK, width, *our_pruning(pruning), kind=kind, align=extras, threads=threads)
 
 
 def _each(call: Callable[[Any], object], items: Iterable[Any]) -> None:
