@@ -139,6 +139,17 @@ cdef class Batch:
         return 0
 
 
+cdef const double* known_normalisers(normalisers, Batch batch, str kind) except NULL:
+    """Where the normalisers of a call's one line are. The caller's array owns them."""
+    if kind != "logits" or batch.count != 1:
+        raise ValueError("normalisers are for logits of one line")
+    if not isinstance(normalisers, np.ndarray) or normalisers.dtype != np.float64 or not normalisers.flags.c_contiguous:
+        raise TypeError("normalisers must be a contiguous float64 array")
+    if normalisers.shape != (2, batch.longest):
+        raise ValueError(f"normalisers are of shape {normalisers.shape}, of {batch.longest} rows they have (2, rows)")
+    return <const double*> cnp.PyArray_DATA(<cnp.ndarray> normalisers)
+
+
 cdef class Options:
     """Checked options of a search, and what it shall tell."""
 

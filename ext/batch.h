@@ -15,6 +15,7 @@ typedef struct {
     ptrdiff_t count, longest;     /* lines, timesteps */
     int in_place;                 /* all rows are contiguous float32 */
     size_t alternatives;
+    const double *known; /* as a search's; of a call of one line, else NULL */
 } Call;
 
 /* What a thread has found. */
@@ -45,7 +46,9 @@ static int set_up(Desk *desk, const Call *call) {
     memset(desk, 0, sizeof *desk);
     if (!call->options) return allocate_path(&desk->path, call->layout, call->confidences);
     desk->normalisers = malloc((size_t)(2 * call->longest + 1) * sizeof(double));
-    return desk->normalisers && allocate(&desk->search, call->layout, call->options, call->in_place);
+    if (!desk->normalisers || !allocate(&desk->search, call->layout, call->options, call->in_place)) return 0;
+    desk->search.known = call->known;
+    return 1;
 }
 
 static void clear_away(Desk *desk) {

@@ -38,8 +38,16 @@ def prefix_beam_search(
     align: bool = True,
     alternatives: int = 0,
     threads: int = 1,
+    normalisers: npt.NDArray[np.float64] | None = None,
 ) -> Readings: ...
-def log_probs(x: _Scores, blank: int, labellings: Sequence[_Ints], kind: str = "probs") -> npt.NDArray[np.float64]: ...
+def normalisers(x: _Scores) -> npt.NDArray[np.float64]: ...
+def log_probs(
+    x: _Scores,
+    blank: int,
+    labellings: Sequence[_Ints],
+    kind: str = "probs",
+    normalisers: npt.NDArray[np.float64] | None = None,
+) -> npt.NDArray[np.float64]: ...
 
 class BestPathStream:
     def __init__(

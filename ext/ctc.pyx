@@ -55,6 +55,7 @@ def prefix_beam_search(
     bint align=True,
     Py_ssize_t alternatives=0,
     Py_ssize_t threads=1,
+    normalisers=None,
 ):
     """See ctc_reference.prefix_beam_search."""
     cdef Batch batch = Batch(x, lengths)
@@ -69,19 +70,38 @@ def prefix_beam_search(
     call.options = &options.c
     call.wanted = options.wanted
     call.alternatives = alternatives
+    if normalisers is not None:
+        call.known = known_normalisers(normalisers, batch, kind)
     return decoded(batch, columns, &call, threads, align, align)
 
 
-def log_probs(x, Py_ssize_t blank, labellings, str kind="probs"):
+def normalisers(x):
+    """See ctc_reference.normalisers."""
+    cdef Batch batch = Batch([x], None)
+    cdef Columns columns = Columns(batch.class_count, 0, "logits", None)
+    cdef cnp.ndarray found = np.empty((2, batch.longest))
+    cdef double* most = <double*> cnp.PyArray_DATA(found)
+    cdef int ok
+    with nogil:
+        ok = normalise(&columns.c, batch.matrices, most)
+    if not ok:
+        raise MemoryError
+    return found
+
+
+def log_probs(x, Py_ssize_t blank, labellings, str kind="probs", normalisers=None):
     """See ctc_reference.log_probs."""
     cdef Batch batch = Batch([x], None)
     cdef Columns columns = Columns(batch.class_count, blank, kind, None)
     cdef Labellings given = Labellings(labellings, blank, batch.class_count)
     cdef cnp.ndarray found = np.empty(given.c.count)
     cdef double* log_probs = <double*> cnp.PyArray_DATA(found)
+    cdef const double* known = NULL
     cdef int ok
+    if normalisers is not None:
+        known = known_normalisers(normalisers, batch, kind)
     with nogil:
-        ok = weigh_labellings(&columns.c, batch.matrices, &given.c, log_probs)
+        ok = weigh_labellings(&columns.c, batch.matrices, known, &given.c, log_probs)
     if not ok:
         raise MemoryError
     return found

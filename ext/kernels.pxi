@@ -86,6 +86,7 @@ cdef extern from "batch.h" nogil:
         Py_ssize_t count, longest
         int in_place
         size_t alternatives
+        const double* known
 
     int decode_lines(const Call* call, int threads, int32_t* counts, Store* store)
     int allocate(Search* s, const Layout* layout, const SearchOptions* options, int in_place)
@@ -112,4 +113,7 @@ cdef extern from "labellings.h" nogil:
         const Py_ssize_t* offsets
         Py_ssize_t count, longest
 
-    int weigh_labellings(const Layout* layout, const Matrix* matrix, const CLabellings* given, double* log_probs)
+    int normalise(const Layout* layout, const Matrix* matrix, double* most)
+    int weigh_labellings(
+        const Layout* layout, const Matrix* matrix, const double* known, const CLabellings* given, double* log_probs
+    )

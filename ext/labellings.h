@@ -13,23 +13,37 @@ typedef struct {
 /* Labellings that are less probable than the best path by more than this, in nats, are gone through again. */
 #define LIKELY_LOSS 28.0
 
-/* Natural logarithm of the best path's probability, NAN for a line with a row that is no distribution. most and z
- * [time] take what turns logits into probabilities. row, maxima: scratch. */
-static double
-scan_rows(const Layout *layout, const Matrix *matrix, double *most, double *z, float *row, uint32_t *maxima) {
+/* Finds most and z [time], which turn logits into probabilities, and returns the natural logarithm of the best path's
+ * probability: NAN for a line with a row that is no distribution. row: scratch. */
+static double scan_rows(const Layout *layout, const Matrix *matrix, double *most, double *z, float *row) {
     double log_prob = 0.0;
     for (ptrdiff_t t = 0; t < matrix->times; t++) {
         const float *values = load_row(layout, matrix, t, row);
-        int32_t peak = find_peak(layout, values, maxima);
+        int32_t peak = find_peak(layout, values, NULL);
         if (peak < 0) return NAN;
         if (layout->kind == LOGITS) {
-            ptrdiff_t next = t + 1 < matrix->times ? t + 1 : t;
             most[t] = values[peak];
-            z[t] = sum_of_row(layout, values, values[peak], matrix->data + next * matrix->time_stride);
+            z[t] = sum_at(layout, matrix, t, values, values[peak], row);
             log_prob -= log(z[t]);
         } else log_prob += layout->kind == PROBS ? log(values[peak]) : values[peak];
     }
     return log_prob;
+}
+
+/* The same where most and z of logits are known, NAN where the line is bad. */
+static double best_log_prob(const double *z, ptrdiff_t times) {
+    double log_prob = 0.0;
+    for (ptrdiff_t t = 0; t < times; t++) log_prob -= log(z[t]);
+    return log_prob;
+}
+
+/* most and z of logits, [2, time], NAN throughout for a bad line. Returns 0 when out of memory. */
+static int normalise(const Layout *layout, const Matrix *matrix, double *most) {
+    float *row = malloc((size_t)layout->classes * sizeof *row);
+    if (row && isnan(scan_rows(layout, matrix, most, most + matrix->times, row)))
+        for (ptrdiff_t i = 0; i < 2 * matrix->times; i++) most[i] = NAN;
+    free(row);
+    return row != NULL;
 }
 
 /* likely: logarithm of a guess at the mass. What a lesser one was left out for is looked at again, with a part of it
@@ -40,18 +54,19 @@ static double log_prob_of(const Line *line, Lattice *lattice, double likely) {
     return is_exact ? found : align(line, lattice, mass_of(found), NULL, NULL, NULL, NULL);
 }
 
-/* Natural logarithm of each labelling's probability, NaN in a line with a row that is no distribution. Returns 0 when
- * out of memory. */
-static int weigh_labellings(const Layout *layout, const Matrix *matrix, const Labellings *given, double *log_probs) {
-    ptrdiff_t blocks = given->longest / PAIRS + 1, times = matrix->times, classes = layout->classes;
+/* Natural logarithm of each labelling's probability, NaN in a line with a row that is no distribution. known: of
+ * logits what normalise finds, NULL where it is yet to be found. Returns 0 when out of memory. */
+static int weigh_labellings(
+    const Layout *layout, const Matrix *matrix, const double *known, const Labellings *given, double *log_probs
+) {
+    ptrdiff_t blocks = given->longest / PAIRS + 1, times = matrix->times;
     Block *lattice_blocks = aligned_alloc(VECTOR, (size_t)(blocks + 1) * sizeof(Block));
-    double *most =
-        malloc((size_t)(2 * times) * sizeof(double) + (size_t)(classes + block_count(classes)) * sizeof(float));
-    int ok = lattice_blocks && most;
+    double *found = malloc((size_t)(2 * times) * sizeof(double) + (size_t)layout->classes * sizeof(float));
+    int ok = lattice_blocks && found;
     if (ok) {
-        double *z = most + times;
-        float *row = (float *)(z + times);
-        double best = scan_rows(layout, matrix, most, z, row, (uint32_t *)(row + classes));
+        const double *most = known ? known : found, *z = most + times;
+        double best = known ? best_log_prob(z, times)
+                            : scan_rows(layout, matrix, found, found + times, (float *)(found + 2 * times));
         Line line = {layout, matrix, most, z};
         for (ptrdiff_t i = 0; i < given->count; i++) {
             ptrdiff_t length = given->offsets[i + 1] - given->offsets[i];
@@ -65,7 +80,7 @@ static int weigh_labellings(const Layout *layout, const Matrix *matrix, const La
         }
     }
     free(lattice_blocks);
-    free(most);
+    free(found);
     return ok;
 }
 

@@ -424,4 +424,12 @@ static double sum_of_row(const Layout *layout, const float *row, float most, con
     return greatest > most ? sum * exp((double)greatest - most) : sum;
 }
 
+/* The same of timestep t, of which the columns are `values`, while memory brings the next one. row: scratch. */
+static double
+sum_at(const Layout *layout, const Matrix *matrix, ptrdiff_t t, const float *values, float most, float *row) {
+    ptrdiff_t next = t + 1 < matrix->times ? t + 1 : t;
+    if (layout->class_of) values = whole_row(layout, matrix, t, row);
+    return sum_of_row(layout, values, most, matrix->data + next * matrix->time_stride);
+}
+
 #endif

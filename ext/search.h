@@ -333,9 +333,8 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
     if (row->kind == LOGITS) {
         float greatest = isinf(row->values[peak]) ? 0.0f : row->values[peak];
         row->most = *most = greatest;
-        const float *whole = layout->class_of ? whole_row(layout, matrix, t, s->row) : row->values;
-        ptrdiff_t next = t + 1 < matrix->times ? t + 1 : t;
-        sum = *z = sum_of_row(layout, whole, greatest, matrix->data + next * matrix->time_stride);
+        sum = *z = s->known ? s->known[matrix->times + t] * exp(s->known[t] - greatest)
+                            : sum_at(layout, matrix, t, row->values, greatest, s->row);
     }
     double share = row_share(layout, row, sum);
     found->lowest = lowest_key(row->kind, row->most, s->options->min_prob * share);

@@ -68,28 +68,54 @@ def prefix_beam_search(
     align: bool = True,
     alternatives: int = 0,
     threads: int = 1,
+    normalisers: Float64 | None = None,
 ) -> Readings:
     """Up to n_best labellings per line by the mass found over their alignments, best first; perhaps none.
 
     x, blank, lengths, kind, classes, threads: as in best_path. Per timestep the beam_width best prefixes are kept; they
     are extended by at most prune_top_k labels, by none below prune_min_prob, by no more once prune_cum_prob is reached.
     automata: what weighs each label. align: whether labels are located. alternatives: how many other labels are weighed
-    against each one. Raises as best_path does.
+    against each one. normalisers: of the logits of one line what the function of that name says, which saves the time
+    to find it out again; here it saves none. Raises as best_path does.
     """
     _check_threads(threads)
+    if normalisers is not None:
+        _check_normalisers(normalisers, split(x, lengths), kind)
     pruning = _Pruning(beam_width, prune_top_k, prune_min_prob, prune_cum_prob)
     alphabet = Alphabet(blank, kind, classes, tuple(prepare(automaton) for automaton in automata))
     decoder = _Beam(alphabet, pruning, n_best, align, alternatives)
     return _pack([decoder.decode(Line(alphabet).push(rows)) for rows in split(x, lengths)], alternatives)
 
 
-def log_probs(x: Matrix, blank: int, labellings: Sequence[Labelling], kind: Kind = "probs") -> Float64:
-    """Natural logarithm of each labelling's exact probability in one line, over all alignments: float64 [labelling].
+def normalisers(x: Matrix) -> Float64:
+    """What turns the logits of one line into probabilities, float64 [2, time]: p = exp(x - first) / second.
 
-    x, blank, kind: as in best_path, but for one line. labellings: class indices of each. -inf for those that are
-    impossible, NaN for all in a line that holds what its kind excludes. Raises as best_path does.
+    The first is the greatest of a row, the second the sum of exp(x - first). NaN throughout for a line that holds what
+    is no logit. Raises as best_path does.
     """
     (rows,) = split([x], None)
+    line = Line(Alphabet(0, "logits", None)).push(rows)
+    if line.is_bad:
+        return np.full((2, len(rows)), math.nan)
+    return np.array([rows.max(axis=1, initial=-math.inf), [row.z for row in line.rows]], np.float64)
+
+
+def log_probs(
+    x: Matrix,
+    blank: int,
+    labellings: Sequence[Labelling],
+    kind: Kind = "probs",
+    normalisers: Float64 | None = None,
+) -> Float64:
+    """Natural logarithm of each labelling's exact probability in one line, over all alignments: float64 [labelling].
+
+    x, blank, kind: as in best_path, but for one line. labellings: class indices of each. normalisers: as in
+    prefix_beam_search. -inf for those that are impossible, NaN for all in a line that holds what its kind excludes.
+    Raises as best_path does.
+    """
+    (rows,) = split([x], None)
+    if normalisers is not None:
+        _check_normalisers(normalisers, [rows], kind)
     line = Line(Alphabet(blank, kind, None)).push(rows)
     checked = [_check_labels(labels, blank, rows.shape[1]) for labels in labellings]
     return np.array([math.nan if line.is_bad else log_prob(line.rows, labels, blank) for labels in checked], np.float64)
@@ -101,6 +127,15 @@ def _check_labels(labels: Labelling, blank: int, class_count: int) -> list[int]:
         if label == blank or not 0 <= label < class_count:
             raise ValueError(f"label {label} is not from 0 to {class_count - 1}, or is blank, {blank}")
     return checked
+
+
+def _check_normalisers(normalisers: Float64, lines: Sequence[Matrix], kind: Kind) -> None:
+    if kind != "logits" or len(lines) != 1:
+        raise ValueError("normalisers are for logits of one line")
+    if not isinstance(normalisers, np.ndarray) or normalisers.dtype != np.float64 or not normalisers.flags.c_contiguous:
+        raise TypeError("normalisers must be a contiguous float64 array")
+    if normalisers.shape != (2, len(lines[0])):
+        raise ValueError(f"normalisers are of shape {normalisers.shape}, of {len(lines[0])} rows they have (2, rows)")
 
 
 def _check_threads(threads: int) -> None:

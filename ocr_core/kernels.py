@@ -63,10 +63,21 @@ class Kernels(Protocol):
         align: bool = True,
         alternatives: int = 0,
         threads: int = 1,
+        normalisers: Float64 | None = None,
     ) -> Readings:
         """Likeliest labellings, over all their alignments."""
 
-    def log_probs(self, x: Matrix, blank: int, labellings: Sequence[Sequence[int]], kind: Kind = "probs") -> Float64:
+    def normalisers(self, x: Matrix) -> Float64:
+        """What turns logits into probabilities."""
+
+    def log_probs(
+        self,
+        x: Matrix,
+        blank: int,
+        labellings: Sequence[Sequence[int]],
+        kind: Kind = "probs",
+        normalisers: Float64 | None = None,
+    ) -> Float64:
         """How probable labellings are, over all their alignments."""
 
     @property

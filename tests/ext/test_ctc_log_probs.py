@@ -91,6 +91,60 @@ def test_what_makes_no_sense_is_refused(ctc, error, x, blank, labellings, kind):
         ctc.log_probs(x, blank, labellings, kind)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_normalisers_turn_logits_into_probabilities(ctc, dtype):
+    """P = exp(x - first) / second; NaN throughout for a line that holds what is no logit."""
+    x = as_kind(softmax_matrix(5, 9, 130), "logits").astype(dtype)
+    most, z = ctc.normalisers(x)
+    np.testing.assert_allclose(np.exp(x - most[:, None]) / z[:, None], probabilities(x, "logits"), rtol=1e-5)
+    assert ctc.normalisers(x[:0]).shape == (2, 0)
+    x[3, 100] = math.inf
+    assert np.isnan(ctc.normalisers(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "x", "kind", "known"),
+    [
+        (ValueError, LINE, "probs", np.ones((2, 4))),
+        (ValueError, [LINE, LINE], "logits", np.ones((2, 4))),
+        (ValueError, LINE, "logits", np.ones((2, 3))),
+        (TypeError, LINE, "logits", np.ones((2, 4), np.float32)),
+        (TypeError, LINE, "logits", np.ones((4, 2)).T),
+        (TypeError, LINE, "logits", [[1.0] * 4] * 2),
+    ],
+)
+def test_normalisers_of_something_else_are_refused(ctc, error, x, kind, known):
+    """They are float64 [2, time] of the logits of the call's one line."""
+    with pytest.raises(error, match="normalisers"):
+        ctc.prefix_beam_search(x, 0, 4, 4, 0.0, kind=kind, normalisers=known)
+    if isinstance(x, np.ndarray):
+        with pytest.raises(error, match="normalisers"):
+            ctc.log_probs(x, 0, [()], kind, known)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(call=calls())
+def test_known_normalisers_change_nothing(call):
+    """Searches and labellings of logits come to the same with what either backend has found of the rows."""
+    lines, common, _ = call
+    compiled = importlib.import_module("ext.ctc")
+    for x in lines if common["kind"] == "logits" else []:
+        ours, twins = (module.normalisers(x) for module in (compiled, ctc_reference))
+        np.testing.assert_allclose(ours, twins, rtol=1e-6)
+        search = {**common, "beam_width": 6, "prune_top_k": 9, "prune_min_prob": 0.0, "n_best": 3}
+        expected = compiled.prefix_beam_search(x, **search)
+        for known in (ours, twins):
+            found = compiled.prefix_beam_search(x, **search, normalisers=known)
+            assert (found.labels.tolist(), found.offsets.tolist()) == (
+                expected.labels.tolist(),
+                expected.offsets.tolist(),
+            )
+            np.testing.assert_allclose(found.log_probs, expected.log_probs, rtol=1e-6, atol=1e-5)
+            labellings = np.split(found.labels, found.offsets[1:-1])
+            log_probs = compiled.log_probs(x, common["blank"], labellings, "logits", known)
+            np.testing.assert_allclose(log_probs, found.log_probs, rtol=1e-6, atol=1e-5)
+
+
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(call=calls(), lengths=st.lists(st.sampled_from([2, 0, 1, 3, 4, 5, 8, 12]), max_size=5), few=st.booleans())
 def test_backends_agree(call, lengths, few):

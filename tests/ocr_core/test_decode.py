@@ -212,46 +212,6 @@ def test_alternatives_of_a_character_are_weighed(backend):
     assert (hypothesis.characters[0].posterior, hypothesis.characters[0].alternatives) == (None, ())
 
 
-@pytest.mark.parametrize("kind", ["probs", "log_probs", "logits"])
-def test_texts_have_the_log_prob_of_the_hypotheses_that_read_them(backend, kind):
-    """Of each hypothesis of a line, log_probs says of its text what the hypothesis does, whatever the layout."""
-    decoder = Decoder(DIGITS, backend=backend)
-    (line,) = lines([14])
-    scores = line if kind == "probs" else np.log(line, where=line > 0, out=np.full_like(line, -80))
-    (hypotheses,) = decoder.beam(scores, kind=kind, n_best=8)
-    for layout in (scores, np.asfortranarray(scores), np.repeat(scores, 2, axis=0)[::2]):
-        found = decoder.log_probs(layout, [h.text for h in hypotheses], kind)
-        assert found == pytest.approx([h.log_prob for h in hypotheses], abs=1e-5)
-
-
-def test_texts_that_cannot_be_are_impossible(decoder, probs):
-    """The empty text is all blank; what the charset cannot spell, or does not fit the timesteps, has -inf."""
-    found = decoder.log_probs(probs, ["", "a", "x", "ax", "aa", "b"])
-    assert found.dtype == np.float64
-    assert np.exp(found) == pytest.approx([0.36, 0.64, 0.0, 0.0, 0.0, 0.0])
-    assert decoder.log_probs(probs, []).tolist() == []
-
-
-def test_a_text_is_judged_by_its_longest_characters_and_first_classes(backend):
-    """Of "ffi" the ligature counts, of a character that occurs twice the first class."""
-    decoder = Decoder(["f", "ffi", "i", "f"], 0, backend=backend)
-    line = np.array([[0.1, 0.2, 0.3, 0.15, 0.25]], np.float32)
-    assert np.exp(decoder.log_probs(line, ["ffi", "f"])) == pytest.approx([0.3, 0.2])
-
-
-def test_log_probs_refuse_what_the_other_methods_do(decoder, probs):
-    """Other classes and values that are none of their kind are the model's fault, the rest is the caller's."""
-    with pytest.raises(ModelFailed, match="3 classes; model emits 2 classes"):
-        decoder.log_probs(probs[:, :2], ["a"])
-    for texts in (["a"], ["x"]):
-        with pytest.raises(ModelFailed, match="no probabilities"):
-            decoder.log_probs(probs - 1, texts)
-    with pytest.raises(TypeError, match=r"\[time, class\]"):
-        decoder.log_probs(probs[None], ["a"])
-    with pytest.raises(ValueError, match="kind"):
-        decoder.log_probs(probs, ["a"], kind="odds")
-
-
 def test_a_whitelist_holds_for_both_decoders(backend):
     """Only its characters are read; what is likelier but excluded is passed over."""
     line = np.array([[0.1, 0.6, 0.3]], np.float32)
