@@ -85,7 +85,7 @@ cdef class Batch:
     """The matrices of a call, where they are."""
 
     cdef Matrix* matrices
-    cdef Py_ssize_t count, class_count, longest
+    cdef Py_ssize_t count, class_count, rows
     cdef bint in_place  # all rows are contiguous float32
     cdef list arrays  # own the memory that matrices point to
 
@@ -109,10 +109,11 @@ cdef class Batch:
                 self.add(i, self.arrays[i])
         if lengths is not None:
             self.shorten(np.asarray(lengths))
-        self.longest = 0
+        self.rows = 0
         self.in_place = True
         for i in range(self.count):
-            self.longest = max(self.longest, self.matrices[i].times)
+            self.matrices[i].before = self.rows
+            self.rows += self.matrices[i].times
             self.in_place = self.in_place and is_in_place(self.matrices + i)
 
     def __dealloc__(self) -> None:
@@ -139,15 +140,14 @@ cdef class Batch:
         return 0
 
 
-cdef const double* known_normalisers(normalisers, Batch batch, str kind) except NULL:
-    """Where the normalisers of a call's one line are. The caller's array owns them."""
-    if kind != "logits" or batch.count != 1:
-        raise ValueError("normalisers are for logits of one line")
-    if not isinstance(normalisers, np.ndarray) or normalisers.dtype != np.float64 or not normalisers.flags.c_contiguous:
-        raise TypeError("normalisers must be a contiguous float64 array")
-    if normalisers.shape != (2, batch.longest):
-        raise ValueError(f"normalisers are of shape {normalisers.shape}, of {batch.longest} rows they have (2, rows)")
-    return <const double*> cnp.PyArray_DATA(<cnp.ndarray> normalisers)
+cdef cnp.ndarray checked_normalisers(normalisers, str kind, Py_ssize_t rows):
+    """Of a line of logits, contiguous."""
+    checked = np.ascontiguousarray(normalisers, np.float64)
+    if kind != "logits":
+        raise ValueError(f"normalisers are of logits, not of {kind}")
+    if checked.shape != (2, rows):
+        raise ValueError(f"normalisers are of shape {checked.shape}, those of {rows} rows are (2, {rows})")
+    return checked
 
 
 cdef class Options:

@@ -12,10 +12,11 @@ typedef struct {
     Wanted wanted;                /* of a search */
     int confidences;              /* of best path */
     const Matrix *matrices;       /* [count] */
-    ptrdiff_t count, longest;     /* lines, timesteps */
+    ptrdiff_t count;              /* lines */
     int in_place;                 /* all rows are contiguous float32 */
     size_t alternatives;
-    const double *known; /* as a search's; of a call of one line, else NULL */
+    double *most,
+        *z; /* [timesteps of all lines] of a search, which leaves there what turns logits into probabilities */
 } Call;
 
 /* What a thread has found. */
@@ -39,28 +40,23 @@ typedef struct {
 typedef struct {
     Path path;
     Search search;
-    double *normalisers; /* [2, longest] */
 } Desk;
 
 static int set_up(Desk *desk, const Call *call) {
     memset(desk, 0, sizeof *desk);
     if (!call->options) return allocate_path(&desk->path, call->layout, call->confidences);
-    desk->normalisers = malloc((size_t)(2 * call->longest + 1) * sizeof(double));
-    if (!desk->normalisers || !allocate(&desk->search, call->layout, call->options, call->in_place)) return 0;
-    desk->search.known = call->known;
-    return 1;
+    return allocate(&desk->search, call->layout, call->options, call->in_place);
 }
 
 static void clear_away(Desk *desk) {
     free(desk->path.row);
-    free(desk->normalisers);
     release(&desk->search);
 }
 
 static int decode_line(Desk *desk, const Call *call, const Matrix *matrix, Store *store) {
     if (!call->options) return decode_best_path(&desk->path, matrix, store);
-    double *most = desk->normalisers, *z = most + call->longest;
-    return decode_beam(&desk->search, matrix, most, z, call->wanted, store);
+    ptrdiff_t before = matrix->before;
+    return decode_beam(&desk->search, matrix, call->most + before, call->z + before, call->wanted, store);
 }
 
 static void decode_some(void *context, int seat) {

@@ -85,7 +85,6 @@ typedef struct {
     uint32_t *keys;       /* [width] of last labels */
     uint32_t *maxima;     /* [group_count] of blocks, or of groups of columns */
     float *row, *columns; /* [classes], [columns] scratch */
-    const double *known;  /* [2, times] of logits most and z of all rows, NULL where they are yet to be found */
     int32_t exponent;
     int bad; /* a row was no distribution */
     int in_place;

@@ -38,9 +38,7 @@ def prefix_beam_search(
     align: bool = True,
     alternatives: int = 0,
     threads: int = 1,
-    normalisers: npt.NDArray[np.float64] | None = None,
 ) -> Readings: ...
-def normalisers(x: _Scores) -> npt.NDArray[np.float64]: ...
 def log_probs(
     x: _Scores,
     blank: int,

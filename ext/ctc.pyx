@@ -5,6 +5,7 @@ headers beside this file, which includes them: in one translation unit the compi
 """
 
 cimport numpy as cnp
+from libc.math cimport NAN
 from libc.stdint cimport INT32_MAX, int32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -55,7 +56,6 @@ def prefix_beam_search(
     bint align=True,
     Py_ssize_t alternatives=0,
     Py_ssize_t threads=1,
-    normalisers=None,
 ):
     """See ctc_reference.prefix_beam_search."""
     cdef Batch batch = Batch(x, lengths)
@@ -70,23 +70,7 @@ def prefix_beam_search(
     call.options = &options.c
     call.wanted = options.wanted
     call.alternatives = alternatives
-    if normalisers is not None:
-        call.known = known_normalisers(normalisers, batch, kind)
     return decoded(batch, columns, &call, threads, align, align)
-
-
-def normalisers(x):
-    """See ctc_reference.normalisers."""
-    cdef Batch batch = Batch([x], None)
-    cdef Columns columns = Columns(batch.class_count, 0, "logits", None)
-    cdef cnp.ndarray found = np.empty((2, batch.longest))
-    cdef double* most = <double*> cnp.PyArray_DATA(found)
-    cdef int ok
-    with nogil:
-        ok = normalise(&columns.c, batch.matrices, most)
-    if not ok:
-        raise MemoryError
-    return found
 
 
 def log_probs(x, Py_ssize_t blank, labellings, str kind="probs", normalisers=None):
@@ -99,7 +83,8 @@ def log_probs(x, Py_ssize_t blank, labellings, str kind="probs", normalisers=Non
     cdef const double* known = NULL
     cdef int ok
     if normalisers is not None:
-        known = known_normalisers(normalisers, batch, kind)
+        normalisers = checked_normalisers(normalisers, kind, batch.rows)
+        known = <const double*> cnp.PyArray_DATA(normalisers)
     with nogil:
         ok = weigh_labellings(&columns.c, batch.matrices, known, &given.c, log_probs)
     if not ok:
@@ -115,9 +100,14 @@ cdef decoded(Batch batch, Columns columns, Call* call, Py_ssize_t threads, bint 
     cdef Py_ssize_t i
     cdef int ok = 1
     cdef Store store
+    cdef cnp.ndarray normalisers = NO_NORMALISERS
     memset(&store, 0, sizeof(store))
     store.alternatives = call.alternatives
-    call.matrices, call.count, call.longest, call.in_place = batch.matrices, batch.count, batch.longest, batch.in_place
+    call.matrices, call.count, call.in_place = batch.matrices, batch.count, batch.in_place
+    if call.options:
+        normalisers = no_normalisers(batch.rows)
+        call.most = <double*> cnp.PyArray_DATA(normalisers)
+        call.z = call.most + batch.rows
     try:
         if batch.count:
             call.layout = &columns.c
@@ -127,7 +117,7 @@ cdef decoded(Batch batch, Columns columns, Call* call, Py_ssize_t threads, bint 
             raise MemoryError
         for i in range(batch.count):
             bounds[i + 1] += bounds[i]
-        return pack(&store, lines, aligned, confidences)
+        return pack(&store, lines, aligned, confidences, normalisers_of(columns, normalisers))
     finally:
         discard(&store)
 

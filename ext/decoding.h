@@ -260,7 +260,7 @@ static int search_rows(Search *s, const Matrix *matrix, double *most, double *z)
     return 1;
 }
 
-/* Adds the hypotheses of one line. most and z: scratch [time]. Returns 0 when out of memory. */
+/* Adds the hypotheses of one line. most and z: as for search_rows. Returns 0 when out of memory. */
 static int decode_beam(Search *s, const Matrix *matrix, double *most, double *z, Wanted wanted, Store *store) {
     Line line = {s->layout, matrix, most, z};
     s->node_count = 0;

@@ -4,11 +4,11 @@ cdef extern from "batch.h" nogil:
     enum: MAX_AUTOMATA
 
     ctypedef enum Kind:
-        pass
+        LOGITS
 
     ctypedef struct Matrix:
         const char* data
-        Py_ssize_t times, time_stride, class_stride
+        Py_ssize_t times, time_stride, class_stride, before
         int half
 
     ctypedef struct Layout:
@@ -83,10 +83,11 @@ cdef extern from "batch.h" nogil:
         Wanted wanted
         int confidences
         const Matrix* matrices
-        Py_ssize_t count, longest
+        Py_ssize_t count
         int in_place
         size_t alternatives
-        const double* known
+        double* most
+        double* z
 
     int decode_lines(const Call* call, int threads, int32_t* counts, Store* store)
     int allocate(Search* s, const Layout* layout, const SearchOptions* options, int in_place)
@@ -113,7 +114,6 @@ cdef extern from "labellings.h" nogil:
         const Py_ssize_t* offsets
         Py_ssize_t count, longest
 
-    int normalise(const Layout* layout, const Matrix* matrix, double* most)
     int weigh_labellings(
         const Layout* layout, const Matrix* matrix, const double* known, const CLabellings* given, double* log_probs
     )

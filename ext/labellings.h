@@ -37,15 +37,6 @@ static double best_log_prob(const double *z, ptrdiff_t times) {
     return log_prob;
 }
 
-/* most and z of logits, [2, time], NAN throughout for a bad line. Returns 0 when out of memory. */
-static int normalise(const Layout *layout, const Matrix *matrix, double *most) {
-    float *row = malloc((size_t)layout->classes * sizeof *row);
-    if (row && isnan(scan_rows(layout, matrix, most, most + matrix->times, row)))
-        for (ptrdiff_t i = 0; i < 2 * matrix->times; i++) most[i] = NAN;
-    free(row);
-    return row != NULL;
-}
-
 /* likely: logarithm of a guess at the mass. What a lesser one was left out for is looked at again, with a part of it
  * known. */
 static double log_prob_of(const Line *line, Lattice *lattice, double likely) {
@@ -55,7 +46,8 @@ static double log_prob_of(const Line *line, Lattice *lattice, double likely) {
 }
 
 /* Natural logarithm of each labelling's probability, NaN in a line with a row that is no distribution. known: of
- * logits what normalise finds, NULL where it is yet to be found. Returns 0 when out of memory. */
+ * logits most and z, [2, time], as a search leaves them; NULL where they are yet to be found. Returns 0 when out of
+ * memory. */
 static int weigh_labellings(
     const Layout *layout, const Matrix *matrix, const double *known, const Labellings *given, double *log_probs
 ) {

@@ -44,3 +44,6 @@ class Readings(NamedTuple):
     """[N, K] other labels in its place, best first; -1 where there are fewer."""
     alternative_posteriors: Float32
     """[N, K] their shares."""
+    normalisers: Float64
+    """[2, rows of all lines] of a search of logits: p = exp(x - first) / second; NaN from a row on that is no
+    distribution. [2, 0] of anything else."""

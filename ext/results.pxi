@@ -4,6 +4,19 @@ cdef cnp.ndarray NO_INTS = np.empty(0, np.int32)
 cdef cnp.ndarray NO_FLOATS = np.empty(0, np.float32)
 cdef cnp.ndarray NO_LABELS = np.empty((0, 0), np.int32)
 cdef cnp.ndarray NO_SHARES = np.empty((0, 0), np.float32)
+cdef cnp.ndarray NO_NORMALISERS = np.empty((2, 0))
+
+
+cdef cnp.ndarray no_normalisers(Py_ssize_t rows):
+    """Those of so many rows that nobody has looked at."""
+    cdef cnp.ndarray normalisers = np.empty((2, rows))
+    normalisers.fill(NAN)
+    return normalisers
+
+
+cdef cnp.ndarray normalisers_of(Columns columns, cnp.ndarray found):
+    """What was found where there are logits."""
+    return found if columns is not None and columns.c.kind == LOGITS else NO_NORMALISERS
 
 
 cdef cnp.ndarray copied(const void* source, cnp.npy_intp count, int kind, int size):
@@ -13,7 +26,7 @@ cdef cnp.ndarray copied(const void* source, cnp.npy_intp count, int kind, int si
     return array
 
 
-cdef pack(const Store* store, cnp.ndarray lines, bint aligned, bint confidences):
+cdef pack(const Store* store, cnp.ndarray lines, bint aligned, bint confidences, cnp.ndarray normalisers):
     """Readings of what is in the store."""
     cdef cnp.npy_intp n = store.characters, h = store.hypotheses, k = store.alternatives
     cdef cnp.ndarray offsets = copied(store.offsets, h + 1 if h else 0, cnp.NPY_INT32, 4)
@@ -30,6 +43,7 @@ cdef pack(const Store* store, cnp.ndarray lines, bint aligned, bint confidences)
         copied(store.posteriors, n, cnp.NPY_FLOAT32, 4) if k else NO_FLOATS,
         copied(store.alternative_labels, n * k, cnp.NPY_INT32, 4).reshape(n, k) if k else NO_LABELS,
         copied(store.alternative_posteriors, n * k, cnp.NPY_FLOAT32, 4).reshape(n, k) if k else NO_SHARES,
+        normalisers,
     ))
 
 

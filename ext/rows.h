@@ -28,6 +28,7 @@ typedef struct {
     ptrdiff_t time_stride;  /* bytes */
     ptrdiff_t class_stride; /* bytes */
     int half;               /* float16, else float32 */
+    ptrdiff_t before;       /* timesteps of the lines of the call before this one */
 } Matrix;
 
 /* What the columns of all lines of a call are. A column is a class that may be emitted, or blank; without a restriction

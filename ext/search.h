@@ -4,6 +4,7 @@
 #define GLYPHWIRE_SEARCH_H
 
 #include "beam.h"
+#include "sums.h"
 
 /* A row, and how its values become probabilities up to the factor that all labels share. */
 typedef struct {
@@ -333,8 +334,7 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
     if (row->kind == LOGITS) {
         float greatest = isinf(row->values[peak]) ? 0.0f : row->values[peak];
         row->most = *most = greatest;
-        sum = *z = s->known ? s->known[matrix->times + t] * exp(s->known[t] - greatest)
-                            : sum_at(layout, matrix, t, row->values, greatest, s->row);
+        sum = *z = sum_at(layout, matrix, t, row->values, greatest, s->row);
     }
     double share = row_share(layout, row, sum);
     found->lowest = lowest_key(row->kind, row->most, s->options->min_prob * share);

@@ -50,7 +50,7 @@ cdef class BestPathStream:
         if self.columns is None:
             return best_path([np.empty((0, self.blank + 1), np.float32)], self.blank, confidences=self.confidences)
         end_path(&self.path, &self.store)
-        return pack(&self.store, np.array([0, 1], np.int32), True, self.confidences)
+        return pack(&self.store, np.array([0, 1], np.int32), True, self.confidences, NO_NORMALISERS)
 
 
 cdef class BeamStream:
@@ -93,7 +93,7 @@ cdef class BeamStream:
         """See ctc_reference.BeamStream.push."""
         chunk = np.array(x)  # alignment at the end needs all rows, and the caller's array is the caller's
         cdef Batch batch = Batch([chunk], None)
-        cdef cnp.ndarray normalisers = np.empty((2, len(chunk)))
+        cdef cnp.ndarray normalisers = no_normalisers(len(chunk))
         cdef double* most = <double*> cnp.PyArray_DATA(normalisers)
         cdef int ok
         refuse_finished(self.finished)
@@ -147,7 +147,8 @@ cdef class BeamStream:
             if not ok:
                 raise MemoryError
             lines = np.array([0, store.hypotheses], np.int32)
-            return pack(&store, lines, self.options.wanted.align, self.options.wanted.align)
+            found = normalisers_of(self.columns, normalisers)
+            return pack(&store, lines, self.options.wanted.align, self.options.wanted.align, found)
         finally:
             discard(&store)
 

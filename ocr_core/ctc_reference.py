@@ -19,6 +19,7 @@ import numpy as np
 from ext.automaton import Automaton, check_automaton
 from ext.readings import Float64, Int32, Readings
 from ocr_core.ctc_alignment import align, locate, log, log_prob, weigh_alternatives
+from ocr_core.ctc_results import BAD, Hypothesis, pack
 from ocr_core.ctc_rows import Alphabet, Kind, Lengths, Line, Matrix, Row, split
 
 Prefix: TypeAlias = tuple[int, ...]
@@ -50,7 +51,7 @@ def best_path(
     """
     _check_threads(threads)
     decoder = _BestPath(Alphabet(blank, kind, classes), confidences)
-    return _pack([decoder.decode(Line(decoder.alphabet).push(rows)) for rows in split(x, lengths)], 0)
+    return pack([decoder.decode(Line(decoder.alphabet).push(rows)) for rows in split(x, lengths)])
 
 
 def prefix_beam_search(
@@ -68,36 +69,19 @@ def prefix_beam_search(
     align: bool = True,
     alternatives: int = 0,
     threads: int = 1,
-    normalisers: Float64 | None = None,
 ) -> Readings:
     """Up to n_best labellings per line by the mass found over their alignments, best first; perhaps none.
 
     x, blank, lengths, kind, classes, threads: as in best_path. Per timestep the beam_width best prefixes are kept; they
     are extended by at most prune_top_k labels, by none below prune_min_prob, by no more once prune_cum_prob is reached.
     automata: what weighs each label. align: whether labels are located. alternatives: how many other labels are weighed
-    against each one. normalisers: of the logits of one line what the function of that name says, which saves the time
-    to find it out again; here it saves none. Raises as best_path does.
+    against each one. Raises as best_path does.
     """
     _check_threads(threads)
-    if normalisers is not None:
-        _check_normalisers(normalisers, split(x, lengths), kind)
     pruning = _Pruning(beam_width, prune_top_k, prune_min_prob, prune_cum_prob)
     alphabet = Alphabet(blank, kind, classes, tuple(prepare(automaton) for automaton in automata))
     decoder = _Beam(alphabet, pruning, n_best, align, alternatives)
-    return _pack([decoder.decode(Line(alphabet).push(rows)) for rows in split(x, lengths)], alternatives)
-
-
-def normalisers(x: Matrix) -> Float64:
-    """What turns the logits of one line into probabilities, float64 [2, time]: p = exp(x - first) / second.
-
-    The first is the greatest of a row, the second the sum of exp(x - first). NaN throughout for a line that holds what
-    is no logit. Raises as best_path does.
-    """
-    (rows,) = split([x], None)
-    line = Line(Alphabet(0, "logits", None)).push(rows)
-    if line.is_bad:
-        return np.full((2, len(rows)), math.nan)
-    return np.array([rows.max(axis=1, initial=-math.inf), [row.z for row in line.rows]], np.float64)
+    return decoder.read([Line(alphabet).push(rows) for rows in split(x, lengths)])
 
 
 def log_probs(
@@ -109,13 +93,17 @@ def log_probs(
 ) -> Float64:
     """Natural logarithm of each labelling's exact probability in one line, over all alignments: float64 [labelling].
 
-    x, blank, kind: as in best_path, but for one line. labellings: class indices of each. normalisers: as in
-    prefix_beam_search. -inf for those that are impossible, NaN for all in a line that holds what its kind excludes.
-    Raises as best_path does.
+    x, blank, kind: as in best_path, but for one line. labellings: class indices of each. normalisers: those
+    of a search of the same logits, which save the time to find them out again; here they save none. -inf for those that
+    are impossible, NaN for all in a line that holds what its kind excludes. Raises as best_path does.
     """
     (rows,) = split([x], None)
-    if normalisers is not None:
-        _check_normalisers(normalisers, [rows], kind)
+    if normalisers is not None and kind != "logits":
+        raise ValueError(f"normalisers are of logits, not of {kind}")
+    if normalisers is not None and np.shape(normalisers) != (2, len(rows)):
+        raise ValueError(
+            f"normalisers are of shape {np.shape(normalisers)}, those of {len(rows)} rows are (2, {len(rows)})"
+        )
     line = Line(Alphabet(blank, kind, None)).push(rows)
     checked = [_check_labels(labels, blank, rows.shape[1]) for labels in labellings]
     return np.array([math.nan if line.is_bad else log_prob(line.rows, labels, blank) for labels in checked], np.float64)
@@ -127,15 +115,6 @@ def _check_labels(labels: Labelling, blank: int, class_count: int) -> list[int]:
         if label == blank or not 0 <= label < class_count:
             raise ValueError(f"label {label} is not from 0 to {class_count - 1}, or is blank, {blank}")
     return checked
-
-
-def _check_normalisers(normalisers: Float64, lines: Sequence[Matrix], kind: Kind) -> None:
-    if kind != "logits" or len(lines) != 1:
-        raise ValueError("normalisers are for logits of one line")
-    if not isinstance(normalisers, np.ndarray) or normalisers.dtype != np.float64 or not normalisers.flags.c_contiguous:
-        raise TypeError("normalisers must be a contiguous float64 array")
-    if normalisers.shape != (2, len(lines[0])):
-        raise ValueError(f"normalisers are of shape {normalisers.shape}, of {len(lines[0])} rows they have (2, rows)")
 
 
 def _check_threads(threads: int) -> None:
@@ -168,7 +147,7 @@ class BestPathStream:
 
     def finish(self) -> Readings:
         """What best_path gives for all rows. The stream ends."""
-        return _pack([self._decoder.decode(self._line.closed())], 0)
+        return pack([self._decoder.decode(self._line.closed())])
 
 
 class BeamStream:
@@ -204,24 +183,7 @@ class BeamStream:
 
     def finish(self) -> Readings:
         """What prefix_beam_search gives for all rows. The stream ends."""
-        return _pack([self._decoder.decode(self._line.closed())], self._decoder.alternatives)
-
-
-class _Hypothesis(NamedTuple):
-    """As in Readings. alternatives: pairs of another label and its share."""
-
-    labels: Sequence[int]
-    log_prob: float
-    score: float
-    timesteps: Sequence[int] = ()
-    starts: Sequence[int] = ()
-    ends: Sequence[int] = ()
-    confidences: Sequence[float] = ()
-    posteriors: Sequence[float] = ()
-    alternatives: Sequence[Sequence[tuple[int, float]]] = ()
-
-
-_BAD = _Hypothesis((), math.nan, math.nan)
+        return self._decoder.read([self._line.closed()])
 
 
 @dataclass(frozen=True)
@@ -229,9 +191,9 @@ class _BestPath:
     alphabet: Alphabet
     confidences: bool
 
-    def decode(self, line: Line) -> list[_Hypothesis]:
+    def decode(self, line: Line) -> list[Hypothesis]:
         if line.is_bad:
-            return [_BAD]
+            return [BAD]
         labels, owners = self._collapse([row.best for row in line.rows])
         is_logits = self.alphabet.kind == "logits"
         spans = locate(line.rows, labels, owners)
@@ -240,7 +202,7 @@ class _BestPath:
         confidences = [line.rows[t].prob(label) for t, label in zip(spans.timesteps, labels, strict=True)]
         score = 0.0 if is_logits else sum(log(row.prob(row.best)) for row in line.rows)
         exact = math.nan if is_logits else score
-        return [_Hypothesis(labels, exact, score, *spans, confidences if self.confidences else ())]
+        return [Hypothesis(labels, exact, score, *spans, confidences if self.confidences else ())]
 
     def _collapse(self, path: Sequence[int]) -> tuple[list[int], list[int]]:
         """Labels of an alignment, and for each timestep which of them it emits, -1 for none."""
@@ -309,9 +271,14 @@ class _Beam:
         if self.alternatives and not self.align:
             raise ValueError("alternatives need the alignment")
 
-    def decode(self, line: Line) -> list[_Hypothesis]:
+    def read(self, lines: Sequence[Line]) -> Readings:
+        is_logits = self.alphabet.kind == "logits"
+        normalisers = [line.normalisers for line in lines if is_logits]
+        return pack([self._decode(line) for line in lines], self.alternatives, normalisers)
+
+    def _decode(self, line: Line) -> list[Hypothesis]:
         if line.is_bad:
-            return [_BAD]
+            return [BAD]
         beam, exponent = self.search(line)
         finals = [(self._final_mass(masses), prefix) for prefix, masses in beam.items()]
         ranked = sorted((-mass, prefix) for mass, prefix in finals if mass > 0.0)[: self.n_best]
@@ -365,22 +332,22 @@ class _Beam:
             mass *= float(automaton.final_weights[state])
         return mass
 
-    def _describe(self, line: Line, labels: Prefix, score: float) -> _Hypothesis:
+    def _describe(self, line: Line, labels: Prefix, score: float) -> Hypothesis:
         rows, blank = line.rows, self.alphabet.blank
         # Searched without z, which all prefixes have in common.
         score -= sum(math.log(row.z) for row in rows)
         exact = log_prob(rows, labels, blank)
         if not self.align:
-            return _Hypothesis(labels, exact, score)
+            return Hypothesis(labels, exact, score)
         spans = locate(rows, labels, align(rows, labels, blank))
         confidences = [rows[t].prob(label) for t, label in zip(spans.timesteps, labels, strict=True)]
         if not self.alternatives:
-            return _Hypothesis(labels, exact, score, *spans, confidences)
+            return Hypothesis(labels, exact, score, *spans, confidences)
         weighed = [
             weigh_alternatives(rows, labels, blank, i, t, self.alternatives) for i, t in enumerate(spans.timesteps)
         ]
         posteriors, others = [share for share, _ in weighed], [other for _, other in weighed]
-        return _Hypothesis(labels, exact, score, *spans, confidences, posteriors, others)
+        return Hypothesis(labels, exact, score, *spans, confidences, posteriors, others)
 
 
 def _rescale(beam: dict[Prefix, _Masses]) -> tuple[dict[Prefix, _Masses], int]:
@@ -406,28 +373,3 @@ def _find_arc(automaton: Automaton, state: int, symbol: int) -> int:
     begin, end = automaton.begins[state : state + 2].tolist()
     arc = bisect_left(automaton.arc_symbols, symbol, begin, end)
     return arc if arc < end and automaton.arc_symbols[arc] == symbol else -1
-
-
-def _pack(lines: Sequence[Sequence[_Hypothesis]], alternatives: int) -> Readings:
-    """Readings of the hypotheses of each line, with so many columns of alternatives."""
-    hypotheses = [hypothesis for line in lines for hypothesis in line]
-    others = [pair for hypothesis in hypotheses for pairs in hypothesis.alternatives for pair in pairs]
-    shape = (-1, alternatives) if alternatives else (0, 0)
-
-    def flat(field: str, dtype: type) -> np.ndarray:
-        return np.array([value for hypothesis in hypotheses for value in getattr(hypothesis, field)], dtype)
-
-    return Readings(
-        labels=flat("labels", np.int32),
-        timesteps=flat("timesteps", np.int32),
-        starts=flat("starts", np.int32),
-        ends=flat("ends", np.int32),
-        confidences=flat("confidences", np.float32),
-        offsets=np.cumsum([0, *(len(hypothesis.labels) for hypothesis in hypotheses)], dtype=np.int32),
-        log_probs=np.array([hypothesis.log_prob for hypothesis in hypotheses], np.float64),
-        scores=np.array([hypothesis.score for hypothesis in hypotheses], np.float64),
-        lines=np.cumsum([0, *map(len, lines)], dtype=np.int32),
-        posteriors=flat("posteriors", np.float32),
-        alternative_labels=np.array([label for label, _ in others], np.int32).reshape(shape),
-        alternative_posteriors=np.array([share for _, share in others], np.float32).reshape(shape),
-    )

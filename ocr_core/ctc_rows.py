@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ext.automaton import Automaton
-from ext.readings import Float32, Int32
+from ext.readings import Float32, Float64, Int32
 
 Kind: TypeAlias = Literal["probs", "log_probs", "logits"]
 Matrix: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float16]
@@ -32,6 +32,8 @@ class Row(NamedTuple):
 
     p: dict[int, float]
     """Probabilities times z; likeliest first, of equals the lowest class."""
+    most: float
+    """The greatest value m of any class."""
     z: float
     """Of logits the sum of exp(x - m) over all classes, else 1."""
     share: float
@@ -92,7 +94,7 @@ class Alphabet:
         z = sum(self._probs(row.tolist(), most)) if self.kind == "logits" else 1.0
         # Plainly from left to right: sum compensates rounding since Python 3.12.
         share = z if self.classes is None else reduce(add, (p[label] for label in columns.tolist()))
-        return Row(p, z, share, likeliest[0] if p[likeliest[0]] else self.blank)
+        return Row(p, most, z, share, likeliest[0] if p[likeliest[0]] else self.blank)
 
     def _probs(self, values: Sequence[float], most: float) -> list[float]:
         if self.kind == "probs":
@@ -108,6 +110,7 @@ class Line:
     def __init__(self, alphabet: Alphabet) -> None:
         self.rows: list[Row] = []
         self.is_bad = False
+        self._length = 0
         self._alphabet = alphabet
         self._class_count = -1
         self._is_closed = False
@@ -120,11 +123,19 @@ class Line:
         if self._class_count not in (-1, x.shape[1]):
             raise ValueError(f"rows have {x.shape[1]} classes, those before them {self._class_count}")
         self._class_count = x.shape[1]
+        self._length += len(x)
         for row in x.astype(np.float32):
             self.is_bad = self.is_bad or self._alphabet.is_bad(row[columns])
             if not self.is_bad:
                 self.rows.append(self._alphabet.read(row, columns))
         return self
+
+    @property
+    def normalisers(self) -> Float64:
+        """As in Readings, of a line of logits."""
+        found = np.full((2, self._length), math.nan)
+        found[:, : len(self.rows)] = [[row.most for row in self.rows], [row.z for row in self.rows]]
+        return found
 
     def opened(self) -> Line:
         """The line. Raises ValueError when it is closed."""

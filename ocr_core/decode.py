@@ -132,27 +132,16 @@ class Decoder:
         align: bool = True,
         alternatives: int = 0,
         threads: int = 1,
-        normalisers: Float64 | None = None,
     ) -> Lines:
         """Prefix beam search: up to n_best hypotheses per line, none where nothing that was searched fits the mask.
 
         width: prefixes kept per timestep. top_n, min_prob, cum_prob: which labels of a timestep extend them. align:
         whether characters get timesteps and confidences. alternatives: other labels that each is weighed against.
-        normalisers: of logits of one line what the method of that name gave, if it was asked.
         """
         kernel = self._with_beam_options(
             self._kernels.prefix_beam_search, kind, width, top_n, min_prob, cum_prob, n_best, align, alternatives
         )
-        return self._decode(partial(kernel, threads=threads, normalisers=normalisers), x, lengths)
-
-    def normalisers(self, x: Matrix) -> Float64:
-        """What turns logits of one line into probabilities, float64 [2, time]; the exponentials of all classes.
-
-        To find it takes as long as all else that is done with a line. Whoever asks more than once of one line asks for
-        this first, and hands it to beam and log_probs.
-        """
-        check_scores(x, self.charset.class_count)
-        return self._kernels.normalisers(x)
+        return self._decode(partial(kernel, threads=threads), x, lengths)
 
     def log_probs(
         self, x: Matrix, texts: Sequence[str], kind: Kind = "probs", normalisers: Float64 | None = None
@@ -161,7 +150,10 @@ class Decoder:
 
         -inf for texts that the charset cannot spell or that need more timesteps than there are; what is known of the
         text has no say. A text stands for one labelling: of several spellings the one with the longest characters, the
-        first of them first; of a character that occurs twice in the charset its first class. normalisers: as for beam.
+        first of them first; of a character that occurs twice in the charset its first class.
+
+        normalisers: `readings.normalisers` of what beam made of the same logits. Most of the time goes into finding
+        them out again, as that takes the exponentials of all classes.
         """
         check_scores(x, self.charset.class_count)
         labellings = [self._speller.labels(text) for text in texts]

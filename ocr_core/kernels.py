@@ -63,12 +63,8 @@ class Kernels(Protocol):
         align: bool = True,
         alternatives: int = 0,
         threads: int = 1,
-        normalisers: Float64 | None = None,
     ) -> Readings:
         """Likeliest labellings, over all their alignments."""
-
-    def normalisers(self, x: Matrix) -> Float64:
-        """What turns logits into probabilities."""
 
     def log_probs(
         self,

@@ -100,6 +100,7 @@ def test_readings_have_their_types(ctc, alternatives):
         "posteriors": ("float32", (n if alternatives else 0,)),
         "alternative_labels": ("int32", (n, 3) if alternatives else (0, 0)),
         "alternative_posteriors": ("float32", (n, 3) if alternatives else (0, 0)),
+        "normalisers": ("float64", (2, 0)),
     }
 
 

@@ -68,16 +68,13 @@ def test_log_probs_refuse_what_the_other_methods_do(decoder, probs):
         decoder.log_probs(probs, ["a"], kind="odds")
 
 
-def test_normalisers_of_a_line_serve_all_that_is_asked_of_it(backend):
-    """With them beam and log_probs say of logits what they say without."""
+def test_what_a_beam_found_of_rows_serves_log_probs(backend):
+    """With the normalisers of a beam over the same logits texts have the probabilities that they have without."""
     decoder = Decoder(DIGITS, 5, backend=backend)
     logits = np.log(softmaxes(20)) + np.float32(3.5)
-    known = decoder.normalisers(logits)
-    assert (known.dtype, known.shape) == (np.float64, (2, 20))
-    options = {"kind": "logits", "n_best": 4, "alternatives": 2}
-    (found,), (expected,) = decoder.beam(logits, **options, normalisers=known), decoder.beam(logits, **options)
-    assert [(h.text, h.characters, h.score) for h in found] == [(h.text, h.characters, h.score) for h in expected]
-    texts = [hypothesis.text for hypothesis in found]
-    assert decoder.log_probs(logits, texts, "logits", known) == pytest.approx([h.log_prob for h in found], abs=1e-5)
-    with pytest.raises(ValueError, match="logits of one line"):
-        decoder.beam(softmaxes(20), normalisers=known)
+    lines = decoder.beam(logits, kind="logits", n_best=4)
+    texts = [hypothesis.text for hypothesis in lines[0]]
+    found = decoder.log_probs(logits, texts, "logits", lines.readings.normalisers)
+    assert found == pytest.approx(decoder.log_probs(logits, texts, "logits"), abs=1e-9)
+    with pytest.raises(ValueError, match="normalisers"):
+        decoder.log_probs(logits[1:], texts, "logits", lines.readings.normalisers)

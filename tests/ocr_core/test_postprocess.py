@@ -41,6 +41,7 @@ def reading(
         posteriors=np.full(count if weighed else 0, 0.75, np.float32),
         alternative_labels=np.tile(np.array([[3, -1]], np.int32), (count, 1)),
         alternative_posteriors=np.tile(np.array([[0.25, 0.0]], np.float32), (count, 1)),
+        normalisers=np.empty((2, 0)),
     )
     return Lines(readings, TEXTS)[0][0]
 
