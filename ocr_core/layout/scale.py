@@ -14,9 +14,11 @@ from ocr_core.layout.shapes import Points
 SMALL = 20.0
 """Pixels of the first look below which lines are looked for again."""
 BEST_HEIGHT = 36.0
-"""Pixels at which lines are found best."""
+"""Pixels to which lines are shrunk at most: there they are found best."""
 LARGE = 90.0
 """Pixels of the second look above which lines fall apart: there those of the first look count."""
+ENLARGED_HEIGHT = 26.0
+"""Pixels to which lines lower than that are enlarged: more shows nothing new, and takes more windows."""
 MAX_SCALE = 2.0
 """Small text is enlarged no more than this."""
 
@@ -59,7 +61,7 @@ def second_look(outlines: Sequence[Points], scale: float, width: int, height: in
     if not len(heights) or is_small.mean() < _SMALL_SHARE:
         return None
     usual = float(np.median(heights[is_small]))
-    closer = min(MAX_SCALE, BEST_HEIGHT / usual)
+    closer = max(min(1.0, BEST_HEIGHT / usual), min(MAX_SCALE, ENLARGED_HEIGHT / usual))
     if closer < _MIN_GAIN * scale:
         return None
     places = np.concatenate([points for points, small in zip(outlines, is_small, strict=True) if small])

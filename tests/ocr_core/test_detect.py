@@ -116,11 +116,11 @@ def test_small_text_is_looked_at_more_closely() -> None:
     """Lines that are low on the canvas are found again in a larger copy of their part of the page, each once."""
     image = page(1200, 1200)
     for top in (400, 440, 480):
-        image[top : top + 12, 300:700] = 0
+        image[top : top + 10, 300:700] = 0
     engine = DarkPixels(400)
     polygons = LineDetector(engine).find(image)
     tops = [round(min(vertex.y for vertex in polygon.vertices)) for polygon in polygons]
-    assert tops == [pytest.approx(top - 9.3, abs=2) for top in (400, 440, 480)]
+    assert tops == [pytest.approx(top - 7.8, abs=2) for top in (400, 440, 480)]
     assert engine.calls > 1
 
 
