@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
+import time
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -13,6 +15,7 @@ _MMAP_BYTES = 8 * 2**20
 unloaded: after 16 reloads a process had grown by 60 MB with 32 MiB, by 18 with 8 MiB."""
 _TRIM_BYTES = 256 * 2**20
 _ARENAS = 2
+_TRIM_EVERY_S = 5.0
 
 
 def keep_large_blocks() -> bool:
@@ -33,10 +36,38 @@ def share_arenas() -> bool:
     return _set({_M_ARENA_MAX: _ARENAS})
 
 
+def trim_often() -> bool:
+    """Give pages between small blocks back every few seconds, in a thread. Returns whether the C library is glibc.
+
+    By default only what is free at the end of the heap is, so that what the largest pages took stays: of the 508 MB
+    after 260 images of bench.memory 69 were free. Once takes 1 to 25 ms beside full load.
+    """
+    if _is_glibc():
+        threading.Thread(target=_keep_trimming, name="trim", daemon=True).start()
+    return _is_glibc()
+
+
+def trim() -> None:
+    """Do so once, with glibc."""
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _keep_trimming() -> None:
+    while True:
+        time.sleep(_TRIM_EVERY_S)
+        trim()
+
+
 def _set(options: dict[int, int]) -> bool:
+    if not _is_glibc():
+        return False
+    libc = ctypes.CDLL(None)
+    return all(libc.mallopt(option, value) for option, value in options.items())
+
+
+def _is_glibc() -> bool:
     try:
         os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, ValueError, OSError):
         return False
-    libc = ctypes.CDLL(None)
-    return all(libc.mallopt(option, value) for option, value in options.items())
+    return True

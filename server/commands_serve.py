@@ -9,7 +9,7 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 
 import structlog
 
-from server.allocator import keep_large_blocks, share_arenas
+from server.allocator import keep_large_blocks, share_arenas, trim_often
 from server.process_link import ProcessLink
 from server.settings import Settings, add_flags, load_settings
 from server.supervisor import LINK_FLAG, supervise
@@ -43,4 +43,5 @@ def _serve(settings: Settings, link: ProcessLink | None) -> None:
 
     keep_large_blocks()
     share_arenas()
+    trim_often()
     asyncio.run(app.run(settings, app.build_pipeline(settings), link))

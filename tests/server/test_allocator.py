@@ -49,6 +49,25 @@ libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
 libc.fflush(None)
 """
 
+FREED = """
+import sys
+from pathlib import Path
+from server.allocator import keep_large_blocks, trim
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+keep_large_blocks()
+blocks = [bytearray(100_000) for _ in range(1000)]
+last = bytearray(1000)
+blocks.clear()
+before = resident_mb()
+if sys.argv[1] == "trimmed":
+    trim()
+print(before - resident_mb())
+"""
+
+
 needs_glibc = pytest.mark.skipif(not IS_GLIBC, reason="other C libraries have no such settings")
 
 
@@ -68,3 +87,11 @@ def test_large_blocks_are_used_again():
     """Once set, memory that was freed is taken again without new pages from the kernel."""
     faults = {how: int(output(FAULTS, how)) for how in ("default", "kept")}
     assert faults["kept"] < 100 < faults["default"]
+
+
+@needs_glibc
+def test_free_memory_between_blocks_is_given_back():
+    """A hundred megabytes that were freed are resident until they are trimmed away."""
+    freed_mb = {how: float(output(FREED, how)) for how in ("default", "trimmed")}
+    assert freed_mb["default"] < 10
+    assert freed_mb["trimmed"] > 90
