@@ -6,7 +6,6 @@ import math
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import islice
 from operator import attrgetter
 
 from server.fair_shares import Costs, FairShares
@@ -26,10 +25,6 @@ _HURRY = 0.1
 
 _ROUND = 16
 """Turns after which newcomers of a lane line up behind those who have had one."""
-
-_NEAR = 4
-"""Of so many requests that are next, lines may share a batch. If those from further behind could, lines of a rare width
-would be overtaken again and again: of 16 calls at once one in a hundred took a third longer."""
 
 _place = attrgetter("place")
 
@@ -295,17 +290,14 @@ class WorkQueue:
         return work
 
     def _sharing(self, first: Request, key: Hashable, now: float) -> Iterator[Request]:
-        """Requests with lines of this key: the first, and of its priority those of the next few that have some.
+        """Requests of one priority with lines of this key, from clients that are not ahead of the first's by a batch.
 
-        None of clients that are ahead of the first's by a batch: they would get further ahead with every turn of
-        clients whose own lines are not prepared yet.
+        Those that are would get further ahead with every turn of clients whose own lines are not prepared yet.
         """
         yield first
         lanes = self._levels[first.job.priority].not_ahead(first.client, self._max_batch_s)
-        near = list(islice((request for lane in lanes for request in lane.at(Stage.LINES)), _NEAR))
-        yield from (
-            request for request in near if request is not first and key in request.unread and not request.is_over(now)
-        )
+        waiting = [request for lane in lanes for request in lane.at(Stage.LINES) if key in request.unread]
+        yield from (request for request in waiting if request is not first and not request.is_over(now))
 
     def _take_from(self, request: Request, key: Hashable, room: int, now: float) -> list[int]:
         """At most so many of the request's lines; it has had its turn then."""

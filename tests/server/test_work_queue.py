@@ -64,16 +64,6 @@ def test_who_is_far_ahead_shares_no_batch_of_others(ahead_s, priority, lines):
     assert (work.requests[0], len(work.lines)) == (first, lines)
 
 
-@pytest.mark.parametrize(("between", "lines"), [(3, 2), (4, 1)])
-def test_lines_from_far_behind_share_no_batch(queue, between, lines):
-    """A line overtakes no more than three requests by sharing the batch of the first."""
-    prepared(queue, request(), ["wide"])
-    for _ in range(between):
-        prepared(queue, request(), ["narrow"])
-    prepared(queue, request(), ["wide"])
-    assert len(queue.take(0.0, 1).lines) == lines
-
-
 @pytest.mark.parametrize(
     ("seconds", "shared", "alone", "hurried"),
     [
