@@ -179,9 +179,16 @@ AVX2 static inline __attribute__((always_inline)) int32_t best_block(const Lanes
 /* Blocks of the next row that are looked at while one step towards the peak of a row takes its time. */
 enum { BETWEEN = 2, LONG_ROW = 2 * BETWEEN * BLOCK };
 
-AVX2 static inline __attribute__((always_inline)) Peak
-peak_in_block(const float *row, int32_t best, ptrdiff_t columns, uint32_t most) {
-    return (Peak){first_from((const float_bits *)row, best, columns, most), value_of(PROBS, most)};
+/* The first column of the block from `best` on that has the key. */
+AVX2 static inline __attribute__((always_inline)) Peak peak_in_block(const float *row, int32_t best, uint32_t most) {
+    const __m256i wanted = _mm256_set1_epi32((int32_t)most), *from = (const __m256i *)(row + best);
+    uint64_t hits[2] = {0, 0};
+    for (int i = 0; i < BLOCK / LANES; i++) {
+        __m256i here = _mm256_cmpeq_epi32(_mm256_loadu_si256(from + i), wanted);
+        hits[i / LANES] |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(here)) << (i % LANES * LANES);
+    }
+    int32_t low = __builtin_ctzll(hits[0] | 1ull << 63), high = 64 + __builtin_ctzll(hits[1] | 1ull << 63);
+    return (Peak){best + (hits[0] ? low : high), value_of(PROBS, most)};
 }
 
 /* The peaks of some rows of at least LONG_ROW columns, [count]. Which column has the greatest key of a row is found out
@@ -198,13 +205,13 @@ peaks_of_probs_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, ptrdiff
         for (; block < BETWEEN; block++) look_at_block(&seen, row, block * BLOCK);
         int32_t best = best_block(&last, &most);
         for (; block < 2 * BETWEEN; block++) look_at_block(&seen, row, block * BLOCK);
-        peaks[i - (i > 0)] = peak_in_block(before, best, columns, most); /* of none at first */
+        peaks[i - (i > 0)] = peak_in_block(before, best, most); /* of none at first */
         for (; block < block_count(columns); block++) look_at_block(&seen, row, block_start(block, columns));
         last = seen;
         before = row;
     }
     int32_t best = best_block(&last, &most);
-    peaks[count - 1] = peak_in_block(before, best, columns, most);
+    peaks[count - 1] = peak_in_block(before, best, most);
 }
 #endif
 
