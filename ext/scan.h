@@ -187,6 +187,7 @@ AVX2 static inline __attribute__((always_inline)) Peak peak_in_block(const float
         __m256i here = _mm256_cmpeq_epi32(_mm256_loadu_si256(from + i), wanted);
         hits[i / LANES] |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(here)) << (i % LANES * LANES);
     }
+    /* Of 0 there is no first bit. */
     int32_t low = __builtin_ctzll(hits[0] | 1ull << 63), high = 64 + __builtin_ctzll(hits[1] | 1ull << 63);
     return (Peak){best + (hits[0] ? low : high), value_of(PROBS, most)};
 }
