@@ -15,8 +15,7 @@ typedef struct {
     ptrdiff_t count;              /* lines */
     int in_place;                 /* all rows are contiguous float32 */
     size_t alternatives;
-    double *most,
-        *z; /* [timesteps of all lines] of a search, which leaves there what turns logits into probabilities */
+    double *most, *z; /* [timesteps of all lines] what turns logits into probabilities, as a search has found it */
 } Call;
 
 /* What a thread has found. */
