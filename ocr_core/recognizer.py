@@ -28,6 +28,7 @@ from ocr_core.layout.seams import joined_scores
 from ocr_core.layout.unread import Span, unread_spans
 from ocr_core.postprocess import make_line
 from ocr_core.preprocess import (
+    MAX_RATIO,
     batch_width,
     fitted_width,
     is_long,
@@ -37,7 +38,7 @@ from ocr_core.preprocess import (
     window_count,
     windows,
 )
-from ocr_core.second_opinion import SecondOpinion, SeenLine
+from ocr_core.second_opinion import LONGEST, SecondOpinion, SeenLine
 from ocr_core.types import DecodeMethod, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
 _SUM_TOLERANCE = 0.05
@@ -222,8 +223,8 @@ class Recognizer:
     def _decode(self, scores: Output, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
         return _decode(self.decoders.find(options.decode.language), scores, self._output, options)
 
-    def warm_up(self, workers: int) -> None:
-        """Run the engine on all its requests: the first run of each is several times slower.
+    def warm_up(self, workers: int, widest: int) -> None:
+        """Run the engine on all its requests: the first run of each is several times slower. widest: batch, in pixels.
 
         They see their widest batch first: buffers that only ever shrink leave no holes in memory. Raises BundleInvalid
         when what comes out are no scores of the charset.
@@ -240,7 +241,7 @@ class Recognizer:
                 raise BundleInvalid(f"OpenVINO cannot run the model on {list(batch.shape)}: {error}") from error
 
         with ThreadPoolExecutor(workers, thread_name_prefix="warm-up") as pool:
-            for width in (max_width(self._input), 320):
+            for width in (widest, 320):
                 list(pool.map(run, [width] * workers))
 
     def check(self, folder: Path, wanted: Check) -> None:
@@ -262,20 +263,30 @@ def load_recognizer(
     workers: int,
     precision: Precision,
     backend: Backend,
+    longest: float = MAX_RATIO,
 ) -> Recognizer:
-    """A recogniser that has shown that it works. Raises BundleInvalid, or BackendMissing."""
+    """A recogniser that has shown that it works. longest: heights of the longest lines that it will see at once.
+
+    Raises BundleInvalid, or BackendMissing.
+    """
     best = precision if bundle.bfloat16 else "f32"
     engine = Engine(bundle, folder, streams=workers, threads=workers, precision=best, keep_softmax=False)
     engine.load()
     second = None
     if bundle.second_opinion is not None:
         other = load_recognizer(
-            read_second(folder), folder / SECOND, language, workers=workers, precision=precision, backend=backend
+            read_second(folder),
+            folder / SECOND,
+            language,
+            workers=workers,
+            precision=precision,
+            backend=backend,
+            longest=LONGEST,
         )
         judge = Judge.load(folder, bundle.judge) if bundle.judge else None
         second = SecondOpinion(other, bundle.second_opinion, judge)
     recognizer = Recognizer(engine, DecoderShelf(Decoder(bundle.charset, backend=backend), language), second)
-    recognizer.warm_up(workers)
+    recognizer.warm_up(workers, min(max_width(bundle.input), int(longest * bundle.input.height)))
     if bundle.check:
         recognizer.check(folder, bundle.check)
     return recognizer

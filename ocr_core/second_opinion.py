@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _CHARACTER_BONUS = 0.05
 """What a character more makes up for in confidence: readings of a doubtful line miss more than they make up."""
 
+LONGEST = 16
+"""Heights of the longest line that gets one. Of longer ones few characters are doubtful, all would be read anew, and
+what was chosen had as many errors as before."""
+
 _LIKELY = 3
 """Readings of each network that the judge decides between."""
 
@@ -64,7 +68,9 @@ class SecondOpinion:
 
     def better(self, reader: Recognizer, crop: LineCrop, options: RecognizeOptions, first: SeenLine) -> ReadLine:
         """What the reader has seen, or a better reading."""
-        if first.read.sureness >= self.below or not self._knows(options.decode.language):
+        height, width = crop.image.shape[:2]
+        is_doubtful = first.read.sureness < self.below and width <= LONGEST * height
+        if not is_doubtful or not self._knows(options.decode.language):
             return first.read
         (second,) = self.recognizer.see([crop], [options], math.inf)
         started = time.perf_counter()

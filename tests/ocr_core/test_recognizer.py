@@ -30,7 +30,7 @@ from ocr_core.language_dir import LanguageDir
 from ocr_core.ngram import CharacterModel
 from ocr_core.preprocess import whole_image
 from ocr_core.recognizer import Recognizer, load_recognizer
-from ocr_core.second_opinion import SecondOpinion, SeenLine
+from ocr_core.second_opinion import LONGEST, SecondOpinion, SeenLine
 from ocr_core.types import DecodeMethod, DecodeOptions, LanguageOptions, Mode, ReadLine, RecognizeOptions
 
 DATA = Path(__file__).parents[1] / "data"
@@ -204,12 +204,14 @@ class TestSecondOpinion:
         judge = bundle.judge.model_copy(update={"character": 0.0, "second": 1.0, "language": 1.0})
         write_manifest(first, bundle.model_copy(update={"judge": judge}))
 
-    def read(self, folder: Path, below: float, whitelist: str = "", likes: str = "", **changes) -> ReadLine:
+    def read(
+        self, folder: Path, below: float, whitelist: str = "", likes: str = "", width: int = 8, **changes
+    ) -> ReadLine:
         first = tiny_bundle(folder / "first", softmax)
         other = tiny_bundle(folder / "second", sharp, **({"characters": ("c", "d")} | changes))
         self.join(first, other, below, likes)
         options = RecognizeOptions(mode=Mode.LINE, decode=DecodeOptions(language=LanguageOptions(whitelist=whitelist)))
-        (read,) = load(first).read([whole_image(np.full((8, 8, 3), 255, np.uint8))], [options])
+        (read,) = load(first).read([whole_image(np.full((8, width, 3), 255, np.uint8))], [options])
         return read
 
     def test_the_surer_reading_of_a_doubtful_line_is_the_answer(self, tmp_path):
@@ -221,6 +223,11 @@ class TestSecondOpinion:
     def test_it_is_not_asked_about_sure_lines(self, tmp_path):
         """A line read as surely as the bundle wants keeps its text, however sure another one would be."""
         assert self.read(tmp_path, 0.6).line.text == "b"
+
+    @pytest.mark.parametrize(("width", "answer"), [(8 * LONGEST, "d"), (8 * LONGEST + 1, "b")])
+    def test_it_is_not_asked_about_long_lines(self, tmp_path, width, answer):
+        """Lines longer than LONGEST keep their text, however doubtful it is."""
+        assert self.read(tmp_path, 0.7, width=width).line.text == answer
 
     def test_what_confidences_mean_decides(self, tmp_path):
         """A second recogniser that is too sure of itself, as its temperature says, does not prevail."""
