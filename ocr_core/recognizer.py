@@ -19,7 +19,7 @@ from ocr_core.decode import Decoder
 from ocr_core.decoder_shelf import DecoderShelf
 from ocr_core.engine import Batch, Engine, Output, Precision
 from ocr_core.errors import BundleInvalid, InputError, ModelFailed
-from ocr_core.hypotheses import Hypothesis
+from ocr_core.hypotheses import Hypothesis, Lines
 from ocr_core.image import ImageLimits, load_image
 from ocr_core.judge import Judge
 from ocr_core.kernels import Backend
@@ -125,15 +125,17 @@ class Recognizer:
             for i, (line, found) in enumerate(zip(lines, hypotheses, strict=True))
         ]
 
-    def likely(self, seen: SeenLine, count: int, options: RecognizeOptions) -> list[Hypothesis]:
-        """The likeliest readings of a line that kept its scores, best first."""
+    def likely(self, seen: SeenLine, count: int, options: RecognizeOptions) -> Lines:
+        """The likeliest readings of a line that kept its scores, best first, as a batch of one."""
         width = max(options.decode.beam_width, count)
         beam = replace(options.decode, decoder=DecodeMethod.PREFIX_BEAM, beam_width=width, alternatives=count - 1)
-        return list(self._decode(seen.kept, replace(options, decode=beam)))
+        return self._decoded(seen.kept, replace(options, decode=beam))
 
-    def log_probs(self, seen: SeenLine, texts: Sequence[str]) -> Float64:
-        """float64 [text]: nats that texts have in a line that kept its scores."""
-        return self.decoders.find(_PLAIN.decode.language).log_probs(seen.kept, texts, self._output)
+    def log_probs(self, seen: SeenLine, texts: Sequence[str], likely: Lines) -> Float64:
+        """float64 [text]: nats that texts have in a line that kept its scores. likely: what was found so there."""
+        normalisers = likely.readings.normalisers if self._output == "logits" else None
+        decoder = self.decoders.find(_PLAIN.decode.language)
+        return decoder.log_probs(seen.kept, texts, self._output, normalisers)
 
     def answer(
         self, hypotheses: Sequence[Hypothesis], seen: SeenLine, crop: LineCrop, options: RecognizeOptions
@@ -221,6 +223,9 @@ class Recognizer:
         )
 
     def _decode(self, scores: Output, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
+        return self._decoded(scores, options)[0]
+
+    def _decoded(self, scores: Output, options: RecognizeOptions) -> Lines:
         return _decode(self.decoders.find(options.decode.language), scores, self._output, options)
 
     def warm_up(self, workers: int, widest: int) -> None:
@@ -318,11 +323,11 @@ def _add_up_to_1(scores: Output) -> bool:
     return bool(np.abs(scores.sum(axis=2) - 1).max() <= _SUM_TOLERANCE)
 
 
-def _decode(decoder: Decoder, scores: Output, kind: Kind, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
-    """Hypotheses of one line, best first. scores: [time, class]."""
+def _decode(decoder: Decoder, scores: Output, kind: Kind, options: RecognizeOptions) -> Lines:
+    """A batch of one line. scores: [time, class]."""
     chosen = options.decode
     if chosen.decoder is DecodeMethod.BEST_PATH:
-        return decoder.best_path(scores, kind=kind)[0]
+        return decoder.best_path(scores, kind=kind)
     return decoder.beam(
         scores,
         kind=kind,
@@ -332,4 +337,4 @@ def _decode(decoder: Decoder, scores: Output, kind: Kind, options: RecognizeOpti
         cum_prob=chosen.prune_cum_prob,
         n_best=1 + chosen.alternatives,
         alternatives=chosen.character_alternatives if options.needs_characters else 0,
-    )[0]
+    )

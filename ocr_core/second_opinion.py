@@ -86,15 +86,19 @@ class SecondOpinion:
         self, reader: Recognizer, crop: LineCrop, options: RecognizeOptions, first: SeenLine, second: SeenLine
     ) -> Answers:
         """The likeliest readings of what the reader and the other recogniser saw, and those they gave themselves."""
-        seen = ((reader, first), (self.recognizer, second))
+        count = max(_LIKELY, 1 + options.decode.alternatives)
+        seen = [
+            (network, line, network.likely(line, count, options))
+            for network, line in ((reader, first), (self.recognizer, second))
+        ]
         reads = {line.read.line.text: line.read for line in (second, first)}
-        for network, line in seen:
-            likely = network.likely(line, max(_LIKELY, 1 + options.decode.alternatives), options)
+        for network, line, (likely,) in seen:
             for found in likely[:_LIKELY]:
                 others = [other for other in likely if other is not found][: options.decode.alternatives]
                 reads.setdefault(found.text, network.answer([found, *others], line, crop, options))
         texts = tuple(reads)
-        return Answers(texts, tuple(reads.values()), *(network.log_probs(line, texts) for network, line in seen))
+        of_first, of_second = (network.log_probs(line, texts, likely) for network, line, likely in seen)
+        return Answers(texts, tuple(reads.values()), of_first, of_second)
 
     def _knows(self, language: LanguageOptions) -> bool:
         """Whether its charset has what the language asks for."""

@@ -254,7 +254,7 @@ class TestSecondOpinion:
         """Readings that a network finds less likely than its first are judged too."""
         alone = load(tiny_bundle(tmp_path / "alone", softmax))
         (seen,) = alone.see([whole_image(np.full((8, 8, 3), 255, np.uint8))], [LINE], below=1.0)
-        wanted = alone.likely(seen, 3, LINE)[2].text
+        wanted = alone.likely(seen, 3, LINE)[0][2].text
         assert self.read(tmp_path, 0.7, likes=wanted).line.text == wanted
 
     def test_a_judge_has_its_readings_whatever_the_beam(self, tmp_path):
@@ -262,7 +262,7 @@ class TestSecondOpinion:
         network = load(tiny_bundle(tmp_path, softmax))
         (seen,) = network.see([whole_image(np.full((8, 8, 3), 255, np.uint8))], [LINE], below=1.0)
         narrow = replace(LINE, decode=DecodeOptions(decoder=DecodeMethod.PREFIX_BEAM, beam_width=1))
-        assert len(network.likely(seen, 3, narrow)) == 3
+        assert len(network.likely(seen, 3, narrow)[0]) == 3
 
     def test_no_judge_where_the_caller_knows_the_text(self, tmp_path):
         """With a whitelist the surer reading is the answer, whatever text is likely elsewhere."""
