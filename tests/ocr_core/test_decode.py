@@ -17,18 +17,6 @@ from ocr_core.ngram import CharacterModel
 DIGITS = Charset(tuple("0123456789ab"), blank_index=5)
 
 
-@pytest.fixture
-def decoder(backend):
-    """A decoder of "ab" with the blank last."""
-    return Decoder("ab", 2, backend=backend)
-
-
-@pytest.fixture
-def probs():
-    """Two timesteps over "ab" and blank: no "a" on the best path, yet "a" is the likelier text."""
-    return np.array([[0.4, 0.0, 0.6], [0.4, 0.0, 0.6]], np.float32)
-
-
 def lines(lengths, classes=13, seed=7, sharpness=0.3):
     """Softmaxes of lines of these lengths, float32 [time, class] each."""
     rng = np.random.default_rng(seed)

@@ -11,18 +11,6 @@ from ocr_core.errors import ModelFailed
 DIGITS = "0123456789ab"
 
 
-@pytest.fixture
-def decoder(backend):
-    """A decoder of "ab" with the blank last."""
-    return Decoder("ab", 2, backend=backend)
-
-
-@pytest.fixture
-def probs():
-    """Two timesteps over "ab" and blank."""
-    return np.array([[0.4, 0.0, 0.6], [0.4, 0.0, 0.6]], np.float32)
-
-
 def softmaxes(times):
     """Of random scores of the digits and blank, float32 [time, class]."""
     return np.random.default_rng(7).dirichlet(np.full(len(DIGITS) + 1, 0.3), times).astype(np.float32) + 1e-30
