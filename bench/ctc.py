@@ -9,9 +9,11 @@
 - memory: greatest memory of one call by timesteps and width, and what 10,000 calls leave behind;
 - pipeline: decoding's share of the time that reading a line takes.
 
-C: classes, T: timesteps. Times are medians over rounds in which all that is compared takes turns. They are processor
-time, as long calls of a busy machine would wait for others more often than short ones; threads and pipeline tell time
-by the wall. Compare within a run only: other work moves all figures.
+C: classes, T: timesteps. All that is compared has a turn in every round. Times are medians over rounds, ratios medians
+of the rounds' ratios, with quartiles in brackets: a machine changes its speed within seconds, so ratios tell more than
+times. A peer has its turn between two of ours, line by line. Lines are near: read just before, as they are when a
+network has just written them. Times are processor time, as long calls of a busy machine would wait for others more
+often than short ones; threads and pipeline tell time by the wall.
 
 Peers are those of the extra `peers`; pyctcdecode, which asks for an older NumPy but works with ours (pip install
 --no-deps pyctcdecode==0.5.0); and torch, which is left to the reader for its size.
@@ -49,7 +51,6 @@ from bench.ctc_inputs import (
     render_sets,
 )
 from bench.ctc_peers import (
-    OURS,
     Peer,
     Pruning,
     Reading,
@@ -60,7 +61,7 @@ from bench.ctc_peers import (
     missing,
     our_pruning,
 )
-from bench.rounds import interleaved, machine, timed
+from bench.rounds import in_pairs, interleaved, machine, ratios, spread, taking_turns, timed
 from bench.tables import markdown
 from ext import ctc
 from ext.readings import Readings
@@ -79,9 +80,11 @@ _SAMPLES = sorted((_ROOT / "tests" / "data").glob("line_*"))
 _WIDTHS = (5, 10, 25, 100)
 _SEED = 1
 _SLOW_LINE_S = 0.5
+_LINES_AT_ONCE = 64
+_CALLS_IN_A_ROW = 8
 _LINES_APART = 1024
-_REPEATS = 8
-"""Of the few lines of a set in a call of many: more lines would be read from farther away than others."""
+_CACHE_BYTES = 1_000_000
+"""Of a core's own cache."""
 
 Sets = Mapping[str, Sequence[InputLine]]
 Table = Iterator[Sequence[object]]
@@ -114,40 +117,64 @@ def bandwidth(context: Context) -> Table:
     yield "C", "T", "MB", "best path, GB/s", "stream read, GB/s", "fastest loop", "best path, % of stream read"
     for classes, times in ((6625, 24), (6625, 80), (6625, 160), (18385, 8), (18385, 30), (18385, 58)):
         probs = peaked(times, classes, _SEED)
-        repeats = max(1, 20_000_000 // probs.nbytes)
-        calls: dict[str, Callable[[], object]] = {
-            name: partial(read, probs, repeats) for name, read in stream_reads().items()
-        }
-        calls[OURS] = partial(ctc.best_path, [probs] * repeats, BLANK)
-        speeds = {
-            name: probs.nbytes * repeats / taken / 1e9 for name, taken in interleaved(calls, context.seconds).items()
-        }
-        ours = speeds.pop(OURS)
-        fastest = max(speeds, key=lambda name: speeds[name])
-        share = f"{ours / speeds[fastest]:.0%}"
-        yield classes, times, f"{probs.nbytes / 1e6:.2f}", f"{ours:.1f}", f"{speeds[fastest]:.1f}", fastest, share
+        repeats = max(1, 60_000_000 // probs.nbytes)
+        reads = {name: partial(read, probs, repeats) for name, read in stream_reads().items()}
+        taken = interleaved(reads, context.seconds / 2)
+        fastest = min(taken, key=lambda name: taken[name])
+        best_path = partial(ctc.best_path, [probs] * repeats, BLANK)
+        ours, theirs = in_pairs([(best_path, reads[fastest])], 3 * context.seconds)
+        speeds = (f"{probs.nbytes * repeats / median(each) / 1e9:.1f}" for each in (ours, theirs))
+        yield classes, times, f"{probs.nbytes / 1e6:.2f}", *speeds, fastest, f"{ratios(theirs, ours):.0%}"
 
 
 def lines(context: Context) -> Table:
-    """Ratios are of kernel times."""
-    yield "C", "T", "decoder", "kernel, us", "kernel without extras, us", "call, us", "beam / best path"
+    """Kernel times, and their ratios to best path's. In turn, lines of many classes are farther away than near ones."""
+    yield (
+        *("C", "T", "lines", "decoder", "kernel, us", "without extras", "equal pruning", "call, us"),
+        *("beam / best path", "equal pruning / best path"),
+    )
     for name in (f"{kind}{times}" for kind in ("al", "en", "zh") for times in (40, 80, 160)):
         batch = [line.probs for line in context.sets[name]]
-        calls: dict[tuple[int, str], Callable[[], object]] = {}
-        for width in (0, *_WIDTHS):
-            calls[width, "kernel"] = partial(_decode, batch * (64 // len(batch)), width)
-            calls[width, "bare"] = partial(_decode, batch * (64 // len(batch)), width, extras=False)
-            calls[width, "call"] = partial(_each, partial(_decode, width=width), batch)
-        taken = interleaved(calls, context.seconds)
-        for width in (0, *_WIDTHS):
-            kernel, bare, call = (
-                taken[width, "kernel"] / 64,
-                taken[width, "bare"] / 64,
-                taken[width, "call"] / len(batch),
-            )
-            ratio = f"{kernel / (taken[0, 'kernel'] / 64):.2f}" if width else ""
-            times, classes = batch[0].shape
-            yield classes, times, _decoder_name(width), _us(kernel), _us(bare), _us(call), ratio
+        times, classes = batch[0].shape
+        in_turn = [batch * (_LINES_AT_ONCE // len(batch))]
+        for where, groups in {"in turn": in_turn, "near": _near_groups(batch)}.items():
+            for width in (0, *_WIDTHS) if where == "in turn" or len(groups) > 1 else ():
+                yield classes, times, where, _decoder_name(width), *_line_cells(groups, width, context.seconds / 2)
+
+
+def _line_cells(groups: Sequence[Batch], width: int, seconds: float) -> list[str]:
+    decode = partial(_decode, width=width)
+    ways: tuple[Callable[[Batch], object], ...] = (
+        decode,
+        partial(decode, extras=False),
+        partial(decode, pruning="equal"),
+        partial(_each, decode),
+    )
+    measured = [_beside(partial(_decode, width=0), way, groups, groups, seconds) for way in ways]
+    times = [_us(taken, sum(map(len, groups))) for _, taken in measured]
+    return times + [f"{ratios(measured[way][1], measured[way][0]):.2f}" if width else "" for way in (0, 2)]
+
+
+def _near_groups(batch: Sequence[Probs]) -> list[list[Probs]]:
+    """Calls of lines that are near: of all in turn if they fit into a core's cache together, else of one repeatedly.
+
+    So many that what else a call costs does not count.
+    """
+    if sum(probs.nbytes for probs in batch) < _CACHE_BYTES:
+        return [[*batch] * (_LINES_AT_ONCE // len(batch))]
+    return [[probs] * (_LINES_AT_ONCE // 4) for probs in batch]
+
+
+def _beside(
+    ours: Callable[[Any], object],
+    theirs: Callable[[Any], object],
+    our_items: Iterable[object],
+    their_items: Iterable[object],
+    seconds: float,
+) -> tuple[list[float], list[float]]:
+    """See in_pairs: two functions, each of items of its own."""
+    items = zip(our_items, their_items, strict=True)
+    return in_pairs([(partial(ours, own), partial(theirs, its)) for own, its in items], seconds)
 
 
 def kinds(context: Context) -> Table:
@@ -161,24 +188,16 @@ def kinds(context: Context) -> Table:
             "log_probs": log_probs,
             "logits": [matrix + np.float32(3) for matrix in log_probs],
         }
-        batches: dict[tuple[str, str], Batch] = {
-            (kind, dtype): [matrix.astype(dtype, copy=False) for matrix in matrices] * _REPEATS
-            for kind, matrices in values.items()
-            for dtype in ("float32", "float16")
-        }
-        calls = {
-            (key, width): partial(_decode, batch, width, kind=key[0])
-            for key, batch in batches.items()
-            for width in (0, 10)
-        }
-        taken = interleaved(calls, context.seconds)
         times, classes = probs[0].shape
-        for key in batches:
+        plain = _near_groups(probs)
+        for kind, dtype in product(values, ("float32", "float16")):
+            groups = _near_groups([matrix.astype(dtype, copy=False) for matrix in values[kind]])
             cells: list[str] = []
             for width in (0, 10):
-                each, plain = taken[key, width], taken[("probs", "float32"), width]
-                cells += [_us(each / (_REPEATS * len(probs))), f"{each / plain:.2f}"]
-            yield classes, times, " ".join(key), *cells
+                decode = partial(_decode, width=width)
+                own, its = _beside(decode, partial(decode, kind=kind), plain, groups, context.seconds)
+                cells += [_us(its, sum(map(len, groups))), f"{ratios(its, own):.2f}"]
+            yield classes, times, f"{kind} {dtype}", *cells
 
 
 def exactness(context: Context) -> Table:
@@ -194,29 +213,45 @@ def exactness(context: Context) -> Table:
 
 
 def peers(context: Context) -> Table:
-    """Of each line's characters: the share whose timestep is inside the character in the best alignment."""
-    yield "set", "C", "decoder", "pruning", "peer", "call, us", "peer / ours", "nats lost", "timesteps inside", "rising"
+    """Of each line's characters: the share whose timestep is inside the character in the best alignment.
+
+    Beams wider than the first at which a decoder is slow are left out.
+    """
+    yield (
+        *("set", "C", "decoder", "pruning", "peer", "call, us", "ours beside it", "peer / ours"),
+        *("nats lost", "timesteps inside", "rising"),
+    )
     for name, batch in {"en80": context.sets["en80"], "zh80": context.sets["zh80"], **flat_sets(_SEED)}.items():
         classes = batch[0].probs.shape[1]
-        yield from _peer_rows((name, classes, "best path", ""), best_path_decoders(classes), batch, context.seconds)
+        what = (name, classes, "best path", "")
+        yield from _peer_rows(what, best_path_decoders(classes), batch, context.seconds, set())
         for pruning in ("equal", "top40", "default"):
+            slow: set[str] = set()
             for width in _WIDTHS:
                 what = (name, classes, _decoder_name(width), pruning)
-                yield from _peer_rows(what, beam_decoders(classes, width, pruning), batch, context.seconds)
+                decoders = [peer for peer in beam_decoders(classes, width, pruning) if peer.name not in slow]
+                yield from _peer_rows(what, decoders, batch, context.seconds, slow)
 
 
-def _peer_rows(what: Sequence[object], decoders: Iterable[Peer], batch: Sequence[InputLine], seconds: float) -> Table:
-    """One row per decoder; a slow one is timed once, on one line, and its readings are not looked at."""
-    prepared = {peer: [peer.prepare(line.probs) for line in batch] for peer in decoders}
-    first = {peer: timed(partial(peer.run, matrices[0])) for peer, matrices in prepared.items()}
-    calls = {
-        peer: partial(_each, peer.run, matrices) for peer, matrices in prepared.items() if first[peer] < _SLOW_LINE_S
-    }
-    taken = first | {peer: each / len(batch) for peer, each in interleaved(calls, seconds).items()}
-    ours = next(each for peer, each in taken.items() if peer.name == OURS)
-    for peer, each in taken.items():
-        readings = [peer.read(peer.run(matrix)) for matrix in prepared[peer]] if peer in calls else []
-        yield *what, peer.name, _us(each), f"{each / ours:.2f}", *_quality(batch, readings)
+def _peer_rows(
+    what: Sequence[object], decoders: Sequence[Peer], batch: Sequence[InputLine], seconds: float, slow: set[str]
+) -> Table:
+    """One row per decoder. A slow one is timed on a single line, and its readings are not looked at.
+
+    slow: gets the names of those.
+    """
+    ours, *others = decoders
+    matrices = [line.probs for line in batch]
+    yield *what, ours.name, "", "", "", *_quality(batch, [ours.read(ours.run(matrix)) for matrix in matrices])
+    for peer in others:
+        prepared = [peer.prepare(matrix) for matrix in matrices]
+        if timed(partial(peer.run, prepared[0])) >= _SLOW_LINE_S:
+            slow.add(peer.name)
+            prepared = prepared[:1]
+        readings = [] if peer.name in slow else [peer.read(peer.run(matrix)) for matrix in prepared]
+        own, its = _beside(ours.run, peer.run, matrices[: len(prepared)], prepared, seconds)
+        times = _us(its, len(prepared)), _us(own, len(prepared))
+        yield *what, peer.name, *times, f"{ratios(its, own):.1f}", *_quality(batch, readings)
 
 
 def _quality(batch: Sequence[InputLine], readings: Sequence[Reading]) -> tuple[str, str, str]:
@@ -236,24 +271,32 @@ def _quality(batch: Sequence[InputLine], readings: Sequence[Reading]) -> tuple[s
 def threads(context: Context) -> Table:
     """Through Decoder and in the kernel alone. To gain: what two threads do that share no work, in long calls.
 
-    Each round has all three. Processors may share a core with one another or with a neighbour of this machine.
+    Some calls follow upon one another, as under load. Processors may share a core with one another or with a neighbour
+    of this machine, so what the kernel does with two threads is also compared with those two.
     """
-    yield "C", "T", "lines", "decoder", "one thread, lines/s", "two, lines/s", "gain", "kernel's gain", "to gain"
+    yield (
+        *("C", "T", "lines", "decoder", "one thread, lines/s", "two, lines/s"),
+        *("gain", "kernel's gain", "to gain", "kernel, % of two apart"),
+    )
     for name, repeats in product(("en80", "zh80"), (8, 32)):
         batch = [line.probs for line in context.sets[name]] * repeats
         times, classes = batch[0].shape
+        in_a_row = [batch] * _CALLS_IN_A_ROW
+        line_count = len(batch) * len(in_a_row)
         decoder = Decoder(characters(classes)[1:], BLANK)
         for width in (0, 10):
             method = partial(decoder.beam, width=width) if width else decoder.best_path
             calls: dict[tuple[str, int], Callable[[], object]] = {}
             for count in (1, 2):
-                calls["call", count] = partial(method, batch, threads=count)
-                calls["kernel", count] = partial(_decode, batch, width, threads=count)
+                calls["call", count] = partial(_each, partial(method, threads=count), in_a_row)
+                calls["kernel", count] = partial(_each, partial(_decode, width=width, threads=count), in_a_row)
                 calls["apart", count] = partial(_decode_apart, batch, width, count)
-            taken = interleaved(calls, 3 * context.seconds, time.perf_counter)
-            speeds = (f"{len(batch) / taken['call', count]:.0f}" for count in (1, 2))
-            gains = (f"{taken[what, 1] / taken[what, 2]:.2f}" for what in ("call", "kernel", "apart"))
-            yield classes, times, len(batch), _decoder_name(width), *speeds, *gains
+            taken = taking_turns(calls, 2 * context.seconds, time.perf_counter)
+            speeds = (f"{line_count / median(taken['call', count]):.0f}" for count in (1, 2))
+            gains = (f"{ratios(taken[what, 1], taken[what, 2]):.2f}" for what in ("call", "kernel", "apart"))
+            apart = [each * line_count / (2 * _LINES_APART) for each in taken["apart", 2]]
+            share = f"{ratios(apart, taken['kernel', 2]):.0%}"
+            yield classes, times, len(batch), _decoder_name(width), *speeds, *gains, share
 
 
 def _decode_apart(batch: Sequence[Probs], width: int, thread_count: int) -> None:
@@ -360,8 +403,9 @@ def _decoder_name(width: int) -> str:
     return f"beam {width}" if width else "best path"
 
 
-def _us(seconds: float) -> str:
-    return f"{1e6 * seconds:.1f}"
+def _us(samples: Iterable[float], line_count: int) -> str:
+    """Microseconds of a line: samples are seconds of so many."""
+    return f"{spread(1e6 / line_count * sample for sample in samples):.1f}"
 
 
 def _sets(flags: Namespace) -> Sets:

@@ -75,16 +75,17 @@ typedef struct {
     Masses next;
     int32_t *nodes_of, *labels_of; /* [candidate_room] what is extended by which label */
     int32_t candidates;
-    double threshold;     /* extensions with less cannot enter */
-    double greatest;      /* total of the beam */
-    double *extended;     /* [-1 to width] each prefix with one more label; the first is nobody's */
-    int32_t *leaving;     /* [width] slots of prefixes that leave the beam */
-    int32_t *ties;        /* [candidate_room] scratch */
-    int64_t *likely;      /* [likely_room] keys of the labels that are likely */
-    double *likely_probs; /* [likely_room] */
-    uint32_t *keys;       /* [width] of last labels */
-    uint32_t *maxima;     /* [group_count] of blocks, or of groups of columns */
-    float *row, *columns; /* [classes], [columns] scratch */
+    double threshold;      /* extensions with less cannot enter */
+    double least_extended; /* what least_with says of the likeliest label; 0: not asked */
+    double greatest;       /* total of the beam */
+    double *extended;      /* [-1 to width] each prefix with one more label; the first is nobody's */
+    int32_t *leaving;      /* [width] slots of prefixes that leave the beam */
+    int32_t *ties;         /* [candidate_room] scratch */
+    int64_t *likely;       /* [likely_room] keys of the labels that are likely */
+    double *likely_probs;  /* [likely_room] */
+    uint32_t *keys;        /* [width] of last labels */
+    uint32_t *maxima;      /* [group_count] of blocks, or of groups of columns */
+    float *row, *columns;  /* [classes], [columns] scratch */
     int32_t exponent;
     int bad; /* a row was no distribution */
     int in_place;

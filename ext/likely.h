@@ -161,12 +161,16 @@ static inline void group_keys(const float_bits *block, uint32_t *groups) {
 
 #ifdef HAS_AVX2
 AVX2 static inline void group_keys_avx2(const float_bits *block, uint32_t *groups) {
-    const __m256i *from = (const __m256i *)block;
-    __m256i most = _mm256_loadu_si256(from);
-    for (int i = 1; i < BLOCK / LANES; i++) most = _mm256_max_epu32(most, _mm256_loadu_si256(from + i));
-    _mm256_storeu_si256((__m256i *)groups, most);
+    _mm256_storeu_si256((__m256i *)groups, lane_keys_avx2(block));
 }
 #endif
+
+/* The first column that has the greatest key of a row. */
+WIDE_CLONES static int32_t
+peak_of_groups(const float *values, ptrdiff_t columns, const uint32_t *groups, uint32_t greatest) {
+    int32_t group = first_equal(groups, (int32_t)group_count(columns), greatest);
+    return first_from((const float_bits *)values, group / LANES * BLOCK, columns, greatest);
+}
 
 /* What a search wants to know of such a row: which labels have at least the key `enters`, as others extend nothing that
  * stays, and of the labels with these other keys whether they are among the likeliest. */
@@ -206,10 +210,10 @@ WIDE_CLONES static uint32_t find_floor(
     return low;
 }
 
+/* Leaves the greatest key of each group of a row, and returns the greatest of all. */
 static inline __attribute__((always_inline)) uint32_t
-greatest_and_likeliest(Collection *found, uint32_t *groups, Interest interest, GroupKeys group_keys, HitsOf hits_of) {
-    const float_bits *bits = (const float_bits *)found->values;
-    int32_t columns = (int32_t)found->layout->columns, at = 0;
+find_groups(const float_bits *bits, int32_t columns, uint32_t *groups, GroupKeys group_keys) {
+    int32_t at = 0;
     for (; at + BLOCK <= columns; at += BLOCK) group_keys(bits + at, groups + at / BLOCK * LANES);
     uint32_t *last = groups + at / BLOCK * LANES;
     for (int lane = 0; at < columns && lane < LANES; lane++) last[lane] = 0;
@@ -217,18 +221,19 @@ greatest_and_likeliest(Collection *found, uint32_t *groups, Interest interest, G
         for (int lane = 0; lane < LANES; lane++)
             last[lane] = bits[at + lane] > last[lane] ? bits[at + lane] : last[lane];
     for (int lane = 0; at < columns; at++, lane++) last[lane] = bits[at] > last[lane] ? bits[at] : last[lane];
-    uint32_t most = greatest(groups, group_count(columns));
-    if (most > bits_of(MAX_PROB)) return most;
-    /* One more, as one may be blank's. */
-    found->lowest = find_floor(groups, group_count(columns), found->lowest, most, found->top_k + 1, interest);
-    int32_t blocks = 0;
-    for (int32_t block = 0; block < block_count(columns); block++) {
-        int is_reaching = greatest(groups + block * LANES, LANES) >= found->lowest;
-        groups[blocks] = (uint32_t)block; /* no group that is still wanted */
-        blocks += is_reaching;
-    }
-    for (int32_t i = 0; i < blocks; i++) collect_from_block(found, (int32_t)groups[i], hits_of);
-    return most;
+    return greatest(groups, group_count(columns));
+}
+
+/* Collects from the blocks of which a group has at least the key found->lowest. */
+static inline __attribute__((always_inline)) void
+collect_groups(Collection *found, const uint32_t *groups, HitsOf hits_of) {
+    int32_t count = (int32_t)group_count(found->layout->columns);
+    for (int32_t at = 0; at < count; at += WORD)
+        for (uint64_t hits = hits_from(PROBS, groups, at, count, found->lowest, hits_of), block; hits;) {
+            block = (uint64_t)__builtin_ctzll(hits) / LANES;
+            hits &= ~((uint64_t)((1 << LANES) - 1) << block * LANES);
+            collect_from_block(found, at / LANES + (int32_t)block, hits_of);
+        }
 }
 
 #ifdef HAS_AVX2
@@ -238,8 +243,12 @@ AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
 
 AVX2 static uint32_t greatest_and_all_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
 
-AVX2 static uint32_t greatest_and_likeliest_avx2(Collection *found, uint32_t *groups, Interest interest) {
-    return greatest_and_likeliest(found, groups, interest, group_keys_avx2, hits_of_avx2);
+AVX2 static uint32_t find_groups_avx2(const float_bits *bits, int32_t columns, uint32_t *groups) {
+    return find_groups(bits, columns, groups, group_keys_avx2);
+}
+
+AVX2 static void collect_groups_avx2(Collection *found, const uint32_t *groups) {
+    collect_groups(found, groups, hits_of_avx2);
 }
 #endif
 
@@ -266,16 +275,28 @@ static uint32_t collect_in_passing(Collection *found) {
     return greatest;
 }
 
-/* The same where so many labels are likely that it pays to find out first which matter. groups: scratch. */
-static uint32_t collect_likeliest(Collection *found, uint32_t *groups, Interest interest) {
-    uint32_t greatest;
+/* The same in two steps, where so many labels are likely that it pays to find out first which matter: the greatest keys
+ * of the groups and of all, which is returned, */
+static uint32_t greatest_of_groups(const Collection *found, uint32_t *groups) {
+    const float_bits *bits = (const float_bits *)found->values;
+    int32_t columns = (int32_t)found->layout->columns;
 #ifdef HAS_AVX2
-    if (HAS_AVX2) greatest = greatest_and_likeliest_avx2(found, groups, interest);
+    if (HAS_AVX2) return find_groups_avx2(bits, columns, groups);
+#endif
+    return find_groups(bits, columns, groups, group_keys);
+}
+
+/* and then the labels. */
+static void collect_likeliest(Collection *found, const uint32_t *groups, uint32_t greatest, Interest interest) {
+    ptrdiff_t count = group_count(found->layout->columns);
+    /* One more, as one may be blank's. */
+    found->lowest = find_floor(groups, count, found->lowest, greatest, found->top_k + 1, interest);
+#ifdef HAS_AVX2
+    if (HAS_AVX2) collect_groups_avx2(found, groups);
     else
 #endif
-        greatest = greatest_and_likeliest(found, groups, interest, group_keys, hits_of);
+        collect_groups(found, groups, hits_of);
     if (found->count > found->top_k) drop_unlikely(found);
-    return greatest;
 }
 
 #endif

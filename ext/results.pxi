@@ -9,8 +9,12 @@ cdef cnp.ndarray NO_NORMALISERS = np.empty((2, 0))
 
 cdef cnp.ndarray no_normalisers(Py_ssize_t rows):
     """Those of so many rows that nobody has looked at."""
-    cdef cnp.ndarray normalisers = np.empty((2, rows))
-    normalisers.fill(NAN)
+    cdef cnp.npy_intp* shape = [2, rows]
+    cdef cnp.ndarray normalisers = cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT64, 0)
+    cdef double* values = <double*> cnp.PyArray_DATA(normalisers)
+    cdef Py_ssize_t i
+    for i in range(2 * rows):
+        values[i] = NAN
     return normalisers
 
 

@@ -145,21 +145,25 @@ WIDE_CLONES static int32_t peak_of_probs_by_blocks(const float *row, ptrdiff_t c
 }
 
 #ifdef HAS_AVX2
+/* The greatest keys of a block, lane by lane. */
+AVX2 static inline __attribute__((always_inline)) __m256i lane_keys_avx2(const float_bits *block) {
+    const __m256i *from = (const __m256i *)block;
+    __m256i most[4]; /* for one alone loads would have to wait */
+    for (int i = 0; i < 4; i++) most[i] = _mm256_loadu_si256(from + i);
+    for (int i = 4; i < BLOCK / LANES; i++) most[i % 4] = _mm256_max_epu32(most[i % 4], _mm256_loadu_si256(from + i));
+    return _mm256_max_epu32(_mm256_max_epu32(most[0], most[1]), _mm256_max_epu32(most[2], most[3]));
+}
+
 /* What a pass over a row leaves: lane by lane the greatest key, and the start of the first block that has it. */
 typedef struct {
     __m256i most, starts;
 } Lanes;
 
 AVX2 static inline __attribute__((always_inline)) void look_at_block(Lanes *seen, const float *row, ptrdiff_t start) {
-    const __m256i *from = (const __m256i *)(row + start);
-    __m256i here[4]; /* for one alone loads would have to wait */
-    for (int i = 0; i < 4; i++) here[i] = _mm256_loadu_si256(from + i);
-    for (int i = 4; i < BLOCK / LANES; i++) here[i % 4] = _mm256_max_epu32(here[i % 4], _mm256_loadu_si256(from + i));
-    here[0] = _mm256_max_epu32(_mm256_max_epu32(here[0], here[1]), _mm256_max_epu32(here[2], here[3]));
-    here[0] = _mm256_max_epu32(here[0], seen->most);
-    __m256i is_old = _mm256_cmpeq_epi32(here[0], seen->most);
+    __m256i most = _mm256_max_epu32(lane_keys_avx2((const float_bits *)row + start), seen->most);
+    __m256i is_old = _mm256_cmpeq_epi32(most, seen->most);
     seen->starts = _mm256_blendv_epi8(_mm256_set1_epi32((int32_t)start), seen->starts, is_old);
-    seen->most = here[0];
+    seen->most = most;
 }
 
 /* Where the first block with the greatest key begins. */

@@ -288,7 +288,7 @@ static void keep_masses_in_range(Search *s) {
 static void choose_prefixes(Search *s, Range kept, int32_t likely_count) {
     double lowest = lowest_total(kept.greatest);
     s->candidates = s->size;
-    s->threshold = s->size == s->options->width ? greater(kept.least, lowest) : lowest;
+    s->threshold = s->size == s->options->width ? greater(greater(kept.least, s->least_extended), lowest) : lowest;
     extend_prefixes(s, likely_count);
     if (s->candidates > s->size || kept.least < lowest) {
         change_beam(s, find_cut(s));
@@ -299,22 +299,38 @@ static void choose_prefixes(Search *s, Range kept, int32_t likely_count) {
     s->greatest = kept.greatest;
 }
 
-/* What of a row of probabilities matters. What choose_prefixes takes for a threshold will not be less. */
-static Interest interest_of(const Search *s, const Row *row) {
+/* What each prefix of the beam has at least with this label at its end. */
+static double least_with(const Search *s, int32_t label, double prob) {
     const Masses *now = &s->beam.masses;
-    double blank = prob_of(row, s->layout->blank), greatest = 0.0,
-           least = s->size == s->options->width ? INFINITY : 0.0;
+    double least = INFINITY;
     for (int32_t slot = 0; slot < s->size; slot++) {
-        double total = now->total[slot] * blank + now->last[slot] * prob_of(row, s->beam.label[slot]);
+        double mass = s->beam.label[slot] == label ? now->blank[slot] : now->total[slot];
+        least = mass < least ? mass : least;
+    }
+    return least * prob;
+}
+
+/* What of a row of probabilities matters; `most`: its greatest key. What choose_prefixes takes for a threshold will not
+ * be less: a full beam has as many prefixes as may stay, and as many again with the likeliest label at their end. */
+static Interest interest_of(Search *s, const Row *row, uint32_t most) {
+    const Masses *now = &s->beam.masses;
+    const float *values = row->values;
+    int32_t blank = s->layout->blank, count = 0, is_full = s->size == s->options->width;
+    double greatest = 0.0, least = is_full ? INFINITY : 0.0;
+    for (int32_t slot = 0; slot < s->size; slot++) {
+        float value = values[s->beam.label[slot]];
+        double total = now->total[slot] * values[blank] + now->last[slot] * value;
         greatest = greater(total, greatest);
         least = total < least ? total : least;
-    }
-    double enters = greater(least, lowest_total(greatest)) / (s->greatest * s->most_weight) * (1.0 - 1e-9);
-    int32_t count = 0;
-    for (int32_t slot = 0; slot < s->size; slot++) {
-        s->keys[count] = bits_of(row->values[s->beam.label[slot]]);
+        s->keys[count] = bits_of(value);
         count += s->beam.gain[slot] != NONE;
     }
+    s->least_extended = 0.0;
+    if (is_full && !s->options->automata_count && most > bits_of(values[blank]))
+        s->least_extended =
+            least_with(s, peak_of_groups(values, s->layout->columns, s->maxima, most), value_of(PROBS, most));
+    least = greater(greater(least, s->least_extended), lowest_total(greatest));
+    double enters = least / (s->greatest * s->most_weight) * (1.0 - 1e-9);
     return (Interest){lowest_key(PROBS, 0.0, enters > MAX_PROB ? MAX_PROB : enters), count, s->keys};
 }
 
@@ -325,9 +341,10 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
     const Layout *layout = s->layout;
     double sum = 1.0;
     if (row->kind == PROBS && !layout->class_of) {
-        uint32_t greatest =
-            s->is_crowded ? collect_likeliest(found, s->maxima, interest_of(s, row)) : collect_in_passing(found);
-        return greatest && greatest <= bits_of(MAX_PROB) ? 1.0 : -1.0;
+        uint32_t most = s->is_crowded ? greatest_of_groups(found, s->maxima) : collect_in_passing(found);
+        if (!most || most > bits_of(MAX_PROB)) return -1.0;
+        if (s->is_crowded) collect_likeliest(found, s->maxima, most, interest_of(s, row, most));
+        return 1.0;
     }
     int32_t peak = find_peak(layout, row->values, s->maxima);
     if (peak < 0) return -1.0;
