@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from enum import Enum
 from pathlib import Path
@@ -89,18 +90,28 @@ class JudgeWeights(_Strict):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+_NAME = "[a-z0-9][a-z0-9._-]*"
+_VERSION = "[A-Za-z0-9][A-Za-z0-9._-]*"
+
+
+def is_name_and_version(text: str) -> bool:
+    """Whether a bundle can be called so: NAME/VERSION."""
+    return re.fullmatch(f"{_NAME}/{_VERSION}", text) is not None
+
+
 class ModelBundle(_Strict):
     """The contents of model.json, checked. output, characters, blank_index and what follows: recognisers only.
 
     temperature: by which confidences are calibrated; see calibration. second_opinion: sureness, as ReadLine has it,
     below which lines are read by the bundle in the folder SECOND as well; None without one. judge: what decides
     between both then; None where the surer one is right. bfloat16: whether it is computed so where the processor can;
-    that costs some recognisers next to nothing, and others 7 lines of a hundred.
+    that costs some recognisers next to nothing, and others 7 lines of a hundred. int8_inputs: the greatest magnitudes
+    of what goes into so many of a detector's largest convolutions, in their order, which are computed in INT8 then.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
-    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]
-    version: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=f"^{_NAME}$")]
+    version: Annotated[str, Field(pattern=f"^{_VERSION}$")]
     kind: Kind
     input: InputFormat
     output: Literal["probs", "logits"] = "probs"
@@ -111,6 +122,7 @@ class ModelBundle(_Strict):
     second_opinion: float | None = Field(default=None, gt=0, le=1)
     judge: JudgeWeights | None = None
     bfloat16: bool = False
+    int8_inputs: tuple[Annotated[float, Field(gt=0)], ...] = ()
     origin: Origin
     licence: str
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -46,6 +46,7 @@ class RecipeModel(_Strict):
     append_space: bool = False
     blank_index: int = 0
     temperature: float = 1.0
+    int8_inputs: tuple[float, ...] = ()
     input: InputFormat
 
 
@@ -119,6 +120,7 @@ def _make(recipe: Recipe, model: RecipeModel, scratch: Path, models_dir: Path) -
         characters=_characters(model, scratch),
         blank_index=model.blank_index,
         temperature=model.temperature,
+        int8_inputs=model.int8_inputs,
         origin=Origin(source=recipe.wheel, file=model.onnx, sha256=recipe.files[model.onnx]),
         licence=recipe.licence,
         weights_sha256=file_sha256(draft / WEIGHTS),

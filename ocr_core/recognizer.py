@@ -190,8 +190,8 @@ class Recognizer:
         if language.pattern or language.whitelist:
             return []
         scale = columns * crop.image.shape[1] / fitted_width(crop, self._input)
-        characters = hypotheses[0].characters if hypotheses else ()
-        return unread_spans(crop.image, [(character.timestep + 0.5) * scale for character in characters])
+        peaks = hypotheses[0].timesteps if hypotheses else ()
+        return unread_spans(crop.image, [(peak + 0.5) * scale for peak in peaks])
 
     def _filled(self, scores: Output, crop: LineCrop, spans: Sequence[Span], columns: float, retries: int) -> Output:
         """Output with those of the spans, read on their own, in their places, as far as they were read surely."""
@@ -283,7 +283,8 @@ def load_recognizer(
             read_second(folder),
             folder / SECOND,
             language,
-            workers=workers,
+            # One for every two: few lines are read twice, and each has code and memory of its own, 28 MB.
+            workers=(workers + 1) // 2,
             precision=precision,
             backend=backend,
             longest=LONGEST,

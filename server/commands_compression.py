@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 
+from ocr_core.bundle import is_name_and_version
 from server.extras import needing
 from server.reports import table_console
 from server.settings import add_flags, load_settings
@@ -47,10 +48,17 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _add_step(commands: _SubParsersAction[ArgumentParser], name: str, sentence: str, step: Step) -> ArgumentParser:
     parser = commands.add_parser(name, help=sentence)
-    parser.add_argument("-o", "--output", required=True, metavar="NAME/VERSION", help="bundle to make")
+    parser.add_argument("-o", "--output", required=True, type=_new, metavar="NAME/VERSION", help="bundle to make")
     _add_report(parser)
     parser.set_defaults(run=_run_step, step=step, name=name)
     return parser
+
+
+def _new(text: str) -> str:
+    """Checked before minutes of work, not after."""
+    if not is_name_and_version(text):
+        raise ArgumentTypeError("a bundle is called NAME/VERSION, its name in small letters")
+    return text
 
 
 def _add_report(parser: ArgumentParser) -> None:

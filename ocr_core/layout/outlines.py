@@ -22,12 +22,23 @@ MAX_LINES = 1000
 
 _MIN_KERNEL_SIDE = 3.0
 
+_ONE = 255
+
+Kernels = npt.NDArray[np.uint8]
+"""Probability of each pixel to lie in the kernel of a line, in 255ths, uint8 [height, width]."""
+
 _RotatedRect = tuple[tuple[float, float], tuple[float, float], float]
 
 
-def find_outlines(kernels: npt.NDArray[np.float32]) -> Iterator[Points]:
-    """Vertices of each line, clockwise from its upper left. kernels: probabilities, float32 [height, width]."""
-    bitmap = cv2.dilate((kernels > KERNEL_THRESHOLD).astype(np.uint8), np.ones((2, 2), np.uint8))
+def as_bytes(probabilities: npt.NDArray[np.float32]) -> Kernels:
+    """Probabilities, float32 [height, width], in 255ths."""
+    return np.asarray(cv2.convertScaleAbs(probabilities, alpha=_ONE), np.uint8)
+
+
+def find_outlines(kernels: Kernels) -> Iterator[Points]:
+    """Vertices of each line, clockwise from its upper left."""
+    _, seen = cv2.threshold(kernels, int(_ONE * KERNEL_THRESHOLD), 1, cv2.THRESH_BINARY)
+    bitmap = cv2.dilate(seen, np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(bitmap, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     # Contours come from the bottom up; on a page of more lines than these the lowest are left out.
     for contour in reversed(contours[-MAX_LINES:]):
@@ -39,12 +50,12 @@ def find_outlines(kernels: npt.NDArray[np.float32]) -> Iterator[Points]:
         yield (_grown_box(rect) if bent is None else bent) + np.float32(0.5)
 
 
-def _mean_inside(kernels: npt.NDArray[np.float32], contour: cv2.typing.MatLike) -> float:
-    """Mean of the map inside the contour."""
+def _mean_inside(kernels: Kernels, contour: cv2.typing.MatLike) -> float:
+    """Mean probability inside the contour."""
     left, top, width, height = cv2.boundingRect(contour)
     mask = np.zeros((height, width), np.uint8)
     cv2.drawContours(mask, [contour], 0, 1, cv2.FILLED, offset=(-left, -top))
-    return float(cv2.mean(kernels[top : top + height, left : left + width], mask)[0])
+    return float(cv2.mean(kernels[top : top + height, left : left + width], mask)[0]) / _ONE
 
 
 def _grown_box(rect: _RotatedRect) -> Points:

@@ -15,6 +15,7 @@ from ocr_core.bundle import (
     Registry,
     add_second_opinion,
     content_hash,
+    is_name_and_version,
     place_bundle,
     read_bundle,
     read_second,
@@ -215,3 +216,11 @@ def test_second_opinions_have_none_of_their_own(both: Path, tmp_path: Path) -> N
     make_bundle(tmp_path, "third")
     with pytest.raises(BundleInvalid, match="of its own"):
         add_second_opinion(tmp_path / "third" / "1", both, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("a-1.b/2.0", True), ("name", False), ("/a/2", False), ("A/1", False), ("a/1/2", False)]
+)
+def test_what_a_bundle_may_be_called(text: str, is_one: bool) -> None:
+    """A name in small letters, a slash, a version."""
+    assert is_name_and_version(text) == is_one

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from ocr_core.bundle import InputFormat
-from ocr_core.detect import LineDetector
+from ocr_core.detect import LineDetector, _copy
 
 ANY_SIZE = InputFormat(height=0, channels="BGR", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
@@ -186,3 +186,12 @@ def test_lines_found_as_one_are_cut_apart() -> None:
     polygons = LineDetector(Blots()).find(image)
     assert len(polygons) == 7
     assert max(polygon.vertices[3].y - polygon.vertices[0].y for polygon in polygons) < 45
+
+
+@pytest.mark.parametrize(("height", "width"), [(16384, 40), (40, 16384)])
+def test_long_narrow_images_are_copied_whole(height: int, width: int) -> None:
+    """Also those whose width is fewer pixels than their height is averaged over."""
+    image = np.tile(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, 1, 3))
+    copy = _copy(image, max(1, width // 51), max(1, height // 51))
+    assert copy.shape == (max(1, height // 51), max(1, width // 51), 3)
+    assert abs(float(copy.mean()) - 127) < 4

@@ -2,15 +2,20 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
-from ocr_core.bundle import Kind, ModelBundle, Registry, write_manifest
-from ocr_core.engine import Engine
+from ocr_core.bundle import SECOND, Kind, ModelBundle, Registry, read_second, write_manifest
+from ocr_core.engine import Engine, Precision, _compiled, _fold_constants, largest_convolutions
 from ocr_core.errors import BundleInvalid
 from ocr_core.pipeline import DEFAULT_MODEL, DETECTOR, ORIENTATION
 
@@ -67,6 +72,73 @@ def test_a_softmax_is_left_to_the_decoder() -> None:
     with whole.infer(batch) as probs, bare.infer(batch) as logits:
         powers = np.exp(logits - logits.max(axis=2, keepdims=True))
         assert np.abs(powers / powers.sum(axis=2, keepdims=True) - probs).max() < 1e-4
+
+
+def executed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[ov.Node]:
+    """Load the engine. Returns what the processor executes for its model."""
+    kept: list[ov.CompiledModel] = []
+
+    def compiled_and_kept(model: ov.Model, config: Mapping[str, object], count: int) -> list[ov.CompiledModel]:
+        kept.extend(_compiled(model, config, count))
+        return kept
+
+    monkeypatch.setattr("ocr_core.engine._compiled", compiled_and_kept)
+    engine.load()
+    nodes: list[ov.Node] = kept[0].get_runtime_model().get_ordered_ops()
+    return nodes
+
+
+def rt_info(node: ov.Node, name: str) -> str:
+    return str(node.get_rt_info()[name].astype(str))
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+def test_convolutions_take_in_their_activations(is_second: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bias is added apart in the recognisers here, though they were exported with shapes left to compute."""
+    bundle = the_bundle(Kind.RECOGNIZER)
+    folder = REGISTRY.folder(bundle)
+    if is_second:
+        bundle, folder = read_second(folder), folder / SECOND
+    nodes = executed(Engine(bundle, folder, streams=1, threads=1), monkeypatch)
+    apart = [node.get_friendly_name() for node in nodes if rt_info(node, "layerType") == "Eltwise"]
+    assert apart
+    assert not any(name.endswith("/Conv") for name in apart)
+
+
+def test_weights_in_int8_stay_so() -> None:
+    """They are not folded into the float32 that they stand for."""
+    images = ops.parameter([1, 3, 8, 8], np.float32)
+    kernel = ops.convert(ops.constant(np.ones((4, 3, 3, 3), np.int8)), "f32")
+    scaled = ops.multiply(kernel, ops.constant(np.full((4, 1, 1, 1), 0.5, np.float32)))
+    model = ov.Model([ops.convolution(images, scaled, [1, 1], [1, 1], [1, 1], [1, 1])], [images])
+    _fold_constants(model)
+    assert ov.Type.i8 in {node.get_element_type() for node in model.get_ops() if node.get_type_name() == "Constant"}
+
+
+@pytest.mark.parametrize("precision", ["f32", "auto"])
+def test_a_detectors_largest_convolutions_are_in_int8(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the processor has bfloat16 and nobody asked for float32."""
+    bundle = the_bundle(Kind.DETECTOR)
+    engine = Engine(bundle, REGISTRY.folder(bundle), streams=1, threads=1, precision=precision, image_size=(512, 736))
+    nodes = executed(engine, monkeypatch)
+    count = sum(
+        rt_info(node, "primitiveType").endswith("I8") for node in nodes if rt_info(node, "layerType") == "Convolution"
+    )
+    can = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert count == (len(bundle.int8_inputs) if can and precision == "auto" else 0)
+
+
+def test_a_detector_in_few_bits_finds_the_same() -> None:
+    """Text is where it is in float32, but for one pixel in twenty."""
+    bundle = the_bundle(Kind.DETECTOR)
+    page = cv2.imread(str(MODELS.parent / "tests" / "data" / "page_small.jpg"))[:512, :736]
+    batch = np.full((1, 512, 736, 3), bundle.input.padding, np.uint8)
+    batch[0, : page.shape[0], : page.shape[1]] = page
+    exact, fast = (engine_for(bundle, image_size=(512, 736), precision=precision) for precision in ("f32", "auto"))
+    with exact.infer(batch) as expected, fast.infer(batch) as found:
+        text = expected > 0.3
+        assert text.any()
+        assert ((found > 0.3) != text).sum() < 0.05 * text.sum()
 
 
 def test_every_caller_gets_the_same() -> None:
@@ -129,3 +201,20 @@ def test_files_of_a_loaded_model_may_be_overwritten(tmp_path: Path) -> None:
     os.truncate(weights, 1)
     with engine.infer(batch) as output:
         assert (output == before).all()
+
+
+def test_the_converter_is_not_loaded():
+    """Loading the engine loads no converter, and leaves it for those who want it."""
+    script = "import sys, ocr_core.engine; print('openvino.tools.ovc' in sys.modules); import openvino.tools.ovc"
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == "False"
+
+
+def test_a_model_has_no_more_convolutions_than_it_has() -> None:
+    """Asking for more is an error as OpenVINO's own, which makes a bundle invalid."""
+    images = ops.parameter([1, 3, 8, 8], np.float32)
+    kernel = ops.constant(np.ones((4, 3, 3, 3), np.float32))
+    model = ov.Model([ops.convolution(images, kernel, [1, 1], [1, 1], [1, 1], [1, 1])], [images])
+    assert len(largest_convolutions(model, 1)) == 1
+    with pytest.raises(RuntimeError, match="1 convolutions, not 2"):
+        largest_convolutions(model, 2)

@@ -145,6 +145,13 @@ def test_converts_each_raw_format(pixel_format: PixelFormat) -> None:
     assert np.array_equal(load_image(without_last_padding, LIMITS), np.asarray(image))
 
 
+def test_raw_rgb_is_not_copied() -> None:
+    """An image of raw RGB is those very pixels, also where rows are padded."""
+    pixels = bytes(5 * 16)
+    image = load_image(RawImage(pixels, 5, 5, PixelFormat.RGB24, stride=16), LIMITS)
+    assert np.shares_memory(image, np.frombuffer(pixels, np.uint8))
+
+
 def test_transparent_raw_pixels_show_white() -> None:
     """Alpha is composed over white paper."""
     raw = RawImage(bytes([10, 20, 30, 0]) * 16, 4, 4, PixelFormat.RGBA32)

@@ -117,3 +117,10 @@ class TestRunningServer:
         (tmp_path / "operator").write_text("somebody's", encoding="utf-8")
         status, _, err = await models("reload")
         assert (status, "TOKEN_INVALID" in err) == (1, True)
+
+
+async def test_a_bad_name_is_refused_before_the_work(glyphwire_command, capsys, tmp_path):
+    """Whether a bundle can be called so is said at once, not after minutes."""
+    with pytest.raises(SystemExit):
+        await glyphwire_command("models", "quantize", "fake", "-o", tmp_path / "2")
+    assert "a bundle is called NAME/VERSION" in capsys.readouterr().err
