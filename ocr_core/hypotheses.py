@@ -70,6 +70,11 @@ class Hypothesis:
         return tuple(self._readings.confidences[self._span].tolist())
 
     @property
+    def timesteps(self) -> tuple[int, ...]:
+        """Of the characters, their peaks; none without alignment."""
+        return tuple(self._readings.timesteps[self._span].tolist())
+
+    @property
     def confidence(self) -> float:
         """Mean probability of the characters at their peak timesteps; 0 for empty text, NaN without alignment."""
         confidences = self.confidences

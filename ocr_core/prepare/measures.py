@@ -87,12 +87,12 @@ class Measures:
 
         Of the answers of his mask the lower quartile counts, as letters have strong ones.
         """
-        return float(np.median([_noise(piece) for piece in self._pieces]))
+        return _middle([_noise(piece) for piece in self._pieces])
 
     @_measured
     def blur(self) -> float:
         """Standard deviation in pixels of the blur of the sharpest edges; 0 where there are none."""
-        return float(np.median([_edge_blur(piece) for piece in self._pieces]))
+        return _middle([_edge_blur(piece) for piece in self._pieces])
 
     @_measured
     def text_height(self) -> float:
@@ -122,6 +122,11 @@ class Measures:
         top = round(min(max(0.0, middle_y - _PIECE_SIDE / 2), max(0, height - _PIECE_SIDE)))
         left = round(min(max(0.0, middle_x - _PIECE_SIDE / 2), max(0, width - _PIECE_SIDE)))
         return luminance(np.ascontiguousarray(self.image[top : top + _PIECE_SIDE, left : left + _PIECE_SIDE]))
+
+
+def _middle(values: list[float]) -> float:
+    """Median of an odd number of values."""
+    return sorted(values)[len(values) // 2]
 
 
 def _noise(grey: Grey) -> float:

@@ -40,7 +40,7 @@ def _is_noisy(image: Measures, height: int) -> bool:
 
 
 def _is_blurred(image: Measures, height: int) -> bool:
-    return image.blur > max(1.2, 0.05 * height) and image.noise < 3
+    return image.noise < 3 and image.blur > max(1.2, 0.05 * height)
 
 
 def _is_low(_: Measures, height: int) -> bool:

@@ -15,17 +15,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ocr_core.prepare.tone import Grey
+from ocr_core.prepare.tone import Grey, level_below
 from ocr_core.types import Polygon
 
 LARGEST = 30.0
 """Degrees. Short words have clearer angles beyond it than their own."""
 
-_COARSE, _FINE = 2.0, 0.25
+_STEP = 2.0
+_COARSE = np.linspace(-LARGEST, LARGEST, 31)
+_FINE = np.linspace(-_STEP, _STEP, 17)
+_LEVEL = np.zeros(1)
 _MOST_POINTS = 600
 _LEAST_POINTS = 60
-_EDGE_SHARE = 88.0
-"""Per cent of the pixels that are no edge of a letter."""
+_WITHIN_PIXEL = np.random.default_rng(0).random((_MOST_POINTS, 2), np.float32)
+"""Where each point lies within its pixel."""
+_EDGE_SHARE = 0.88
+"""So many of the pixels are no edge of a letter."""
 
 _FAINT = 0.2
 """Rows and columns with less than this share of the most edges are beside the text."""
@@ -50,14 +55,12 @@ def find_skew(grey: Grey) -> Skew:
     points = _edges(grey)
     if len(points) < _LEAST_POINTS:
         return _UNKNOWN
-    coarse = _steps(-LARGEST, LARGEST, _COARSE)
-    best = float(coarse[np.argmax(_pile(points, coarse))])
-    fine = _steps(best - _COARSE, best + _COARSE, _FINE)
-    piles = _pile(points, fine)
-    degrees = float(fine[np.argmax(piles)])
-    if abs(degrees) > LARGEST - _COARSE:
+    best = _COARSE[_pile(points, _COARSE).argmax()]
+    piles = _pile(points, best + _FINE)
+    degrees = float((best + _FINE)[piles.argmax()])
+    if abs(degrees) > LARGEST - _STEP:
         return _UNKNOWN
-    level = _pile(points, np.zeros(1))[0]
+    (level,) = _pile(points, _LEVEL)
     return Skew(degrees, float(piles.max() / max(level, 1e-9)))
 
 
@@ -92,11 +95,10 @@ def _edges(grey: Grey) -> npt.NDArray[np.float32]:
     Whole numbers would pile up by themselves at some angles, 45 degrees above all.
     """
     strength = _strength(grey)
-    rows, columns = np.nonzero(strength > _edge_level(strength))
-    count = min(len(rows), _MOST_POINTS)
-    chosen = np.arange(count) * len(rows) // max(count, 1)
-    points = np.stack([columns[chosen], rows[chosen]], axis=1).astype(np.float32)
-    return points + np.random.default_rng(0).random(points.shape, np.float32)
+    places = np.flatnonzero(strength > _edge_level(strength))
+    count = min(len(places), _MOST_POINTS)
+    rows, columns = np.divmod(places[np.arange(count) * len(places) // max(count, 1)], grey.shape[1])
+    return np.array([columns, rows], np.float32).T + _WITHIN_PIXEL[:count]
 
 
 def _strength(grey: Grey) -> Grey:
@@ -106,19 +108,15 @@ def _strength(grey: Grey) -> Grey:
 
 
 def _edge_level(strength: Grey) -> float:
-    return max(10.0, float(np.percentile(strength, _EDGE_SHARE)))
+    return max(10.0, level_below(strength, _EDGE_SHARE))
 
 
 def _pile(points: npt.NDArray[np.float32], angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """How unevenly points are spread over rows of one pixel, per angle in degrees; float64 [angle]."""
     radians = np.radians(angles)
-    heights = np.outer(-np.sin(radians), points[:, 0]) + np.outer(np.cos(radians), points[:, 1])
+    heights = np.array([-np.sin(radians), np.cos(radians)]).T @ points.T
     rows = (heights - heights.min()).astype(np.int64)
     count = int(rows.max()) + 1
     rows += count * np.arange(len(angles))[:, None]
     spread = np.bincount(rows.ravel(), minlength=count * len(angles)).reshape(len(angles), count)
-    return np.asarray(np.square(spread).sum(axis=1) / len(points), np.float64)
-
-
-def _steps(first: float, last: float, step: float) -> npt.NDArray[np.float64]:
-    return np.linspace(first, last, round((last - first) / step) + 1)
+    return np.asarray(np.einsum("ij,ij->i", spread, spread) / len(points), np.float64)

@@ -34,4 +34,5 @@ def test_text_and_characters_agree_with_the_labels():
         for hypothesis in hypotheses:
             assert hypothesis.text == "".join(TEXTS[label] for label in hypothesis.labels)
             assert [character.text for character in hypothesis.characters] == list(hypothesis.text)
+            assert [character.timestep for character in hypothesis.characters] == list(hypothesis.timesteps)
             assert repr(hypothesis).startswith(f"Hypothesis({hypothesis.text!r}")
