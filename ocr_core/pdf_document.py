@@ -23,7 +23,7 @@ _MAX_CRASHES = 3
 
 
 class PdfDocument:
-    """Implements Document. Each document has a process, which is one page ahead of whoever takes the pages."""
+    """Implements Document. Each document has a process, which renders a page when it is asked for."""
 
     def __init__(self, file: BinaryIO, options: DocumentOptions, limits: DocumentLimits) -> None:
         self._file = file
@@ -45,13 +45,10 @@ class PdfDocument:
 
     def pages(self, numbers: Sequence[int]) -> Iterator[Page | FailedPage]:
         """As Document. A page that ends the process is a FailedPage; the third of them is raised: PageUnreadable."""
-        waiting = list(numbers)
         crashes = 0
         renderer = self._renderer or self._restarted()
-        renderer.ask(waiting)
-        while waiting:
-            number = waiting.pop(0)
-            page = renderer.next_page()
+        for number in numbers:
+            page = renderer.page(number)
             if self._is_stopped:
                 return
             if page is None:
@@ -60,10 +57,10 @@ class PdfDocument:
                 if crashes == _MAX_CRASHES:
                     raise page.error
                 renderer = self._restarted()
-                renderer.ask(waiting)
-            yield page
-            # Its pixels would stay here until the next page has come.
+            # Its pixels would stay here until the next page is asked for.
+            held = [page]
             del page
+            yield held.pop()
 
     def stop(self) -> None:
         """As Document."""
@@ -141,17 +138,13 @@ class _Renderer:
             raise DocumentUnreadable("the PDF has no pages", "document")
         return int(answer["page_count"])
 
-    def ask(self, numbers: Sequence[int]) -> None:
-        """Ask for pages, once."""
-        self._tell({"pages": list(numbers)})
-
-    def next_page(self) -> Page | FailedPage | None:
-        """The next of the pages that were asked for; None when the process has ended in its place."""
+    def page(self, number: int) -> Page | FailedPage | None:
+        """One page; None when the process has ended in its place."""
         started = time.perf_counter()
+        self._tell({"page": number})
         header = self._hear()
         if header is None:
             return None
-        number = header["number"]
         if "error" in header:
             kind = ImageTooLarge if header["error"] == "too large" else PageUnreadable
             return FailedPage(number, kind(f"page {number}: {header['message']}", "document"))

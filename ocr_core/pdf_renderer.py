@@ -4,8 +4,7 @@ A process of its own, as PDFium may not be called by two threads, and a hostile 
 memory: the worst that can happen here is that the process ends. Nothing is imported but PDFium, to be quick.
 
 In and out go lines of JSON. In: the `Opening`. Out: {"page_count": 3}, or {"error": "encrypted", "message": "..."}.
-In: {"pages": [1, 3]}. Out for each of them, as soon as the reader has taken what came before: a `PageHeader`, and the
-pixels after it, unless it has an error or lines.
+In: {"page": 3}. Out: a `PageHeader`, and the pixels after it, unless it has an error or lines. And so on.
 """
 
 from __future__ import annotations
@@ -46,7 +45,6 @@ class Opening(TypedDict):
 class PageHeader(TypedDict):
     """What became of a page. stride: bytes per row of RGB. lines: in place of pixels. error: of two kinds."""
 
-    number: int
     width: NotRequired[int]
     height: NotRequired[int]
     stride: NotRequired[int]
@@ -69,12 +67,11 @@ def main() -> None:
         return
     _write(answers, {"page_count": len(pdf)})
     at_once = max(1, _KEPT_BYTES * len(pdf) // os.fstat(opening["file"]).st_size)
-    if row := commands.readline():
-        for done, number in enumerate(json.loads(row)["pages"], 1):
-            _answer(pdf, number, opening, answers)
-            if done % at_once == 0:
-                pdf.close()
-                pdf = _open(content, opening)
+    for done, row in enumerate(commands, 1):
+        _answer(pdf, json.loads(row)["page"], opening, answers)
+        if done % at_once == 0:
+            pdf.close()
+            pdf = _open(content, opening)
 
 
 def _open(content: BinaryIO, opening: Opening) -> pdfium.PdfDocument:
@@ -93,9 +90,9 @@ def _answer(pdf: pdfium.PdfDocument, number: int, opening: Opening, answers: Bin
     signal.setitimer(signal.ITIMER_PROF, opening["max_cpu_s"])
     try:
         page = _load(pdf, number - 1)
-        header, pixels = _header_and_pixels(page, number, opening)
+        header, pixels = _header_and_pixels(page, opening)
     except pdfium.PdfiumError as error:
-        _write(answers, PageHeader(number=number, error="damaged", message=str(error)))
+        _write(answers, PageHeader(error="damaged", message=str(error)))
         return
     # With it goes what PDFium has made of its images, before the reader is waited for.
     page.close()
@@ -117,18 +114,16 @@ def _load(pdf: pdfium.PdfDocument, index: int) -> pdfium.PdfPage:
     return pdf[index]
 
 
-def _header_and_pixels(
-    page: pdfium.PdfPage, number: int, opening: Opening
-) -> tuple[PageHeader, pdfium.PdfBitmap | None]:
+def _header_and_pixels(page: pdfium.PdfPage, opening: Opening) -> tuple[PageHeader, pdfium.PdfBitmap | None]:
     inches = [side / _POINTS_PER_INCH for side in page.get_size()]
     dpi = min(opening["dpi"], opening["max_side"] / max(inches), math.sqrt(opening["max_pixels"] / math.prod(inches)))
     if dpi < opening["min_dpi"]:
         size = (
             f"the page has {inches[0]:.4g} x {inches[1]:.4g} inches, too many pixels even at {opening['min_dpi']} dpi"
         )
-        return PageHeader(number=number, error="too large", message=size), None
+        return PageHeader(error="too large", message=size), None
     width, height = (max(1, int(side * dpi)) for side in inches)
-    header = PageHeader(number=number, width=width, height=height, dpi=dpi)
+    header = PageHeader(width=width, height=height, dpi=dpi)
     if opening["text_layer"] and (lines := real_lines(page, width, height)) is not None:
         header["lines"] = lines
         return header, None

@@ -23,6 +23,7 @@ from ocr_core.rules.rules import Rules
 from ocr_core.stages import Stages
 from ocr_core.types import ModelInfo, ReadLine, Recognition
 from server.admission import Admission, draining
+from server.allocator import drop_loaded_files
 from server.calls import note_image
 from server.document_room import DocumentRoom
 from server.errors import DeadlineExpired
@@ -90,6 +91,8 @@ class Batcher:
     async def start(self) -> None:
         """Load the models in a thread, then let the workers begin. Raises OcrError."""
         await self._loop.run_in_executor(self._changer, self._stages.start)
+        # Ahead of the workers: a library that they load meanwhile could lose what is being written into it.
+        await self._loop.run_in_executor(self._changer, drop_loaded_files)
         # Daemons: a process that fails to close its batcher ends all the same.
         names = [f"worker-{number}" for number in range(self._workers)]
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
@@ -173,15 +176,20 @@ class Batcher:
         answers = [self._ask(job, deadline, client, arrived) for job in jobs]
         return await asyncio.gather(*answers, return_exceptions=True)
 
-    async def submit_in_turn(self, job: Job, deadline: float, client: Hashable = None) -> Answer:
-        """Read one frame: as submit(), but waits while the queue is full; returns once the frame is in the queue."""
+    async def submit_in_turn(
+        self, job: Job, deadline: float, client: Hashable = None, prepared: Callable[[], None] | None = None
+    ) -> Answer:
+        """Read one frame: as submit(), but waits while the queue is full; returns once the frame is in the queue.
+
+        prepared: called in the event loop when its pixels are no longer needed, unless it is given up before.
+        """
         arrived = time.monotonic()
         try:
             async with asyncio.timeout(deadline - arrived):
                 await self._admission.wait(client, job.size)
         except TimeoutError:
             raise _late() from None
-        return self._ask(job, deadline, client, arrived)
+        return self._ask(job, deadline, client, arrived, prepared)
 
     def _admit(self, jobs: Sequence[Job], deadline: float, client: Hashable, now: float) -> None:
         if deadline <= now:
@@ -199,17 +207,25 @@ class Batcher:
             wait_s = self._queue.wait_s(jobs[0].priority, client, deadline, sum(costs))
         return wait_s + max(costs[0], sum(costs) / self._workers)
 
-    def _ask(self, job: Job, deadline: float, client: Hashable, arrived: float) -> Answer:
+    def _ask(
+        self,
+        job: Job,
+        deadline: float,
+        client: Hashable,
+        arrived: float,
+        when_prepared: Callable[[], None] | None = None,
+    ) -> Answer:
         """Put an admitted image into the queue. However the answer ends, its room is given back."""
         answer: Answer = self._loop.create_future()
-        request = Request(job, client, deadline, arrived, next(self._numbers), answer)
+        request = Request(job, client, deadline, arrived, next(self._numbers), answer, when_prepared)
         with self._changed:
             self._queue.add(request)
             self._metrics.images_waiting.set(self._queue.images)
             self._changed.notify()
         timer = self._loop.call_later(deadline - time.monotonic(), _expire, answer)
+        size = job.size  # all of the job that may live as long as the answer: not its pixels
         # Soon, not at once: the caller, who waits, comes first.
-        answer.add_done_callback(lambda _: self._loop.call_soon(self._leave, request, timer, job.size))
+        answer.add_done_callback(lambda _: self._loop.call_soon(self._leave, request, timer, size))
         self._metrics.images_held.set(self._admission.images)
         return answer
 
@@ -277,6 +293,8 @@ class Batcher:
             keys = [self._stages.batch_key(crop, options) for crop in request.prepared.crops]
         except Exception as caught:  # noqa: BLE001 - raised again where the answer is awaited
             error = caught
+        if request.when_prepared:
+            self._loop.call_soon_threadsafe(request.when_prepared)
         with self._changed:
             now = time.monotonic()
             self._queue.finish(work, now - started)

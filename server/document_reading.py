@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +16,14 @@ from ocr_core.rules.rules import ruled
 from ocr_core.types import Recognition, RecognizeOptions, Timings
 from server.admission import draining
 from server.batcher import Answer, Batcher
-from server.errors import Draining
+from server.errors import DeadlineExpired, Draining
 from server.request import Job
 
 READ_AHEAD = 2
-"""Pages that are rendered and not yet answered; the process that renders holds one more."""
+"""Pages that are rendered and not yet answered."""
+
+_EARLY_S = 0.01
+"""By how much a timer may be early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ async def closing(document: Document, batcher: Batcher) -> AsyncIterator[Documen
         yield document
     finally:
         document.stop()
-        await batcher.in_document_thread(document.close)
+        # Whoever is cancelled again meanwhile does not wait, but the process is waited for all the same.
+        await asyncio.shield(asyncio.ensure_future(batcher.in_document_thread(document.close)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +142,27 @@ class DocumentReading:
         page = await self._batcher.in_document_thread(partial(next, pages, None))
         if page is None:
             return False
-        started = await self._start(page, job)
+        prepared = asyncio.Event()
+        started = await self._start(page, job, prepared.set)
         self._pending.put_nowait((page.without_pixels() if isinstance(page, Page) else page, started))
+        if isinstance(started, asyncio.Future):
+            # Pixels of one page at a time: the next one is rendered while the lines of this one are read.
+            del page
+            started.add_done_callback(lambda _: prepared.set())
+            await prepared.wait()
         return True
 
-    async def _start(self, page: Page | FailedPage, job: Job) -> Answer | Recognition | Exception:
-        """Put the page into the queue, unless there is nothing to read."""
+    async def _start(
+        self, page: Page | FailedPage, job: Job, prepared: Callable[[], None]
+    ) -> Answer | Recognition | Exception:
+        """Put the page into the queue, unless there is nothing to read. prepared: as submit_in_turn() has it."""
         if isinstance(page, FailedPage):
             return page.error
         try:
             if page.image is None:
                 return await self._batcher.in_document_thread(partial(self._text_layer, page, job.options))
             deadline = min(self._deadline, time.monotonic() + self._page_timeout_s)
-            return await self._batcher.submit_in_turn(replace(job, image=page.image), deadline, self._client)
+            return await self._batcher.submit_in_turn(replace(job, image=page.image), deadline, self._client, prepared)
         except Draining:
             raise
         except Exception as error:  # noqa: BLE001 - sent as the page's outcome; the others are read
@@ -172,6 +184,9 @@ class DocumentReading:
             outcome = await source if isinstance(source, asyncio.Future) else source
         except Exception as error:  # noqa: BLE001 - sent as the page's outcome; the others are read
             outcome = error
+        if isinstance(outcome, DeadlineExpired) and self._deadline - time.monotonic() < _EARLY_S:
+            # No page ran out of its own time: that of the whole document is over.
+            raise outcome
         found = None if isinstance(outcome, Exception) or isinstance(page, FailedPage) else page
         if found and found.image is not None and isinstance(outcome, Recognition):
             spent = Timings(load_image_ms=found.load_ms, total_ms=found.load_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
@@ -100,11 +100,11 @@ class ImageTimes:
 class Request:
     """An admitted image on its way through the queue. Times in seconds of time.monotonic().
 
-    number: in the order of arrival. answer: done when nobody waits any more. stage: what it waits for. started: when a
-    worker took the image. prepared_at: when its lines were queued. read_started, last_started: when a worker took the
-    first, and the latest, of its lines. lines: those that were read, by number. For the queue: unread, the numbers of
-    the lines that wait, by batch key, those at the end first; spent_s and cost_s, worker time so far and still to come,
-    by estimate; place, in its lane, while it waits.
+    number: in the order of arrival. answer: done when nobody waits any more. when_prepared: for the event loop to call.
+    stage: what it waits for. started: when a worker took the image. prepared_at: when its lines were queued.
+    read_started, last_started: when a worker took the first, and the latest, of its lines. lines: those that were read,
+    by number. For the queue: unread, the numbers of the lines that wait, by batch key, those at the end first; spent_s
+    and cost_s, worker time so far and still to come, by estimate; place, in its lane, while it waits.
     """
 
     job: Job
@@ -113,6 +113,7 @@ class Request:
     arrived: float
     number: int
     answer: asyncio.Future[Recognition]
+    when_prepared: Callable[[], None] | None = None
     stage: Stage = field(init=False)
     started: float | None = None
     prepared_at: float | None = None

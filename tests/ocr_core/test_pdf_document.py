@@ -277,17 +277,17 @@ def anonymous_bytes(document) -> int:
 @contextmanager
 def fatal_pages(monkeypatch, *numbers: int) -> Iterator[None]:
     """The process is killed when one of these pages is waited for, as if PDFium had crashed."""
-    hear = pdf_document._Renderer.next_page
+    render = pdf_document._Renderer.page
 
-    def next_page(renderer):
-        page = hear(renderer)
-        if page is not None and page.number in numbers:
-            renderer.kill()
-            renderer.wait()
-            return None
-        return page
+    def page(renderer, number):
+        rendered = render(renderer, number)
+        if number not in numbers:
+            return rendered
+        renderer.kill()
+        renderer.wait()
+        return None
 
-    monkeypatch.setattr(pdf_document._Renderer, "next_page", next_page)
+    monkeypatch.setattr(pdf_document._Renderer, "page", page)
     yield
 
 

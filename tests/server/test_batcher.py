@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -11,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from ocr_core.errors import ImageUndecodable, OptionInvalid
-from ocr_core.types import DecodeMethod, DecodeOptions, Mode, Recognition, RecognizeOptions
+from ocr_core.types import DecodeMethod, DecodeOptions, Mode, PixelFormat, RawImage, Recognition, RecognizeOptions
 from server.batcher import Batcher
 from server.errors import DeadlineExpired, Draining, QueueFull
 from server.metrics import Metrics
@@ -232,6 +233,21 @@ async def test_streams_wait_for_room(start_batcher, stages):
     stages.gate.set()
     assert texts(await (await waiting)) == ["frame"]
     await busy
+
+
+async def test_pixels_are_let_go_of_once_lines_are_found(batcher, stages):
+    """While the lines of an image wait nobody holds its pixels, and who sent it in turn has been told so."""
+    stages.read_gate.clear()
+    prepared = asyncio.Event()
+    pixels = memoryview(b"line")
+    held = weakref.ref(pixels)
+    frame = Job(RawImage(pixels, 4, 1, PixelFormat.GRAY8), OPTIONS)
+    answer = await batcher.submit_in_turn(frame, after(30), prepared=prepared.set)
+    del pixels, frame
+    await prepared.wait()
+    assert held() is None
+    stages.read_gate.set()
+    assert texts(await answer) == ["line"]
 
 
 async def test_work_before_the_start_waits(start_batcher):
