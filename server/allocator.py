@@ -1,11 +1,14 @@
-"""The C library's allocator, set for messages of megabytes and few threads."""
+"""Memory of the process: the C library's allocator, set for messages of megabytes and few threads, and loaded files."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
+import re
 import threading
 import time
+from pathlib import Path
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -16,6 +19,11 @@ unloaded: after 16 reloads a process had grown by 60 MB with 32 MiB, by 18 with 
 _TRIM_BYTES = 256 * 2**20
 _ARENAS = 2
 _TRIM_EVERY_S = 5.0
+
+_UNCHANGED_FILE = re.compile(
+    r"^(\w+)-(\w+) r-\S+p \S+ \S+ [1-9]\d* .*(?:\n(?!\w+-).*)*?\nAnonymous: +0 kB", re.MULTILINE
+)
+"""Of an entry of smaps: a private mapping of a file (with an inode) that is not written to. Start and end."""
 
 
 def keep_large_blocks() -> bool:
@@ -50,6 +58,22 @@ def trim_often() -> bool:
 def trim() -> None:
     """Do so once, with glibc."""
     ctypes.CDLL(None).malloc_trim(0)
+
+
+def drop_loaded_files() -> bool:
+    """Let go of the pages of libraries, most of which only loading needed. Returns whether the system is Linux.
+
+    Once models are warm: of 100 MB 45 come back with the first pages, from the kernel's cache of files. Pages that the
+    process has changed, or could, stay.
+    """
+    mappings = Path("/proc/self/smaps")
+    if not mappings.exists():
+        return False
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for start, end in _UNCHANGED_FILE.findall(mappings.read_text(encoding="utf-8", errors="replace")):
+        madvise(int(start, 16), int(end, 16) - int(start, 16), mmap.MADV_DONTNEED)
+    return True
 
 
 def _keep_trimming() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 import grpc
@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from ocr_core.errors import OcrError
 from server.errors import TokenInvalid
 from server.identity import set_token_name
-from server.interceptors import FRAMED, READERS, CallFrame, service_of
+from server.interceptors import READERS, CallFrame, service_of
 from server.tokens import Client, Tokens
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -52,19 +52,41 @@ class Authentication(grpc.aio.ServerInterceptor):
             client.check(is_stream=handler.response_streaming, is_admin=service not in _FOR_EVERY_TOKEN)
         except OcrError as error:
             return self._refusal(handler_call_details.method, error)
-        return _counted(handler, client) if service in READERS else handler
+        return self._counted(handler, handler_call_details.method, client) if service in READERS else handler
 
     def _refusal(self, path: str, error: OcrError) -> _Handler:
         """Raises the error in any kind of call: of a stream, gRPC reads no message before its handler asks for one."""
+        handler: Any = self._refusing(path, error)
+        return grpc.stream_stream_rpc_method_handler(handler)
 
+    def _refusing(self, path: str, error: OcrError) -> Callable[..., Awaitable[None]]:
         async def refuse(requests: AsyncIterator[bytes], context: _Context) -> AsyncGenerator[bytes, None]:
             del requests, context
             raise error
             yield b""  # makes it a generator
 
-        # Calls of our own services are in a frame already.
-        handler: Any = refuse if service_of(path) in FRAMED else self._frame.stream(path, refuse)
-        return grpc.stream_stream_rpc_method_handler(handler)
+        return self._frame.stream(path, refuse)
+
+    def _counted(self, handler: _Handler, path: str, client: Client) -> _Handler:
+        """The handler of a method in its frame, which is a coroutine whether it streams or not."""
+        # The stubs describe the behaviours of synchronous servers.
+        behaviour: Any = handler.stream_stream if handler.response_streaming else handler.unary_unary
+
+        async def running(request: object, context: _Context) -> object:
+            with ExitStack() as stack:
+                chosen = behaviour
+                try:
+                    stack.enter_context(client.running(is_stream=handler.response_streaming))
+                except OcrError as error:
+                    # Calls that began meanwhile took the last place.
+                    chosen = self._refusing(path, error)
+                return await chosen(request, context)
+
+        counted: Any = running
+        wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(counted, *wire)
+        return grpc.unary_unary_rpc_method_handler(counted, *wire)
 
 
 def _token(metadata: Any) -> str:  # noqa: ANN401 - no common type in gRPC's stubs
@@ -73,31 +95,3 @@ def _token(metadata: Any) -> str:  # noqa: ANN401 - no common type in gRPC's stu
         if key == _HEADER and value[: len(_SCHEME)].lower() == _SCHEME:
             return str(value[len(_SCHEME) :].strip())
     raise TokenInvalid("the call has no token: metadata needs authorization: Bearer TOKEN")
-
-
-def _counted(handler: _Handler, client: Client) -> _Handler:
-    # The stubs describe the behaviours of synchronous servers, ours are coroutines.
-    wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)
-    if handler.response_streaming:
-        stream: Any = handler.stream_stream
-        return grpc.stream_stream_rpc_method_handler(_counted_stream(stream, client), *wire)
-    unary: Any = handler.unary_unary
-    return grpc.unary_unary_rpc_method_handler(_counted_unary(unary, client), *wire)
-
-
-def _counted_unary(behaviour: Callable[..., Awaitable[Any]], client: Client) -> Any:  # noqa: ANN401
-    async def counted(request: object, context: _Context) -> object:
-        with client.running(is_stream=False):
-            return await behaviour(request, context)
-
-    return counted
-
-
-def _counted_stream(behaviour: Callable[..., AsyncGenerator[Any, None]], client: Client) -> Any:  # noqa: ANN401
-    async def counted(requests: AsyncIterator[Any], context: _Context) -> AsyncGenerator[Any, None]:
-        with client.running(is_stream=True):
-            async with aclosing(behaviour(requests, context)) as responses:
-                async for response in responses:
-                    yield response
-
-    return counted

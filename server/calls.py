@@ -34,6 +34,7 @@ class Call:
     """
 
     method: str
+    request_id: str
     client: str
     peer: str
     trace_id: str

@@ -20,6 +20,7 @@ OcrError (ocr_core.errors)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import grpc
 from glyphwire.v1 import ocr_pb2
@@ -93,7 +94,10 @@ class Fault:
     @property
     def reason_name(self) -> str:
         """For example ERROR_REASON_IMAGE_EMPTY."""
-        return ocr_pb2.ErrorReason.Name(self.reason)
+        return _name_of(self.reason)
+
+
+_name_of = cache(ocr_pb2.ErrorReason.Name)
 
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT

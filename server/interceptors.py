@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import itertools
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from contextlib import aclosing
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -30,17 +33,16 @@ ADMIN_SERVICE = "glyphwire.v1.AdminService"
 OPEN_INFERENCE = "inference.GRPCInferenceService"
 READERS = {SERVICE, OPEN_INFERENCE}
 """Services that read images: open to every token, whose calls are counted."""
-FRAMED = READERS | {ADMIN_SERVICE}
-"""Services whose calls have their line in the log and our errors."""
 REQUEST_ID = "x-request-id"
 STATUS_DETAILS = "grpc-status-details-bin"
 RETRY_PUSHBACK = "grpc-retry-pushback-ms"
 
 _MAX_REQUEST_ID = 128
+_ID_OF_PROCESS = secrets.token_hex(8)
+_numbers = itertools.count()
 
 _Response = TypeVar("_Response")
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # in quotes, as generic in the stubs alone
 
 
 class CallFrame:
@@ -50,12 +52,24 @@ class CallFrame:
         self._metrics = metrics
         self._tracing = tracing
 
+    def around(self, service: str, servicer: object) -> Any:  # noqa: ANN401 - a servicer of the same kind
+        """A servicer, with each of its methods in its frame. An interceptor would do the same anew for each call."""
+        return _FramedServicer(self, service, servicer)
+
     def unary(self, path: str, behaviour: Callable[..., Awaitable[_Response]]) -> Callable[..., Awaitable[_Response]]:
         """The method at /service/method in its frame."""
 
         async def framed(request: message.Message, context: _Context) -> _Response:
-            async with self._frame(path, context):
-                return await behaviour(request, context)
+            call = self._start_call(path, context)
+            try:
+                response = await behaviour(request, context)
+            except asyncio.CancelledError:
+                _soon(call.end, _code_of_cancelled(context))
+                raise
+            except Exception as error:  # noqa: BLE001 - becomes a status
+                await _fail(call, context, error)
+            _soon(call.end, grpc.StatusCode.OK)
+            return response
 
         return framed
 
@@ -65,71 +79,51 @@ class CallFrame:
         """The streaming method at /service/method in its frame."""
 
         async def framed(requests: AsyncIterator[Any], context: _Context) -> None:
-            # Written, not yielded: a cancelled call is noticed in here, and the servicer's generator is closed at once.
-            async with self._frame(path, context), aclosing(behaviour(requests, context)) as responses:
-                async for response in responses:
-                    await context.write(response)
+            call = self._start_call(path, context)
+            try:
+                # Written, not yielded: a cancelled call is noticed in here, and the servicer's generator is closed at
+                # once.
+                async with aclosing(behaviour(requests, context)) as responses:
+                    async for response in responses:
+                        await context.write(response)
+            except asyncio.CancelledError:
+                _soon(call.end, _code_of_cancelled(context))
+                raise
+            except Exception as error:  # noqa: BLE001 - becomes a status
+                await _fail(call, context, error)
+            else:
+                _soon(call.end, grpc.StatusCode.OK)
 
         return framed
 
-    @asynccontextmanager
-    async def _frame(self, path: str, context: _Context) -> AsyncIterator[None]:
-        """One call from its arrival to its log line."""
+    def _start_call(self, path: str, context: _Context) -> Call:
         metadata = dict(context.invocation_metadata() or ())
         request_id = _request_id(metadata)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         # Trailing, as initial metadata would tell the caller's gRPC that the call is not to be retried.
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
-        call = self._start_call(path, context, metadata)
-        # What is written down about a call does not keep its caller waiting.
-        soon = asyncio.get_running_loop().call_soon
-        try:
-            yield
-        except asyncio.CancelledError:
-            soon(call.end, _code_of_cancelled(context))
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place that turns errors into statuses
-            fault = fault_of(error)
-            log_our_fault(error)
-            soon(call.end, fault.code, fault.reason_name)
-            await context.abort(fault.code, fault.message, status_details(fault, request_id))
-        else:
-            soon(call.end, grpc.StatusCode.OK)
-
-    def _start_call(self, path: str, context: _Context, metadata: Mapping[str, str | bytes]) -> Call:
         parent = parse_traceparent(metadata[HEADER]) if HEADER in metadata else None
         trace = self._tracing.start(path, parent, metadata) if self._tracing else None
         trace_id = trace.trace_id if trace else parent.trace_id if parent else ""
         method = path.rpartition("/")[2]
         self._metrics.call_started(method)
-        call = Call(method, client_of(context), context.peer(), trace_id, trace, self._metrics)
+        call = Call(method, request_id, client_of(context), context.peer(), trace_id, trace, self._metrics)
         set_current_call(call)
         return call
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Puts the methods of the services in FRAMED in a frame; health and reflection pass unchanged."""
+class _FramedServicer:
+    """Its attributes are the methods of a servicer in their frames, for those who register handlers."""
 
-    def __init__(self, frame: CallFrame) -> None:
+    def __init__(self, frame: CallFrame, service: str, servicer: object) -> None:
         self._frame = frame
+        self._service = service
+        self._servicer = servicer
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
-        """Put the handler in its frame."""
-        handler = await continuation(handler_call_details)
-        path = handler_call_details.method
-        if handler is None or service_of(path) not in FRAMED:
-            return handler
-        # The stubs describe the behaviours of synchronous servers, ours are coroutines.
-        wire: tuple[Any, Any] = (handler.request_deserializer, handler.response_serializer)
-        if handler.response_streaming:
-            stream: Any = handler.stream_stream
-            return grpc.stream_stream_rpc_method_handler(self._frame.stream(path, stream), *wire)
-        unary: Any = handler.unary_unary
-        return grpc.unary_unary_rpc_method_handler(self._frame.unary(path, unary), *wire)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - methods of any kind
+        method = getattr(self._servicer, name)
+        wrap: Any = self._frame.stream if inspect.isasyncgenfunction(method) else self._frame.unary
+        return wrap(f"/{self._service}/{name}", method)
 
 
 def service_of(path: str) -> str:
@@ -139,10 +133,7 @@ def service_of(path: str) -> str:
 
 def status_details(fault: Fault, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
     """Trailing metadata of a failed call: google.rpc.Status with ErrorInfo, RetryInfo where trying again helps."""
-    info = error_details_pb2.ErrorInfo(
-        domain=DOMAIN, reason=fault.reason_name, metadata={"field": fault.field} if fault.field else {}
-    )
-    details = [_packed(info)]
+    details = [_error_info(fault.reason_name, fault.field)]
     pushback: tuple[tuple[str, str | bytes], ...] = ()
     if fault.retry_after_s is not None:
         delay = duration_pb2.Duration()
@@ -154,12 +145,32 @@ def status_details(fault: Fault, request_id: str) -> tuple[tuple[str, str | byte
     return ((REQUEST_ID, request_id), (STATUS_DETAILS, status.SerializeToString()), *pushback)
 
 
+async def _fail(call: Call, context: _Context, error: Exception) -> NoReturn:
+    """End a call with the status of an error."""
+    fault = fault_of(error)
+    log_our_fault(error)
+    _soon(call.end, fault.code, fault.reason_name)
+    await context.abort(fault.code, fault.message, status_details(fault, call.request_id))
+
+
+def _soon(write_down: Callable[..., None], *outcome: object) -> None:
+    """What is written down about a call does not keep its caller waiting."""
+    asyncio.get_running_loop().call_soon(write_down, *outcome)
+
+
+@lru_cache(maxsize=256)
+def _error_info(reason: str, field: str) -> any_pb2.Any:
+    return _packed(
+        error_details_pb2.ErrorInfo(domain=DOMAIN, reason=reason, metadata={"field": field} if field else {})
+    )
+
+
 def _request_id(metadata: Mapping[str, str | bytes]) -> str:
     """The caller's when it fits into a log line, else a new one."""
     given = metadata.get(REQUEST_ID, "")
     if isinstance(given, str) and given.isprintable() and 0 < len(given) <= _MAX_REQUEST_ID:
         return given
-    return secrets.token_hex(16)
+    return f"{_ID_OF_PROCESS}{next(_numbers):016x}"
 
 
 def _code_of_cancelled(context: _Context) -> grpc.StatusCode:

@@ -115,6 +115,23 @@ async def test_calls_at_once_are_limited(guarded, stages):
     assert stages.prepared == [b"busy", b"other", b"later"]
 
 
+async def test_calls_that_begin_together_are_limited(guarded, stages):
+    """Where several pass before the first begins, all but one are refused as any other, and one is answered."""
+    stages.gate.clear()
+    calls = [guarded.stub.Recognize(request(str(number)), metadata=SCANNER) for number in range(4)]
+    waiting = [asyncio.ensure_future(failure(call)) for call in calls]
+    await until(lambda: sum(task.done() for task in waiting) == 3)
+    refused = [task.result() for task in waiting if task.done()]
+    assert {(one.code, one.info.reason) for one in refused} == {
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "ERROR_REASON_CLIENT_LIMIT")
+    }
+    assert all(one.has_retry for one in refused)
+    stages.gate.set()
+    await until(lambda: all(call.done() for call in calls))
+    assert [await call.code() for call in calls].count(grpc.StatusCode.OK) == 1
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_streams_at_once_are_limited(clients, guarded):
     """A stream more than max_streams is RESOURCE_EXHAUSTED; one that its caller has left does not count."""
     first = guarded.stub.StreamRecognize(metadata=SCANNER)
