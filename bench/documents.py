@@ -118,12 +118,22 @@ def _measured(pid: int) -> Iterator[Memory]:
 
 
 def _children(pid: int) -> list[int]:
+    """Without those that still share the memory of their parent, as they have not begun their own program."""
     try:
-        return [
+        children = [
             int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
         ]
     except OSError:
         return []
+    return [child for child in children if _command(child) not in (b"", _command(pid))]
+
+
+def _command(pid: int) -> bytes:
+    """Empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -32,7 +32,7 @@ import numpy as np
 from bench.tables import markdown
 from ocr_core.pipeline import Pipeline
 from ocr_core.types import DecodeMethod, DecodeOptions, Image, Mode, RecognizeOptions
-from server.allocator import keep_large_blocks, share_arenas, trim_often
+from server.allocator import drop_loaded_files, keep_large_blocks, share_arenas, trim_often
 from server.app import build_pipeline
 from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
@@ -70,6 +70,7 @@ def main() -> int:
     trim_often()
     pipeline = build_pipeline(load_settings(flags))
     pipeline.start()
+    drop_loaded_files()
     try:
         with drawn_elsewhere(flags.seed) as items:
             report = measure(pipeline, items, flags.warm_up, flags.recognitions)

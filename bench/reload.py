@@ -4,9 +4,9 @@ Starts a server of its own on this machine, on a copy of the models folder. Call
 can while new versions are loaded and the old ones unloaded, one after the other, through AdminService. Each version
 signs every character that it reads (bench.signed_models), so that one of another version shows. No call may fail, every
 text must be what it was and of the version that the answer names, a call after a change must get the new version, and
-memory must not grow. Takes a minute or so; after --seconds no further version is loaded. Needs Linux's /proc.
+memory must not grow. Takes a minute or two; after --seconds no further version is loaded. Needs Linux's /proc.
 
-Run: python -m bench.reload [--reloads 50] [--seconds 75] [--json]
+Run: python -m bench.reload [--reloads 50] [--seconds 150] [--json]
 Exit status 1: a failed call, a mixed or changed text, an old version after a change, or more growth than --max-growth.
 """
 
@@ -246,7 +246,7 @@ def _stop_late(*_: object) -> None:
 def _flags() -> Namespace:
     parser = ArgumentParser("python -m bench.reload", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--reloads", type=int, default=50, metavar="N", help="versions to load [50]")
-    parser.add_argument("--seconds", type=float, default=75.0, help="no version is begun after that [75]")
+    parser.add_argument("--seconds", type=float, default=150.0, help="no version is begun after that [150]")
     parser.add_argument("--max-growth", type=float, default=10.0, metavar="PERCENT", help="[10]")
     parser.add_argument("--json", action="store_true")
     add_flags(parser, LOCAL_SETTINGS)

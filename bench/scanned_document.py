@@ -64,7 +64,7 @@ def _page(rng: np.random.Generator, lines: int) -> tuple[bytes, list[PrintedLine
     draw = ImageDraw.Draw(page)
     printed = []
     step = (HEIGHT - 300) / lines
-    for number, (text, font) in enumerate(_lines(rng, lines)):
+    for number, (text, font) in enumerate(texts(rng, lines)):
         place = (150, 150 + number * step)
         draw.text(place, text, fill=25, font=font)
         printed.append(PrintedLine(text, draw.textbbox(place, text, font=font)))
@@ -72,7 +72,8 @@ def _page(rng: np.random.Generator, lines: int) -> tuple[bytes, list[PrintedLine
     return cv2.imencode(".jpg", noisy, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes(), printed
 
 
-def _lines(rng: np.random.Generator, count: int) -> Iterator[tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]]:
+def texts(rng: np.random.Generator, count: int) -> Iterator[tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]]:
+    """Lines of words that mean nothing, and the font of each."""
     roman = ImageFont.load_default(38)
     chinese = ImageFont.truetype(str(_CHINESE), 40, index=_SIMPLIFIED) if _CHINESE.exists() else None
     for number in range(count):
