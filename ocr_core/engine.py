@@ -184,7 +184,15 @@ def _remove_softmax(model: ov.Model) -> bool:
     return True
 
 
-_LAST_OF_DETECTOR = ("Sigmoid", "Add", "ConvolutionBackpropData", "Relu", "Add", "ConvolutionBackpropData")
+_LAST_OF_DETECTOR = (
+    "Sigmoid",
+    "Add",
+    "ConvolutionBackpropData",
+    "Relu",
+    "BatchNormInference",
+    "Add",
+    "ConvolutionBackpropData",
+)
 """How the map of a DB detector is made, from its end: twice as large by four taps of each pixel, and once more."""
 
 
@@ -200,16 +208,20 @@ def _enlarge_last(model: ov.Model) -> None:
         chain.append(chain[-1].input_value(0).get_node())
     if tuple(node.get_type_name() for node in chain) != _LAST_OF_DETECTOR:
         return
-    _, last_bias, last, _, first_bias, first = chain
+    _, last_bias, last, _, norm, first_bias, first = chain
     inner, outer = (_constant(node.input_value(1)) for node in (first, last))
     if inner.shape[2:] != (2, 2) or outer.shape[1:] != (1, 2, 2):
         return
+    gamma, beta, mean, variance = (_constant(norm.input_value(port)) for port in range(1, 5))
+    gain = gamma / np.sqrt(variance + norm.get_attributes()["epsilon"])
+    inner = inner * gain.reshape(1, -1, 1, 1)
+    offset = (_constant(first_bias.input_value(1)).ravel() - mean) * gain + beta
     channels = inner.shape[1]
     # Channels of the first: row and column within the 2 x 2, then its own. [row, column, channel, input]
     small = inner.transpose(2, 3, 1, 0).reshape(4 * channels, -1, 1, 1)
     # Of the second: row and column within the 4 x 4, each of the 2 x 2 seen by its own part of the map alone.
     within = np.einsum("iI,jJ,cab->iajbIJc", np.eye(2), np.eye(2), outer[:, 0]).reshape(16, 4 * channels, 1, 1)
-    bias = np.tile(_constant(first_bias.input_value(1)).reshape(1, -1, 1, 1), (1, 4, 1, 1))
+    bias = np.tile(offset.reshape(1, -1, 1, 1), (1, 4, 1, 1))
     seen = operations.relu(operations.add(_by_pixel(first.input_value(0), small), operations.constant(bias)))
     pixels = operations.sigmoid(operations.add(_by_pixel(seen.output(0), within), last_bias.input_value(1)))
     result.input(0).replace_source_output(operations.depth_to_space(pixels, "blocks_first", 4).output(0))

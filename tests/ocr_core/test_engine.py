@@ -115,6 +115,15 @@ def test_weights_in_int8_stay_so() -> None:
     assert ov.Type.i8 in {node.get_element_type() for node in model.get_ops() if node.get_type_name() == "Constant"}
 
 
+def test_a_detector_enlarges_its_map_pixel_by_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No transposed convolution is left: they would be computed in float32 whatever the precision."""
+    bundle = the_bundle(Kind.DETECTOR)
+    engine = Engine(bundle, REGISTRY.folder(bundle), streams=1, threads=1, image_size=(320, 320))
+    kinds = {rt_info(node, "layerType") for node in executed(engine, monkeypatch)}
+    assert "DepthToSpace" in kinds
+    assert "Deconvolution" not in kinds
+
+
 @pytest.mark.parametrize("precision", ["f32", "auto"])
 def test_a_detectors_largest_convolutions_are_in_int8(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the processor has bfloat16 and nobody asked for float32."""
