@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from glyphwire.aio import _StreamEnd
 from glyphwire.v1 import ocr_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -69,6 +70,21 @@ class Failure:
         status = rpc_status.from_call(error)
         self.has_info = status is not None and any(detail.Unpack(self.info) for detail in status.details)
         self.has_retry = status is not None and any(detail.Unpack(self.retry) for detail in status.details)
+
+
+async def received(call: grpc.aio.StreamStreamCall[Any, Any]) -> AsyncGenerator[Any, None]:
+    """The responses of a stream. It fails with the server's own status, even while messages are still being sent."""
+    end = _StreamEnd(call)
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        raise await end.told(error) from None
+
+
+async def answers(call: grpc.aio.StreamStreamCall[Any, Any]) -> list[Any]:
+    """All responses of a stream, as received() has them."""
+    return [response async for response in received(call)]
 
 
 async def failure(call: Coroutine[Any, Any, Any] | Callable[[], Any]) -> Failure:

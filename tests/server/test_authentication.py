@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from server.identity import client_of
 from server.servicer import OcrServicer
 from server.tokens import Client, TokenEntry
-from tests.server.messages import config, failure, frame, put_tokens, reached, request, texts, until
+from tests.server.messages import answers, config, failure, frame, put_tokens, reached, request, texts, until
 
 LIST_SERVICES = reflection_pb2.ServerReflectionRequest(list_services="")
 
@@ -49,11 +49,6 @@ def clients(monkeypatch) -> dict[str, Client]:
     return clients
 
 
-async def streamed(call) -> list:
-    """All answers of a stream."""
-    return [answer async for answer in call]
-
-
 @pytest.mark.parametrize(
     "metadata",
     [(), bearer("nobody's"), bearer(""), (("authorization", "Basic abc"),), (("authorization", "scanner's"),)],
@@ -84,12 +79,12 @@ async def test_large_refused_messages_are_not_read(guarded):
 async def test_known_tokens_are_served(guarded):
     """With its token a client makes every kind of call; the scheme is written in any case."""
     assert texts((await guarded.stub.Recognize(request("a"), metadata=SCANNER)).recognition) == ["a"]
-    answers = await streamed(guarded.stub.StreamRecognize(iter([config(), frame(7, "a")]), metadata=SCANNER))
-    assert [answer.frame_id for answer in answers] == [7]
+    responses = await answers(guarded.stub.StreamRecognize(iter([config(), frame(7, "a")]), metadata=SCANNER))
+    assert [answer.frame_id for answer in responses] == [7]
     reflected = reflection_pb2_grpc.ServerReflectionStub(guarded.channel).ServerReflectionInfo(
         iter([LIST_SERVICES]), metadata=SCANNER
     )
-    assert len(await streamed(reflected)) == 1
+    assert len(await answers(reflected)) == 1
     lower = (("authorization", "bearer scanner's"),)
     await guarded.stub.ListModels(ocr_pb2.ListModelsRequest(), metadata=lower)
 
@@ -142,7 +137,7 @@ async def test_streams_at_once_are_limited(clients, guarded):
     assert failed.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     first.cancel()
     await until(lambda: not clients["scanner"]._streams)
-    assert await streamed(guarded.stub.StreamRecognize(iter([config()]), metadata=SCANNER)) == []
+    assert await answers(guarded.stub.StreamRecognize(iter([config()]), metadata=SCANNER)) == []
 
 
 async def test_calls_per_second_are_limited(guarded):

@@ -11,7 +11,7 @@ from glyphwire.v1 import ocr_pb2
 
 from ocr_core.pdf_document import PdfDocument
 from tests.pdf_files import image_file, pdf_file, text_pdf
-from tests.server.messages import failure, reached, texts, until
+from tests.server.messages import answers, failure, reached, texts, until
 from tests.server.page_stages import PageStages
 
 LONG = "A line that is long enough"
@@ -51,14 +51,14 @@ def messages(content: bytes, options: dict | None = None, chunk: int = 1000, **c
         yield ocr_pb2.RecognizeDocumentRequest(chunk=content[start : start + chunk])
 
 
-async def answers(running, *arguments, **options) -> list[ocr_pb2.RecognizeDocumentResponse]:
+async def pages(running, *arguments, **options) -> list[ocr_pb2.RecognizeDocumentResponse]:
     """All responses of a call."""
-    return [response async for response in running.stub.RecognizeDocument(messages(*arguments, **options))]
+    return await answers(running.stub.RecognizeDocument(messages(*arguments, **options)))
 
 
 async def test_each_page_has_a_response(running):
     """Pages come in their order with their numbers, how far it has got, their size and what was read."""
-    responses = await answers(running, blank_pdf(100, 200, 300))
+    responses = await pages(running, blank_pdf(100, 200, 300))
     assert [(page.page_number, page.page_count) for page in responses] == [(1, 3), (2, 3), (3, 3)]
     assert [(page.pages_done, page.pages_selected) for page in responses] == [(1, 3), (2, 3), (3, 3)]
     assert [texts(page.recognition) for page in responses] == [["100x100"], ["200x100"], ["300x100"]]
@@ -68,7 +68,7 @@ async def test_each_page_has_a_response(running):
 
 async def test_a_text_layer_is_answered_without_reading(running, stages):
     """A page with real text has its lines from there, and no model; the engine has no work."""
-    (page,) = await answers(running, text_pdf(f"{LONG}\nsecond"), {"include_characters": True})
+    (page,) = await pages(running, text_pdf(f"{LONG}\nsecond"), {"include_characters": True})
     assert page.source == ocr_pb2.PAGE_SOURCE_TEXT_LAYER
     assert texts(page.recognition) == [LONG, "second"]
     assert (page.recognition.image_width, page.recognition.image_height) == (595, 842)
@@ -79,14 +79,14 @@ async def test_a_text_layer_is_answered_without_reading(running, stages):
 
 async def test_characters_of_a_text_layer_are_left_out(running):
     """Characters come with include_characters alone."""
-    (page,) = await answers(running, text_pdf(LONG))
+    (page,) = await pages(running, text_pdf(LONG))
     assert not page.recognition.lines[0].characters
 
 
 async def test_a_text_layer_has_structure_when_it_is_asked_for(running):
     """Its lines form paragraphs that name them by their numbers."""
     content = text_pdf("The first row of a paragraph\nand its second row")
-    (page,) = await answers(running, content, {"include_structure": True})
+    (page,) = await pages(running, content, {"include_structure": True})
     (paragraph,) = page.recognition.structure.paragraphs
     assert (paragraph.text, list(paragraph.lines)) == ("The first row of a paragraph and its second row", [0, 1])
 
@@ -95,37 +95,37 @@ async def test_rules_hold_for_a_text_layer(running):
     """What is searched for is found there too, and a bad rule is the page's error."""
     rules = {"extractors": [{"name": "number", "pattern": r"no\. (\d+)"}]}
     content = text_pdf("A letter about order no. 123")
-    (page,) = await answers(running, content, {"rules": rules})
+    (page,) = await pages(running, content, {"rules": rules})
     assert [(field.name, field.value) for field in page.recognition.fields] == [("number", "123")]
     assert not page.recognition.lines[0].characters
-    (page,) = await answers(running, content, {"rules": {"profile": "none"}})
+    (page,) = await pages(running, content, {"rules": {"profile": "none"}})
     assert page.error.field == "options.rules.profile"
 
 
 async def test_a_text_layer_can_be_ignored(running):
     """With TEXT_LAYER_POLICY_IGNORE the page is rendered and read."""
-    (page,) = await answers(running, text_pdf(LONG), text_layer=ocr_pb2.TEXT_LAYER_POLICY_IGNORE)
+    (page,) = await pages(running, text_pdf(LONG), text_layer=ocr_pb2.TEXT_LAYER_POLICY_IGNORE)
     assert (page.source, texts(page.recognition)) == (ocr_pb2.PAGE_SOURCE_OCR, ["595x842"])
 
 
 async def test_pages_and_resolution_can_be_chosen(running):
     """Only the pages that are asked for are rendered, at the resolution that is asked for."""
-    first, second = await answers(running, blank_pdf(100, 200, 300), pages="-1,1", dpi=144)
+    first, second = await pages(running, blank_pdf(100, 200, 300), pages="-1,1", dpi=144)
     assert [(page.page_number, page.pages_selected) for page in (first, second)] == [(3, 2), (1, 2)]
     assert texts(first.recognition) == ["600x200"]
 
 
 async def test_image_files_are_documents(running):
     """The frames of a TIFF are pages, and so is any other image, in however many parts it comes."""
-    tiff = await answers(running, image_file("a", "b", size=(64, 48), form="TIFF"), chunk=100)
+    tiff = await pages(running, image_file("a", "b", size=(64, 48), form="TIFF"), chunk=100)
     assert [texts(page.recognition) for page in tiff] == [["64x48"], ["64x48"]]
-    (png,) = await answers(running, image_file("a", size=(64, 48), form="PNG"))
+    (png,) = await pages(running, image_file("a", size=(64, 48), form="PNG"))
     assert (texts(png.recognition), png.page_count) == (["file"], 1)
 
 
 async def test_a_bad_page_does_not_end_the_document(running):
     """A page that is too large and one on which reading fails have an error in their place, the others are answered."""
-    large, bug, good = await answers(running, blank_pdf(7_200_000, 13, 100))
+    large, bug, good = await pages(running, blank_pdf(7_200_000, 13, 100))
     assert ocr_pb2.ErrorReason.Name(large.error.reason) == "ERROR_REASON_IMAGE_TOO_LARGE"
     assert (large.page_number, large.source, large.dpi) == (1, ocr_pb2.PAGE_SOURCE_UNSPECIFIED, 0)
     assert ocr_pb2.ErrorReason.Name(bug.error.reason) == "ERROR_REASON_INTERNAL"
@@ -152,14 +152,14 @@ async def test_a_bad_page_does_not_end_the_document(running):
 async def test_a_bad_document_ends_the_call(start_app, content, config, reason, field):
     """What is wrong with the document as a whole is the status of the call, with its reason and field."""
     running = await start_app(max_document_bytes=20_000, max_document_pages=5)
-    failed = await failure(answers(running, content, **config))
+    failed = await failure(pages(running, content, **config))
     assert failed.code is grpc.StatusCode.INVALID_ARGUMENT
     assert (failed.info.reason, failed.info.metadata["field"]) == (f"ERROR_REASON_{reason}", field)
 
 
 async def test_an_unknown_model_ends_the_call(running):
     """The model is looked for before the document is, even if no page needs it."""
-    failed = await failure(answers(running, text_pdf(LONG), {"model": "nobody"}))
+    failed = await failure(pages(running, text_pdf(LONG), {"model": "nobody"}))
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.NOT_FOUND, "ERROR_REASON_MODEL_NOT_FOUND")
 
 
@@ -174,11 +174,7 @@ async def test_an_unknown_model_ends_the_call(running):
 )
 async def test_messages_must_be_in_order(running, wrong):
     """First the configuration, then the file."""
-
-    async def responses():
-        return [response async for response in running.stub.RecognizeDocument(iter(wrong))]
-
-    failed = await failure(responses())
+    failed = await failure(answers(running.stub.RecognizeDocument(iter(wrong))))
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ERROR_REASON_REQUEST_INVALID")
 
 
@@ -256,7 +252,7 @@ async def test_draining_answers_what_was_rendered(start_app, stages):
 async def test_documents_wait_for_each_other(start_app):
     """More documents than may be open at once are read one after the other."""
     running = await start_app(max_documents=1)
-    calls = [answers(running, blank_pdf(100 + number)) for number in range(5)]
+    calls = [pages(running, blank_pdf(100 + number)) for number in range(5)]
     read = [texts(responses[0].recognition) for responses in await asyncio.gather(*calls)]
     assert read == [[f"{100 + number}x100"] for number in range(5)]
 
@@ -265,14 +261,14 @@ async def test_a_full_disk_is_a_full_queue(start_app):
     """A document for which there is no room is refused, to be tried again later."""
     running = await start_app(max_document_bytes=1000, max_spool_bytes=1000)
     running.app._batcher.documents.take_bytes(900)
-    failed = await failure(answers(running, blank_pdf(100)))
+    failed = await failure(pages(running, blank_pdf(100)))
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.UNAVAILABLE, "ERROR_REASON_QUEUE_FULL")
     assert failed.has_retry
 
 
 async def test_pages_are_counted_as_items(running):
     """Metrics have what became of each page."""
-    await answers(running, blank_pdf(7_200_000, 100))
+    await pages(running, blank_pdf(7_200_000, 100))
     count = running.app.metrics.registry.get_sample_value
     labels = {"method": "RecognizeDocument"}
     assert count("glyphwire_items_total", labels | {"outcome": "OK"}) == 1

@@ -9,14 +9,9 @@ import pytest
 from glyphwire.v1 import ocr_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tests.server.messages import config, failure, frame, reached, texts
+from tests.server.messages import answers, config, failure, frame, reached, received, texts
 
 LATEST = config(stream={"frame_policy": ocr_pb2.FRAME_POLICY_LATEST})
-
-
-async def answers(call) -> list[ocr_pb2.StreamRecognizeResponse]:
-    """All responses of a stream."""
-    return [response async for response in call]
 
 
 async def test_frames_are_answered_in_order(start_app):
@@ -87,8 +82,9 @@ async def test_a_bad_configuration_ends_the_stream(running, messages, code, reas
 async def test_a_later_message_must_be_a_frame(running, wrong):
     """A second configuration ends the stream, after the frames before it have been answered."""
     call = running.stub.StreamRecognize(iter([config(), frame(1, "a"), wrong, frame(2, "b")]))
-    assert texts((await call.read()).recognition) == ["a"]
-    failed = await failure(call.read())
+    responses = received(call)
+    assert texts((await anext(responses)).recognition) == ["a"]
+    failed = await failure(anext(responses))
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ERROR_REASON_REQUEST_INVALID")
 
 
