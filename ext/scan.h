@@ -220,6 +220,48 @@ peaks_of_probs_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, ptrdiff
 }
 #endif
 
+#ifdef HAS_AVX2
+/* The greatest key of all lanes, and of the columns that have it the first. */
+AVX2 static inline __attribute__((always_inline)) Peak first_of_lanes(__m256i keys, __m256i columns) {
+    __m256i most = _mm256_max_epu32(keys, _mm256_permute2x128_si256(keys, keys, 1));
+    most = _mm256_max_epu32(most, _mm256_shuffle_epi32(most, 0x4E));
+    most = _mm256_max_epu32(most, _mm256_shuffle_epi32(most, 0xB1));
+    __m256i first = _mm256_blendv_epi8(_mm256_set1_epi32(NOWHERE), columns, _mm256_cmpeq_epi32(keys, most));
+    first = _mm256_min_epi32(first, _mm256_permute2x128_si256(first, first, 1));
+    first = _mm256_min_epi32(first, _mm256_shuffle_epi32(first, 0x4E));
+    first = _mm256_min_epi32(first, _mm256_shuffle_epi32(first, 0xB1));
+    return (Peak){_mm256_cvtsi256_si32(first), _mm256_cvtss_f32(_mm256_castsi256_ps(most))};
+}
+
+/* What a pass over a short row leaves: lane by lane the greatest key, and the first column that has it. */
+typedef struct {
+    __m256i most, columns;
+} Best;
+
+AVX2 static inline __attribute__((always_inline)) void look_at_columns(Best *seen, const float *from, __m256i columns) {
+    __m256i most = _mm256_max_epu32(_mm256_loadu_si256((const __m256i *)from), seen->most);
+    seen->columns = _mm256_blendv_epi8(columns, seen->columns, _mm256_cmpeq_epi32(most, seen->most));
+    seen->most = most;
+}
+
+/* The peaks of some rows of fewer columns than LONG_ROW, of LANES at least. Nothing is branched on and no row waits for
+ * another. The last columns of a row are looked at once more with some before them. */
+AVX2 static void
+peaks_of_short_rows_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, int32_t columns, Peak *peaks) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), step = _mm256_set1_epi32(LANES);
+    const __m256i last = _mm256_add_epi32(lanes, _mm256_set1_epi32(columns - LANES));
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const float *row = (const float *)(rows + i * stride);
+        __m256i here = lanes;
+        Best seen = {_mm256_setzero_si256(), lanes};
+        for (int32_t at = 0; at + LANES <= columns; at += LANES, here = _mm256_add_epi32(here, step))
+            look_at_columns(&seen, row + at, here);
+        look_at_columns(&seen, row + columns - LANES, last);
+        peaks[i] = first_of_lanes(seen.most, seen.columns);
+    }
+}
+#endif
+
 static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxima) {
 #ifdef HAS_AVX2
     Peak peak;
@@ -280,9 +322,11 @@ static int32_t find_peak(const Layout *layout, const float *row, uint32_t *maxim
 static void
 find_peaks(const Layout *layout, const Matrix *matrix, ptrdiff_t from, ptrdiff_t count, float *row, Peak *peaks) {
 #ifdef HAS_AVX2
-    if (layout->kind == PROBS && !layout->class_of && layout->columns >= LONG_ROW && is_in_place(matrix) && HAS_AVX2) {
-        const char *rows = matrix->data + from * matrix->time_stride;
-        peaks_of_probs_avx2(rows, matrix->time_stride, count, layout->columns, peaks);
+    if (layout->kind == PROBS && !layout->class_of && layout->columns >= LANES && is_in_place(matrix) && HAS_AVX2) {
+        ptrdiff_t stride = matrix->time_stride;
+        const char *rows = matrix->data + from * stride;
+        if (layout->columns < LONG_ROW) peaks_of_short_rows_avx2(rows, stride, count, (int32_t)layout->columns, peaks);
+        else peaks_of_probs_avx2(rows, stride, count, layout->columns, peaks);
         for (ptrdiff_t i = 0; i < count; i++) peaks[i].column = checked_column(layout, peaks[i]);
         return;
     }

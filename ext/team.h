@@ -3,12 +3,13 @@
 #define GLYPHWIRE_TEAM_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-/* To wake a thread takes some 50 us. One that has just worked waits about half as long for the next call before it
+/* To wake a thread takes some 50 us. One that has just worked waits about as long for the next call before it
  * falls asleep, and the caller as long for the last to finish: that is all they ever spin. */
-enum { SPINS = 1024 };
+enum { SPINS = 2048 };
 
 /* Does what it can of the work of `context`; seat: 0 for the caller, another for every thread that helps. */
 typedef void Work(void *context, int seat);
@@ -103,11 +104,20 @@ static void close_seats(void) {
     pthread_mutex_unlock(&team.lock);
 }
 
+/* Processors that the caller may use. Those of sysconf stand in a file, and a call may be over before that is read. */
+static long count_processors(void) {
+#ifdef CPU_COUNT
+    cpu_set_t allowed;
+    if (!sched_getaffinity(0, sizeof allowed, &allowed)) return CPU_COUNT(&allowed);
+#endif
+    return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* How many seats a piece of work in so many parts has: no more than processors. */
 static int seats_for(int threads, ptrdiff_t parts) {
     ptrdiff_t seats = threads < parts ? threads : parts;
     if (seats < 2) return 1;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    long processors = count_processors();
     return (int)(seats < processors ? seats : processors > 1 ? processors : 1);
 }
 
