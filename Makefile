@@ -128,4 +128,4 @@ bench: $(if $(EVAL),training,dev)
 check: training lint types page-types stubs-fresh go test sanitize portable
 
 clean:
-	rm -rf $(VENV) build *.egg-info client/python/*.egg-info gateway/node_modules ext/*.so ext/ctc.c models/ppocr*/
+	rm -rf $(VENV) build *.egg-info client/python/*.egg-info gateway/node_modules ext/*.so ext/*.c models/ppocr*/

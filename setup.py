@@ -29,7 +29,7 @@ setup(
     ],
     package_data={
         "gateway": ["web/*", "web/*/*"],
-        "ext": ["ctc.pyi", "py.typed"],
+        "ext": ["ctc.pyi", "measures.pyi", "py.typed"],
         "ocr_core": ["py.typed", "quality_report.css"],
         "training.synth": ["*.toml", "*.txt", "bundled/*.txt"],
     },
@@ -45,7 +45,14 @@ setup(
                 # where they are inlined, so their calling convention does not matter.
                 extra_compile_args=["-pthread", "-ffp-contract=off", "-Wno-psabi", *SANITIZE, *OPTIMISE],
                 extra_link_args=["-pthread", *SANITIZE],
-            )
+            ),
+            Extension(
+                "ext.measures",
+                ["ext/measures.pyx"],
+                depends=["ext/measures.h"],
+                extra_compile_args=["-ffp-contract=off", *SANITIZE, *OPTIMISE],
+                extra_link_args=SANITIZE,
+            ),
         ],
         compiler_directives={"language_level": 3, "boundscheck": DEBUG, "wraparound": DEBUG, "cdivision": not DEBUG},
         annotate=bool(os.environ.get("ANNOTATE")),

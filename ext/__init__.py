@@ -1,1 +1,1 @@
-"""Compiled kernels. Label indices and floats only."""
+"""Compiled kernels. They know numbers: label indices, scores, grey levels."""

@@ -52,6 +52,16 @@ _TO_RGB = {
     "BGRA": cv2.COLOR_BGRA2RGB,
 }
 
+_START_OF_SCAN = b"\xff\xda"
+_JPEG_FRAMES = {b"\xff\xc0", b"\xff\xc1", b"\xff\xc2"}
+"""Headers of what OpenCV reads: baseline, extended and progressive, with codes of Huffman's."""
+
+_JPEG_TABLES = {b"\xff\xc4", b"\xff\xdb", b"\xff\xdd", b"\xff\xe0", b"\xff\xfe"}
+"""Codes, quantisation, restart interval, JFIF's header, comment."""
+
+_MOST_JPEG_SEGMENTS = 64
+"""Before the pixels; who sends more of them may wait for Pillow to look at them."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
@@ -82,8 +92,37 @@ def load_image(image: bytes | RawImage, limits: ImageLimits, *, apply_exif_orien
 
 def _from_file(image_bytes: bytes, limits: ImageLimits, apply_exif_orientation: bool) -> Image:
     _check_bytes(len(image_bytes), limits)
+    if size := _plain_jpeg_size(image_bytes):
+        _check_size(*size, limits)
+        # The same pixels in half the time, nearly all of it without the interpreter, which other threads wait for.
+        pixels = cv2.imdecode(np.frombuffer(image_bytes, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if pixels is not None:
+            return np.asarray(pixels, np.uint8)
     with pillow_errors(limits), open_image(io.BytesIO(image_bytes)) as opened:
         return load_frame(opened, limits, apply_exif_orientation=apply_exif_orientation)
+
+
+def _plain_jpeg_size(image_bytes: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG file in grey or colour without metadata, which could say how it is to be turned.
+
+    None for any other file: what it is, or what is wrong with it, Pillow finds out.
+    """
+    size, place = None, 2
+    if not image_bytes.startswith(b"\xff\xd8"):
+        return None
+    for _ in range(_MOST_JPEG_SEGMENTS):
+        marker, length, frame = image_bytes[place : place + 2], image_bytes[place + 2 : place + 4], place + 4
+        if marker == _START_OF_SCAN:
+            return size
+        if marker in _JPEG_FRAMES:
+            bits, height, width, channels = struct.unpack(">BHHB", image_bytes[frame : frame + 6].ljust(6, b"\0"))
+            if bits != 8 or channels not in {1, 3}:
+                return None
+            size = width, height
+        elif marker not in _JPEG_TABLES:
+            return None
+        place += 2 + int.from_bytes(length)
+    return None
 
 
 def open_image(file: BinaryIO) -> PillowImage.Image:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ext.measures import strokes
 from ocr_core.prepare.skew import Skew, find_skew
 from ocr_core.prepare.tone import Grey, background, level_below, luminance, sketched
 from ocr_core.types import Image
@@ -20,18 +21,6 @@ from ocr_core.types import Image
 _Value = TypeVar("_Value")
 
 _SKETCH_SIDE = 512
-_GRID = 12
-_PIECES = 3
-_PIECE_SIDE = 192
-_NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-_NOISE_GAIN = 6.0
-"""Norm of the mask: by how much it multiplies the standard deviation of noise."""
-
-_QUARTILE_OF_NORMAL = 0.3186
-"""A quarter of all values are nearer to the mean than so many standard deviations."""
-
-_STEP_SLOPE = 0.3989
-"""Steepest slope of a step of height 1 that was blurred by a Gaussian of standard deviation 1."""
 
 
 class _measured(Generic[_Value]):  # noqa: N801 - used as a decorator
@@ -81,18 +70,15 @@ class Measures:
         """Brightness of the background, see tone.background."""
         return background(self.sketch)
 
-    @_measured
+    @property
     def noise(self) -> float:
-        """Standard deviation of noise in grey levels (Immerkaer, Fast noise variance estimation, 1996).
+        """Standard deviation of noise in grey levels."""
+        return self._strokes[0]
 
-        Of the answers of his mask the lower quartile counts, as letters have strong ones.
-        """
-        return _middle([_noise(piece) for piece in self._pieces])
-
-    @_measured
+    @property
     def blur(self) -> float:
         """Standard deviation in pixels of the blur of the sharpest edges; 0 where there are none."""
-        return _middle([_edge_blur(piece) for piece in self._pieces])
+        return self._strokes[1]
 
     @_measured
     def text_height(self) -> float:
@@ -106,40 +92,17 @@ class Measures:
         return find_skew(self.sketch)
 
     @_measured
+    def _strokes(self) -> tuple[float, float, list[tuple[int, int, int, int]]]:
+        """Noise, blur, and where they were measured."""
+        return strokes(self.image, self.sketch)
+
+    @_measured
     def _pieces(self) -> list[Grey]:
         """The piece with most edges of each third of the image, grey, at full size; a small image as a whole."""
-        height, width = self.image.shape[:2]
-        if max(height, width) <= _SKETCH_SIDE:
-            return [self.sketch]
-        edges = cv2.Laplacian(self.sketch, cv2.CV_16S)
-        cells = cv2.resize(np.abs(edges).astype(np.float32), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-        thirds = cells.reshape(_PIECES, -1).argmax(axis=1) + np.arange(_PIECES) * (cells.size // _PIECES)
-        return [self._piece(*divmod(int(cell), _GRID)) for cell in thirds]
-
-    def _piece(self, row: int, column: int) -> Grey:
-        height, width = self.image.shape[:2]
-        middle_y, middle_x = (row + 0.5) * height / _GRID, (column + 0.5) * width / _GRID
-        top = round(min(max(0.0, middle_y - _PIECE_SIDE / 2), max(0, height - _PIECE_SIDE)))
-        left = round(min(max(0.0, middle_x - _PIECE_SIDE / 2), max(0, width - _PIECE_SIDE)))
-        return luminance(np.ascontiguousarray(self.image[top : top + _PIECE_SIDE, left : left + _PIECE_SIDE]))
-
-
-def _middle(values: list[float]) -> float:
-    """Median of an odd number of values."""
-    return sorted(values)[len(values) // 2]
-
-
-def _noise(grey: Grey) -> float:
-    answers = np.asarray(cv2.convertScaleAbs(cv2.filter2D(grey, cv2.CV_16S, _NOISE_MASK)), np.uint8)
-    return level_below(answers, 0.25) / (_NOISE_GAIN * _QUARTILE_OF_NORMAL)
-
-
-def _edge_blur(grey: Grey) -> float:
-    across = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 1, 0, ksize=1))
-    down = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 0, 1, ksize=1))
-    # The differences are over two pixels.
-    steepest = level_below(np.asarray(cv2.max(across, down), np.uint8), 0.995) / 2
-    return _STEP_SLOPE * (level_below(grey, 0.98) - level_below(grey, 0.02)) / steepest if steepest >= 1 else 0.0
+        return [
+            luminance(np.ascontiguousarray(self.image[top:bottom, left:right]))
+            for top, left, bottom, right in self._strokes[2]
+        ]
 
 
 def _letter_heights(grey: Grey) -> npt.NDArray[np.int32]:

@@ -1,8 +1,4 @@
-"""By what angle text slopes: that of a page from the lines found on it, that of a line from the edges of its letters.
-
-Edges are projected onto an axis at each angle; where the axis is across the line they pile up (Postl, Detection of
-linear oblique structures and skew scan in digitized documents, 1986).
-"""
+"""By what angle text slopes: of a page from the lines found on it, of a line from the edges of its letters."""
 
 from __future__ import annotations
 
@@ -15,19 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ext.measures import slope
 from ocr_core.prepare.tone import Grey, level_below
 from ocr_core.types import Polygon
 
-LARGEST = 30.0
-"""Degrees. Short words have clearer angles beyond it than their own."""
-
-_STEP = 2.0
-_COARSE = np.linspace(-LARGEST, LARGEST, 31)
-_FINE = np.linspace(-_STEP, _STEP, 17)
-_LEVEL = np.zeros(1)
-_MOST_POINTS = 600
-_LEAST_POINTS = 60
-_WITHIN_PIXEL = np.random.default_rng(0).random((_MOST_POINTS, 2), np.float32)
+_WITHIN_PIXEL = np.random.default_rng(0).random((600, 2), np.float32)
 """Where each point lies within its pixel."""
 _EDGE_SHARE = 0.88
 """So many of the pixels are no edge of a letter."""
@@ -47,21 +35,9 @@ class Skew:
     clearness: float
 
 
-_UNKNOWN = Skew(0.0, 1.0)
-
-
 def find_skew(grey: Grey) -> Skew:
     """Slope of the line in a small grey image, uint8 [height, width]; 0 where there is too little to see."""
-    points = _edges(grey)
-    if len(points) < _LEAST_POINTS:
-        return _UNKNOWN
-    best = _COARSE[_pile(points, _COARSE).argmax()]
-    piles = _pile(points, best + _FINE)
-    degrees = float((best + _FINE)[piles.argmax()])
-    if abs(degrees) > LARGEST - _STEP:
-        return _UNKNOWN
-    (level,) = _pile(points, _LEVEL)
-    return Skew(degrees, float(piles.max() / max(level, 1e-9)))
+    return Skew(*slope(grey, _WITHIN_PIXEL))
 
 
 def page_slope(polygons: Iterable[Polygon]) -> float:
@@ -89,18 +65,6 @@ def _extent(counts: npt.NDArray[np.int_]) -> tuple[int, int]:
     return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(counts))
 
 
-def _edges(grey: Grey) -> npt.NDArray[np.float32]:
-    """Places of strong edges, float32 [point, x y], evenly picked from all, anywhere within their pixels.
-
-    Whole numbers would pile up by themselves at some angles, 45 degrees above all.
-    """
-    strength = _strength(grey)
-    places = np.flatnonzero(strength > _edge_level(strength))
-    count = min(len(places), _MOST_POINTS)
-    rows, columns = np.divmod(places[np.arange(count) * len(places) // max(count, 1)], grey.shape[1])
-    return np.array([columns, rows], np.float32).T + _WITHIN_PIXEL[:count]
-
-
 def _strength(grey: Grey) -> Grey:
     across = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 1, 0))
     down = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 0, 1))
@@ -109,14 +73,3 @@ def _strength(grey: Grey) -> Grey:
 
 def _edge_level(strength: Grey) -> float:
     return max(10.0, level_below(strength, _EDGE_SHARE))
-
-
-def _pile(points: npt.NDArray[np.float32], angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How unevenly points are spread over rows of one pixel, per angle in degrees; float64 [angle]."""
-    radians = np.radians(angles)
-    heights = np.array([-np.sin(radians), np.cos(radians)]).T @ points.T
-    rows = (heights - heights.min()).astype(np.int64)
-    count = int(rows.max()) + 1
-    rows += count * np.arange(len(angles))[:, None]
-    spread = np.bincount(rows.ravel(), minlength=count * len(angles)).reshape(len(angles), count)
-    return np.asarray(np.einsum("ij,ij->i", spread, spread) / len(points), np.float64)

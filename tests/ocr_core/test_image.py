@@ -87,13 +87,29 @@ def test_float_samples_span_0_to_1() -> None:
     assert pixels[0, 0, 0] == 0
 
 
-def test_exif_orientation_turns_the_image_unless_told_not_to() -> None:
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_exif_orientation_turns_the_image_unless_told_not_to(file_format: str) -> None:
     """Orientation 6 means that the top of the picture is at the right of the pixels."""
     exif = PillowImage.Exif()
     exif[0x0112] = 6
-    data = encoded(four_colors(), "PNG", exif=exif)
-    assert tuple(load_image(data, LIMITS)[1, 1]) == BLUE
-    assert tuple(load_image(data, LIMITS, apply_exif_orientation=False)[1, 1]) == RED
+    data = encoded(four_colors(), file_format, exif=exif, quality=100, subsampling=0)
+    turned, as_stored = load_image(data, LIMITS), load_image(data, LIMITS, apply_exif_orientation=False)
+    assert np.abs(turned[1, 1].astype(int) - BLUE).max() <= 8
+    assert np.abs(as_stored[1, 1].astype(int) - RED).max() <= 8
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"subsampling": 2}, {"comment": b"a line"}, {"restart_marker_blocks": 1}],
+    ids=str,
+)
+def test_jpeg_files_are_decoded_as_pillow_does(mode: str, options: dict[str, object]) -> None:
+    """With or without what is left to Pillow, the pixels are the same to the bit."""
+    noise = np.random.default_rng(1).integers(0, 256, (9, 11, 3), np.uint8)
+    image = PillowImage.fromarray(noise).resize((45, 37)).convert(mode)
+    data = encoded(image, "JPEG", quality=80, **options)
+    assert np.array_equal(load_image(data, LIMITS), PillowImage.open(io.BytesIO(data)).convert("RGB"))
 
 
 @pytest.mark.parametrize(
@@ -103,6 +119,9 @@ def test_exif_orientation_turns_the_image_unless_told_not_to() -> None:
         (b"dear server, please read me", ImageUndecodable),
         (encoded(four_colors(), "ICO"), ImageUndecodable),
         (encoded(four_colors(), "JPEG")[:-200], ImageUndecodable),
+        (encoded(four_colors(), "JPEG")[:170], ImageUndecodable),
+        (b"\xff\xd8" + b"\xff\xfe\x00\x02" * 9999, ImageUndecodable),
+        (encoded(PillowImage.new("RGB", (1001, 4)), "JPEG"), ImageTooLarge),
         (encoded(four_colors(), "PNG")[:60], ImageUndecodable),
         (encoded(PillowImage.new("RGB", (1, 1)), "PNG"), ImageTooSmall),
         (encoded(PillowImage.new("RGB", (1001, 4)), "PNG"), ImageTooLarge),
@@ -116,6 +135,9 @@ def test_exif_orientation_turns_the_image_unless_told_not_to() -> None:
         "text",
         "icon",
         "cut jpeg",
+        "cut jpeg header",
+        "endless jpeg header",
+        "long side of a jpeg",
         "cut png",
         "1x1",
         "long side",
