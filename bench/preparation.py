@@ -4,7 +4,11 @@ CER of lines: edit distances over label lengths, after NFKC, removal of white sp
 ocr_core.page_scores has it. Figures of several sets are means over the sets. The damaged copies are made by
 bench.degrade_sets. Milliseconds are processor time on a page of 1024 x 768 and on a line of 823 x 52.
 
+A grey level in the copy that a detector sees changes what is found, so single readings of pages owe a few characters in
+a thousand to chance; with several --scales every page is read in as many sizes.
+
 Run: python -m bench.preparation EVAL_DIR [--every N] [--damaged-every N] [--steps STEP,...] [--kinds KIND,...]
+[--scales FACTOR,...]
 """
 
 from __future__ import annotations
@@ -70,8 +74,8 @@ Rates = dict[tuple[str, str], float]
 """CER by kind and set."""
 
 
-def load_set(folder: Path, kind: str, every: int) -> LabelledSet:
-    """Every n-th image of a set."""
+def load_set(folder: Path, kind: str, every: int, scales: Sequence[float] = (1.0,)) -> LabelledSet:
+    """Every n-th image of a set; pages at each of the scales."""
     if (folder / LABELS).exists():
         images = [
             Labelled((folder / path).read_bytes(), Mode.LINE, (PageLine(text, Polygon(())),))
@@ -79,13 +83,29 @@ def load_set(folder: Path, kind: str, every: int) -> LabelledSet:
         ]
     else:
         images = [
-            Labelled((folder / path).read_bytes(), Mode.PAGE, tuple(lines))
+            _scaled(Labelled((folder / path).read_bytes(), Mode.PAGE, tuple(lines)), scale)
             for path, lines in picked(read_pages(folder), every)
+            for scale in scales
         ]
     ignored = folder / "ignore.txt"
     return LabelledSet(
         folder.name, kind, tuple(images), ignored.read_text(encoding="utf-8").strip() if ignored.exists() else ""
     )
+
+
+def _scaled(page: Labelled, scale: float) -> Labelled:
+    if scale == 1:
+        return page
+    image = load_image(page.image_bytes, ImageLimits())
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=way)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(resized, cv2.COLOR_RGB2BGR))
+    return Labelled(encoded.tobytes(), page.mode, tuple(_moved(line, scale) for line in page.lines))
+
+
+def _moved(line: PageLine, scale: float) -> PageLine:
+    places = tuple(Point(scale * place.x, scale * place.y) for place in line.polygon.vertices)
+    return replace(line, polygon=Polygon(places))
 
 
 def error_rate(pipeline: Pipeline, images: LabelledSet, preparation: Preparation, pool: ThreadPoolExecutor) -> float:
@@ -147,7 +167,7 @@ def main() -> int:
         degrade(flags.directory, Path(scratch), flags.kinds, flags.damaged_every)
         places = [(CLEAN, flags.directory, flags.every)] + [(kind, Path(scratch) / kind, 1) for kind in flags.kinds]
         sets = [
-            load_set(folder, kind, every)
+            load_set(folder, kind, every, flags.scales)
             for kind, root, every in places
             for folder in find_sets(root)
             if not flags.sets or folder.name in flags.sets
@@ -221,10 +241,15 @@ def _flags() -> Namespace:
     parser.add_argument("--damaged-every", type=int, default=4, metavar="N", help="the same of the damaged ones [4]")
     parser.add_argument("--steps", type=_names, default=[step.value for step in Step], metavar="STEP,...", help="[all]")
     parser.add_argument("--kinds", type=_names, default=list(DAMAGES), metavar="KIND,...", help="of damage [all]")
+    parser.add_argument("--scales", type=_factors, default=[1.0], metavar="FACTOR,...", help="sizes of pages [1]")
     parser.add_argument("--sets", type=_names, default=[], metavar="SET,...", help="[all]")
     parser.add_argument("--json", action="store_true")
     add_flags(parser, LOCAL_SETTINGS)
     return parser.parse_args()
+
+
+def _factors(flag: str) -> list[float]:
+    return [float(factor) for factor in _names(flag)]
 
 
 def _names(flag: str) -> list[str]:
