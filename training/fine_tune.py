@@ -14,7 +14,7 @@ from ocr_core.errors import RecipeFailed
 from ocr_core.evaluation import LABELS, LineScore
 from ocr_core.image import ImageLimits, load_image
 from training.batches import LabelledLine, Labeller, bucketed
-from training.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
+from training.checkpoint import CHECKPOINT, Checkpoint, Progress, save_checkpoint
 from training.export import export
 from training.recipe import TrainingRecipe
 from training.scores import score
@@ -79,7 +79,8 @@ def fine_tune(
     """
     training, held_back = _split(_rows(labels), recipe.data.seed)
     added = tuple(sorted(Labeller(start.charset).missing("".join(text for _, text in (*training, *held_back)))))
-    checkpoint = with_new_characters(start, added)
+    # What the start has been trained for is no part of this run: its rate would start low, or the run be over at once.
+    checkpoint = with_new_characters(start, added).model_copy(update={"progress": Progress()})
     labeller = Labeller(checkpoint.charset)
     data = recipe.data
     batches = list(

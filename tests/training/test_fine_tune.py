@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from ocr_core.bundle import read_bundle
 from ocr_core.errors import RecipeFailed
-from training.checkpoint import CHECKPOINT, load_checkpoint
+from training.checkpoint import CHECKPOINT, Progress, load_checkpoint
 from training.fine_tune import fine_tune
 from training.recipe import RECIPES, read_training_recipe
 from training.run import prepare
@@ -39,6 +39,15 @@ def test_new_characters_join_the_charset(tmp_path: Path) -> None:
     bundle = read_bundle(tmp_path / "models" / "snow" / "2")
     assert bundle.characters == (*start.characters, "☃")
     assert load_checkpoint(tmp_path / "run" / CHECKPOINT).spec.sequence.classes == len(start.characters) + 2
+
+
+def test_what_the_start_was_trained_for_does_not_count(tmp_path: Path) -> None:
+    """A start that has had more training than the recipe gives is trained for as long as the recipe says."""
+    start = prepare(SMOKE, tmp_path / "start")
+    tired = start.model_copy(update={"progress": Progress(step=401, lines=9614, seconds=3600.0)})
+    path = labelled(tmp_path, ["12", "34", "ab"])
+    fine_tune(tired, path, SMOKE, tmp_path / "run", tmp_path / "models", device=torch.device("cpu"))
+    assert load_checkpoint(tmp_path / "run" / CHECKPOINT).progress.step == SMOKE.optimiser.steps
 
 
 def test_one_line_is_too_few(tmp_path: Path) -> None:
