@@ -58,7 +58,7 @@ def _parser() -> ArgumentParser:
             command.add_argument("--most-han", type=int, metavar="N", help="none with more Han characters [any]")
         if name == "sheet":
             command.add_argument("--columns", type=int, default=3)
-            command.add_argument("--texts", action="store_true", help="also print scene and text of each line")
+            command.add_argument("--texts", action="store_true", help="also print the text of each line")
             command.add_argument("file", type=Path, help="picture to write, .png or .jpg")
     return parser
 
@@ -90,10 +90,11 @@ def _sheet(args: Namespace) -> None:
     lines = _lines(args)
     cells = []
     for index in range(args.lines):
-        cells.append(_cell(lines.sample(index).image))
+        line = lines.sample(index)
+        cells.append(_cell(line.image))
         if args.texts:
-            scene, text = lines.plan(index)
-            print(index, scene.name, text, sep="\t")
+            # Not lines.plan, which does not know that a line may be drawn anew.
+            print(index, line.text, sep="\t")
     cells += [np.full_like(cells[0], 128)] * (-len(cells) % args.columns)
     rows = [np.hstack(cells[start : start + args.columns]) for start in range(0, len(cells), args.columns)]
     cv2.imwrite(str(args.file), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))

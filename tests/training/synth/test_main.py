@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra `training`")
 
 from training.synth import __main__ as command
+from training.synth import samples
 from training.synth.corpus import Corpus, han_count
 from training.synth.fonts import load_fonts
 from training.synth.samples import SynthLines, SynthSettings
@@ -37,6 +39,17 @@ def test_a_sheet_is_a_picture_of_lines(run, tmp_path, capsys):
     picture = cv2.imread(str(tmp_path / "sheet.png"))
     assert picture.shape == (4 * 54, 2 * 640, 3)
     assert len(capsys.readouterr().out.splitlines()) == 7
+
+
+def test_texts_of_a_sheet_are_those_that_were_drawn(run, charset, tmp_path, capsys, monkeypatch):
+    """Where a line is drawn anew, as it could not be read, its text is the new one."""
+    readable = cycle((False, True))
+    monkeypatch.setattr(samples, "_is_readable", lambda image: next(readable))
+    run("sheet", "--lines", "7", "--texts", str(tmp_path / "sheet.png"))
+    lines = SynthLines(charset, SynthSettings(root=None), 0)
+    drawn = [lines.sample(index).text for index in range(7)]
+    assert drawn != [lines.plan(index)[1] for index in range(7)]
+    assert capsys.readouterr().out.splitlines() == [f"{index}\t{text}" for index, text in enumerate(drawn)]
 
 
 def test_texts_are_those_of_the_lines(run, capsys):
