@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from ocr_core.evaluation import LineScore
 
 _RUNS = Path("build/training")
+_FEW_WORDS = (
+    "lines are drawn of the few words that come with the code, so what the model knows besides your lines, Chinese "
+    "above all, will be forgotten; `python -m training.synth build` brings texts and fonts, once"
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,16 +44,24 @@ def run(flags: Namespace) -> int:
         import torch
 
         from training.fine_tune import fine_tune
-    from ocr_core.bundle import Kind, Registry
+    from ocr_core.bundle import Kind, Registry, is_name_and_version
+    from ocr_core.errors import RecipeFailed
     from training.checkpoint import load_checkpoint
     from training.recipe import RECIPES, read_training_recipe
     from training.start import checkpoint_of
+    from training.synth.samples import BUILT, is_built
 
+    if not is_name_and_version(f"{flags.name}/{flags.version}"):
+        raise RecipeFailed(f"{flags.name}/{flags.version} is no name and version of a model: small letters and digits")
     settings = load_settings(flags)
     recipe = read_training_recipe(flags.recipe or RECIPES / "fine-tune.toml")
     changes: dict[str, object] = {"name": flags.name, "version": flags.version}
     if flags.minutes is not None:
         changes["optimiser"] = recipe.optimiser.model_copy(update={"minutes": flags.minutes})
+    if recipe.data.root is None and is_built():
+        changes["data"] = recipe.data.model_copy(update={"root": BUILT})
+    elif recipe.data.root is None:
+        print(_FEW_WORDS, file=sys.stderr)
     if flags.start:
         start = load_checkpoint(flags.start)
     else:

@@ -13,9 +13,12 @@ import torch
 from ocr_core.errors import RecipeFailed
 from ocr_core.evaluation import LABELS, LineScore
 from ocr_core.image import ImageLimits, load_image
-from training.batches import LabelledLine, Labeller, bucketed
+from training.batches import LabelledLine, Labeller, LineBatch, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, save_checkpoint
+from training.curves import draw_curves
 from training.export import export
+from training.loss import Lesson
+from training.network import Crnn
 from training.recipe import TrainingRecipe
 from training.scores import score
 from training.sources import DrawnLines, synth_lines
@@ -62,6 +65,18 @@ class MixedLines:
         return LabelledLine(degrade(line.image, rolls), line.text)
 
 
+class _AsItWas:
+    """The network that is trained further, as it was before, as its own teacher."""
+
+    def __init__(self, network: Crnn, device: torch.device) -> None:
+        self._network = network.to(device).eval()
+
+    @torch.no_grad()
+    def lesson(self, batch: LineBatch, timesteps: int) -> Lesson:  # noqa: ARG002 - it has as many
+        """As Teaches."""
+        return Lesson(self._network(batch.images).float().softmax(2))
+
+
 def fine_tune(
     start: Checkpoint,
     labels: Path,
@@ -75,7 +90,8 @@ def fine_tune(
     """Train on the lines of a labels.tsv ("path<TAB>text", paths from where it lies) and export the result.
 
     recipe.name and recipe.version name the bundle in models_dir; folder gets checkpoints and metrics. Characters that
-    the charset lacks are added to it. Raises RecipeFailed when there are fewer than two lines.
+    the charset lacks are added to it. With a distillation in the recipe the start is the teacher. Raises RecipeFailed
+    when there are fewer than two lines, or an image is missing.
     """
     training, held_back = _split(_rows(labels), recipe.data.seed)
     added = tuple(sorted(Labeller(start.charset).missing("".join(text for _, text in (*training, *held_back)))))
@@ -95,7 +111,7 @@ def fine_tune(
         recipe,
         folder,
         source=DrawnLines(lines.sample, labeller, checkpoint.input, data),
-        teacher=None,
+        teacher=_AsItWas(checkpoint.network(), device) if recipe.distillation else None,
         examine=examine,
         device=device,
     )
@@ -103,13 +119,18 @@ def fine_tune(
     trained = trainer.train()
     save_checkpoint(trained, folder / CHECKPOINT)
     bundle = export(folder / CHECKPOINT, models_dir, recipe.name, recipe.version)
+    draw_curves(folder)
     return FineTuned(bundle, added, before, examine(trained.network()))
 
 
 def _rows(labels: Path) -> list[Row]:
     path = labels / LABELS if labels.is_dir() else labels
     split = (row.partition("\t") for row in path.read_text(encoding="utf-8").split("\n") if row)
-    return [(path.parent / name, text) for name, _, text in split if text]
+    rows = [(path.parent / name, text) for name, _, text in split if text]
+    missing = [str(image) for image, _ in rows if not image.is_file()]
+    if missing:
+        raise RecipeFailed(f"{path} names {len(missing)} images that are not there, the first is {missing[0]}")
+    return rows
 
 
 def _split(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:

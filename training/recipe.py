@@ -118,7 +118,8 @@ class Optimiser(FrozenSpec):
 class Distillation(FrozenSpec):
     """How much a teacher counts besides the labels.
 
-    teacher: the name of a recogniser bundle; bundles: the folder of bundles that it is in, None for models; weight: at
+    teacher: the name of a recogniser bundle, which `glyphwire train` leaves aside: its teacher is the network that it
+    starts from; bundles: the folder of bundles that it is in, None for models; weight: at
     first, falling to 0 at the share `until` of the run, never where that is inf. trusts: lines that the teacher
     reads right, or all; never: regular expression of labels of lines that are not trusted whatever is said of them;
     labels: how much the labels of trusted lines count. columns: how much more it counts what convolutions make of the

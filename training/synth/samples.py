@@ -50,6 +50,11 @@ class SynthSettings:
             raise ValueError(f"no scenes {sorted(unknown)}, known are {[scene.name for scene in SCENES]}")
 
 
+def is_built() -> bool:
+    """Whether `python -m training.synth build` was run from this folder."""
+    return (BUILT / STROKES).exists()
+
+
 class SynthLines:
     """Makes lines for a charset. Raises FileNotFoundError when settings.root has not been built."""
 
