@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from training.compress.errors import CompressionFailed
 from training.day_one import DayOneSpec, Excite
-from training.network import Crnn, CrnnSpec, NetworkSpec, RepConv
+from training.network import Crnn, NetworkSpec, RepConv
 
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 _PIXELS = -1
@@ -102,7 +103,15 @@ class _Channels:
 
 @torch.no_grad()
 def pruned(network: Crnn, settings: PruneSettings) -> Crnn:
-    """A network with the least important channels cut, for evaluation; the given one stays as it is."""
+    """A network with the least important channels cut, for evaluation; the given one stays as it is.
+
+    Raises CompressionFailed for networks whose batch norms are part of their kernels, as those of PP-OCRv6 are.
+    """
+    if not isinstance(network.spec, DayOneSpec | NetworkSpec):
+        raise CompressionFailed(
+            f"channels are cut by the scales of their batch norms, and a network of {type(network.spec).__name__} "
+            "has none; a recipe whose start says `between` makes one smaller"
+        )
     channels = _Channels()
     last = channels.follow(network.backbone, "backbone", _PIXELS)
     for direction in ("", "_reverse"):
@@ -159,19 +168,14 @@ def _best(worth: Tensor, count: int) -> Tensor:
     return worth.topk(count).indices.sort().values
 
 
-def _with_channels(spec: CrnnSpec, channels: Iterable[int]) -> CrnnSpec:
-    """A spec with other numbers of channels. channels: that each convolution across channels emits.
-
-    Raises ValueError for a family that is not known.
-    """
+def _with_channels(spec: DayOneSpec | NetworkSpec, channels: Iterable[int]) -> DayOneSpec | NetworkSpec:
+    """A spec with other numbers of channels. channels: that each convolution across channels emits."""
     counts = iter(channels)
     if isinstance(spec, DayOneSpec):
         stem = next(counts)
         blocks = tuple(block.model_copy(update={"channels": next(counts)}) for block in spec.blocks)
         return spec.model_copy(update={"stem": stem, "blocks": blocks})
-    if isinstance(spec, NetworkSpec):
-        # All convolutions of a stage emit the same group.
-        widths = [[next(counts) for _ in range(stage.blocks)][-1] for stage in spec.stages]
-        stages = zip(spec.stages, widths, strict=True)
-        return spec.model_copy(update={"stages": tuple(s.model_copy(update={"channels": c}) for s, c in stages)})
-    raise ValueError(f"channels of {type(spec).__name__} cannot be counted")
+    # All convolutions of a stage emit the same group.
+    widths = [[next(counts) for _ in range(stage.blocks)][-1] for stage in spec.stages]
+    stages = zip(spec.stages, widths, strict=True)
+    return spec.model_copy(update={"stages": tuple(s.model_copy(update={"channels": c}) for s, c in stages)})

@@ -4,9 +4,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
+from training.compress.errors import CompressionFailed
 from training.compress.prune import PruneSettings, pruned
 from training.day_one import Block, DayOneSpec, Excite
 from training.network import Crnn, NetworkSpec, RepConv, Sequence, Stage, fuse
+from training.slim import PP_OCR_V6_TINY
 
 SEQUENCE = Sequence(classes=5, hidden=4, layers=1, rank=3)
 OURS = NetworkSpec(
@@ -110,3 +112,9 @@ def test_stages_that_have_become_equally_wide_get_an_empty_identity() -> None:
     assert [module.identity_norm is None for module in made.modules() if isinstance(module, RepConv)] == [True, False]
     assert torch.allclose(made(images), network(images), atol=1e-5)
     assert torch.allclose(fuse(made)(images), network(images), atol=1e-4)
+
+
+def test_a_network_without_batch_norms_is_refused() -> None:
+    """Networks of PP-OCRv6's family, such as the default's first, are refused in words."""
+    with pytest.raises(CompressionFailed, match="a network of SlimSpec has none"):
+        pruned(PP_OCR_V6_TINY.build(), PruneSettings())
