@@ -53,10 +53,10 @@ _TO_RGB = {
 }
 
 _START_OF_SCAN = b"\xff\xda"
-_JPEG_FRAMES = {b"\xff\xc0", b"\xff\xc1", b"\xff\xc2"}
+_JPEG_FRAMES = (b"\xff\xc0", b"\xff\xc1", b"\xff\xc2")
 """Headers of what OpenCV reads: baseline, extended and progressive, with codes of Huffman's."""
 
-_JPEG_TABLES = {b"\xff\xc4", b"\xff\xdb", b"\xff\xdd", b"\xff\xe0", b"\xff\xfe"}
+_JPEG_TABLES = (b"\xff\xc4", b"\xff\xdb", b"\xff\xdd", b"\xff\xe0", b"\xff\xfe")
 """Codes, quantisation, restart interval, JFIF's header, comment."""
 
 _MOST_JPEG_SEGMENTS = 64
