@@ -3,6 +3,7 @@
 #define GLYPHWIRE_DECODING_H
 
 #include "alignment.h"
+#include "prefixes.h"
 
 /* ext/readings.py's Readings as it grows. */
 typedef struct {
