@@ -20,7 +20,7 @@ OcrError
 └── SetupError                  the operator's fault; raised while starting, never for a request
     ├── BundleInvalid           model.json or weights missing, inconsistent or altered
     ├── RecipeFailed            a model recipe could not be carried out
-    └── BackendMissing          the compiled decoder is not there
+    └── BackendMissing          compiled kernels are not there
 """
 
 
@@ -116,4 +116,4 @@ class RecipeFailed(SetupError):
 
 
 class BackendMissing(SetupError):
-    """The compiled CTC decoder is not built."""
+    """Compiled kernels are not built."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ext.measures import strokes
+from ocr_core.prepare.kernels import strokes
 from ocr_core.prepare.skew import Skew, find_skew
 from ocr_core.prepare.tone import Grey, background, level_below, luminance, sketched
 from ocr_core.types import Image

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ext.measures import slope
+from ocr_core.prepare.kernels import slope
 from ocr_core.prepare.tone import Grey, level_below
 from ocr_core.types import Polygon
 
