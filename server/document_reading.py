@@ -42,7 +42,7 @@ async def closing(document: Document, batcher: Batcher) -> AsyncIterator[Documen
     finally:
         document.stop()
         # Whoever is cancelled again meanwhile does not wait, but the process is waited for all the same.
-        await asyncio.shield(asyncio.ensure_future(batcher.in_document_thread(document.close)))
+        await asyncio.shield(batcher.in_document_thread(document.close))
 
 
 @dataclass(frozen=True, slots=True)
