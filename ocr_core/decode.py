@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial, reduce
@@ -17,7 +17,7 @@ from ocr_core.charset import Charset
 from ocr_core.ctc_rows import Kind, Lengths, Matrix
 from ocr_core.errors import ModelFailed, OptionInvalid
 from ocr_core.hypotheses import Lines
-from ocr_core.kernels import Backend, load_kernels
+from ocr_core.kernels import Backend, Kernels, load_kernels
 from ocr_core.line_stream import LineStream
 from ocr_core.ngram import CharacterModel
 from ocr_core.scores import Batch, check_batch, check_scores
@@ -34,6 +34,7 @@ class Knowledge(Protocol):
         """What it says of each label after each prefix. Raises OptionInvalid when it does not suit the charset."""
 
 
+@runtime_checkable
 class Mask(Protocol):
     """What excludes labels: a whitelist of ocr_core.language; a pattern, which is Knowledge besides."""
 
@@ -61,7 +62,7 @@ class _Keep(Enum):
 
 
 class Decoder:
-    """CTC decoder of one charset, with what is known of the text. Nothing changes it; may be shared by threads.
+    """CTC decoder of one charset, with what is known of the text. Cannot be changed; may be shared by threads.
 
     charset: a Charset, or its characters in class order together with `blank`, the class index of blank.
     lm, lexicon, hotwords: what prefix beam search weighs prefixes with; best path does not use them.
@@ -69,7 +70,8 @@ class Decoder:
     all it says, of a pattern the labels that occur in it.
 
     Raises ValueError when blank is missing or contradicts the charset, OptionInvalid when what is known does not suit
-    the charset, BackendMissing when the compiled kernels are asked for and not built: it never falls back.
+    the charset, TypeError when it is none of such values but, say, a list of words, BackendMissing when the compiled
+    kernels are asked for and not built: it never falls back.
 
     Of the methods' arguments, x is one line, [time, class], several, [batch, time, class] with `lengths` in rows, or a
     sequence of lines; float32 or float16, any strides, not copied. threads: how many may share the lines, of which no
@@ -77,6 +79,18 @@ class Decoder:
     ModelFailed when x has another number of classes than the charset, or holds what its kind excludes; TypeError for
     arrays of another type; ValueError for arguments that make no sense.
     """
+
+    charset: Charset
+    backend: Backend
+    lm: Knowledge | None
+    lexicon: Knowledge | None
+    hotwords: Knowledge | None
+    masks: tuple[Mask, ...]
+    _kernels: Kernels
+    _texts: tuple[str, ...]
+    _speller: Speller
+    _compiled: tuple[tuple[Knowledge, object], ...]
+    _classes: Int32 | None
 
     def __init__(
         self,
@@ -88,13 +102,14 @@ class Decoder:
         mask: Mask | Sequence[Mask] | None = None,
         backend: Backend = "compiled",
     ) -> None:
-        self.charset = _charset(charset, blank)
-        self.backend = backend
-        self._kernels = load_kernels(backend)
-        self._texts = _class_texts(self.charset)
-        self._speller = Speller(self.charset)
-        self._compiled: tuple[tuple[Knowledge, object], ...] = ()
+        charset = _charset(charset, blank)
+        vars(self).update(charset=charset, backend=backend, _kernels=load_kernels(backend), _compiled=())
+        vars(self).update(_texts=_class_texts(charset), _speller=Speller(charset))
         self._learn(lm, lexicon, hotwords, _masks(mask))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Raises AttributeError: with_ makes a decoder that knows something else."""
+        raise AttributeError(f"{name} of a Decoder cannot be set, with_ makes another one")
 
     def with_(
         self,
@@ -178,13 +193,18 @@ class Decoder:
         align: bool = True,
         alternatives: int = 0,
     ) -> LineStream:
-        """For a line whose rows come bit by bit. What follows `kind` is for the beam alone, and as there."""
+        """For a line whose rows come bit by bit. What follows `kind` is for the beam alone, and as there.
+
+        Raises ValueError for arguments that make no sense.
+        """
         if method == "best_path":
             stream = self._kernels.BestPathStream(self.charset.blank_index, kind=kind, classes=self._classes)
-        else:
+        elif method == "beam":
             stream = self._with_beam_options(
                 self._kernels.BeamStream, kind, width, top_n, min_prob, cum_prob, n_best, align, alternatives
             )()
+        else:
+            raise ValueError(f"method is {method!r}, must be beam or best_path")
         return LineStream(stream, self._texts)
 
     def _with_beam_options(
@@ -219,10 +239,11 @@ class Decoder:
         self, lm: Knowledge | None, lexicon: Knowledge | None, hotwords: Knowledge | None, masks: tuple[Mask, ...]
     ) -> None:
         """Compile what is new, for a decoder that nobody else has yet."""
-        self.lm, self.lexicon, self.hotwords, self.masks = lm, lexicon, hotwords, masks
-        parts = [part for part in (lm, lexicon, hotwords, *masks) if isinstance(part, Knowledge)]
-        self._compiled = tuple((part, self._automaton(part)) for part in parts)
-        self._classes = _allowed_labels(masks, self.charset)
+        known = {"lm": lm, "lexicon": lexicon, "hotwords": hotwords}
+        _check_types(known, masks)
+        parts = [part for part in (*known.values(), *masks) if isinstance(part, Knowledge)]
+        compiled = tuple((part, self._automaton(part)) for part in parts)
+        vars(self).update(known, masks=masks, _compiled=compiled, _classes=_allowed_labels(masks, self.charset))
 
     def _automaton(self, part: Knowledge) -> object:
         known = (automaton for other, automaton in self._compiled if other is part)
@@ -247,6 +268,16 @@ def _masks(mask: Mask | Sequence[Mask] | None) -> tuple[Mask, ...]:
     if mask is None:
         return ()
     return tuple(mask) if isinstance(mask, Sequence) else (mask,)
+
+
+def _check_types(known: Mapping[str, object], masks: Sequence[object]) -> None:
+    """Words as such would otherwise be taken for something that says nothing."""
+    for name, part in known.items():
+        if part is not None and not isinstance(part, Knowledge):
+            raise TypeError(f"{name} is {type(part).__name__}, must be knowledge such as ocr_core.language has")
+    for mask in masks:
+        if not isinstance(mask, Mask):
+            raise TypeError(f"mask is {type(mask).__name__}, must be a mask such as ocr_core.language has, or several")
 
 
 def _allowed_labels(masks: Sequence[Mask], charset: Charset) -> Int32 | None:

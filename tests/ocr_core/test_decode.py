@@ -282,6 +282,32 @@ def test_masks_that_exclude_each_other_are_refused(backend):
         Decoder(DIGITS, mask=[Whitelist("1"), Whitelist("2")], backend=backend)
 
 
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"lexicon": ["one", "two"]}, "lexicon is list"),
+        ({"hotwords": {"one": 2.0}}, "hotwords is dict"),
+        ({"lm": "invoices.lm"}, "lm is str"),
+        ({"lexicon": Whitelist("12")}, "lexicon is Whitelist"),
+        ({"mask": "0123"}, "mask is str"),
+        ({"mask": Lexicon(["1"])}, "mask is Lexicon"),
+    ],
+)
+def test_what_is_no_knowledge_is_refused(backend, known, message):
+    """A list of words is no lexicon: nothing that was meant to be known is passed over."""
+    with pytest.raises(TypeError, match=message):
+        Decoder(DIGITS, **known, backend=backend)
+    with pytest.raises(TypeError, match=message):
+        Decoder(DIGITS, backend=backend).with_(**known)
+
+
+@pytest.mark.parametrize("name", ["charset", "lm", "lexicon", "hotwords", "masks", "beam_width"])
+def test_a_decoder_cannot_be_changed(backend, name):
+    """Nobody who shares it can set anything, neither what there is nor what there is not."""
+    with pytest.raises(AttributeError, match=f"{name} of a Decoder cannot be set"):
+        setattr(Decoder(DIGITS, backend=backend), name, None)
+
+
 def test_class_count_mismatch_names_both_sides(decoder):
     """A model that emits other classes than the charset has is refused with both numbers."""
     for x in (np.full((4, 5), 0.2, np.float32), [np.full((4, 5), 0.2, np.float32)]):

@@ -49,6 +49,12 @@ def test_partial_text_is_that_of_the_rows_so_far(decoder, line, method):
         assert text.startswith(stable)
 
 
+def test_an_unknown_method_is_refused(decoder):
+    """A stream is of one of the two decoders, and never of another one than was asked for."""
+    with pytest.raises(ValueError, match="method is 'greedy', must be beam or best_path"):
+        decoder.stream("greedy")
+
+
 def test_what_is_not_of_the_model_is_refused(decoder, line):
     """Rows with another number of classes or of another type are refused, and NaN at the end."""
     stream = decoder.stream()
