@@ -61,17 +61,18 @@ def trim() -> None:
 
 
 def drop_loaded_files() -> bool:
-    """Let go of the pages of libraries, most of which only loading needed. Returns whether the system is Linux.
+    """Let go of the pages of libraries, most of which only loading needed. Returns whether Linux says where they are.
 
     Once models are warm: of 100 MB 45 come back with the first pages, from the kernel's cache of files. Pages that the
     process has changed, or could, stay.
     """
-    mappings = Path("/proc/self/smaps")
-    if not mappings.exists():
+    try:
+        mappings = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return False
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    for start, end in _UNCHANGED_FILE.findall(mappings.read_text(encoding="utf-8", errors="replace")):
+    for start, end in _UNCHANGED_FILE.findall(mappings):
         madvise(int(start, 16), int(end, 16) - int(start, 16), mmap.MADV_DONTNEED)
     return True
 

@@ -81,8 +81,9 @@ def page_writer(flags: Namespace, settings: Settings, *, titled: bool) -> Iterat
             raise SettingsInvalid("a PDF is nothing for a terminal: name a file with --output")
         writer = _PdfWriter(settings, flags.password)
         yield writer
-        with _binary(flags.output) as out:
-            writer.save(out)
+        if writer.has_pages:
+            with _binary(flags.output) as out:
+                writer.save(out)
         return
     with _text(flags.output) as write:
         if flags.format in _XML:
@@ -135,10 +136,12 @@ class _PdfWriter:
 
         self._pdf = SearchablePdf(settings.image_limits)
         self._password = password
+        self.has_pages = False
 
     def add(self, result: Result, recognition: Recognition | None) -> None:
         if result.page is None or result.file is None:
             return
+        self.has_pages = True
         is_read = _name(result.page.source) == "ocr"
         self._pdf.add(
             result.file,

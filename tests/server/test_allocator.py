@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from server.allocator import drop_loaded_files
+
 IS_GLIBC = "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
 
 FAULTS = """
@@ -119,3 +121,13 @@ def test_pages_of_libraries_are_let_go_of():
     """Most of what is resident of loaded files is given back, and the libraries work as before."""
     left = subprocess.run([sys.executable, "-c", DROPPED], check=True, capture_output=True).stdout
     assert float(left) < 0.5
+
+
+def test_nothing_is_let_go_of_where_mappings_are_secret(monkeypatch):
+    """A profile of the system may forbid to read them; the server starts all the same."""
+
+    def forbidden(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    assert not drop_loaded_files()

@@ -144,6 +144,15 @@ async def test_a_searchable_pdf_has_the_text_of_every_page(
     assert texts == ["送货单", "送货单", "", "送货单", LONG]
 
 
+async def test_no_pdf_is_written_of_no_page(glyphwire_command, fake_pipeline, scan, tmp_path):
+    """What could not be read leaves no file that looks like a result."""
+    made = tmp_path / "made.pdf"
+    status, _, err = await glyphwire_command("recognize", "--format", "pdf", "--pages", "9", "--output", made, scan)
+    assert status == 1
+    assert "pages has 9" in err
+    assert not made.exists()
+
+
 async def test_a_pdf_does_not_go_to_a_terminal(glyphwire_command, fake_pipeline, scan, monkeypatch):
     """Without --output a terminal would get bytes."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
