@@ -287,3 +287,14 @@ def convert_onnx(source: Path, folder: Path, *, half: bool = False) -> None:
     Reads through the runtime: the separate converter would report its use to a telemetry service.
     """
     ov.save_model(core().read_model(source), folder / GRAPH, compress_to_fp16=half)
+
+
+def onnx_characters(source: Path) -> str:
+    """The charset that RapidOCR writes into the metadata of an ONNX file, a row for each character.
+
+    Raises BundleInvalid when there is none.
+    """
+    try:
+        return str(core().read_model(source).get_rt_info(["framework", "character"]).astype(str))
+    except RuntimeError as error:
+        raise BundleInvalid(f"{source.name} has no characters in its metadata") from error

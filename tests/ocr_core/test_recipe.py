@@ -10,7 +10,8 @@ import pytest
 from openvino import opset13 as ops
 
 from ocr_core.bundle import Kind, Registry
-from ocr_core.errors import RecipeFailed
+from ocr_core.engine import onnx_characters
+from ocr_core.errors import BundleInvalid, RecipeFailed
 from ocr_core.recipe import setup_models
 
 CHARSET = "一\r\n\u3000\r\na\r\n"
@@ -100,3 +101,22 @@ def test_a_malformed_recipe_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text('weel = "weights==1.0"')
     with pytest.raises(RecipeFailed, match=r"bad\.toml"):
         list(setup_models(tmp_path / "models", tmp_path))
+
+
+def test_a_charset_may_be_in_the_metadata_of_the_network(tmp_path: Path) -> None:
+    """As RapidOCR packs recognisers: a row for each character, of an ONNX file without them the name is told."""
+    onnx = pytest.importorskip("onnx", reason="needs the extra `training`")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 32, None])
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"])],
+        "tiny",
+        [value],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 3, 32, None])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    onnx.save(model, tmp_path / "without.onnx")
+    with pytest.raises(BundleInvalid, match=r"without\.onnx has no characters"):
+        onnx_characters(tmp_path / "without.onnx")
+    onnx.helper.set_model_props(model, {"character": "一\n\u3000\na\n"})
+    onnx.save(model, tmp_path / "with.onnx")
+    assert onnx_characters(tmp_path / "with.onnx") == "一\n\u3000\na\n"

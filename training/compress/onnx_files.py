@@ -20,12 +20,16 @@ from ocr_core.bundle import (
     place_bundle,
     write_manifest,
 )
-from ocr_core.engine import convert_onnx
+from ocr_core.engine import convert_onnx, onnx_characters
+from ocr_core.errors import BundleInvalid
 from training.compress.errors import CompressionFailed
 from training.compress.graph import Tensor
 
 _TOLERANCE = 1e-3
 """Of probabilities: two runtimes add in different orders."""
+
+_HEIGHT = 48
+"""Of lines, where a file leaves it open: that of all recognisers from PP-OCRv3 on."""
 
 
 def difference(path: Path, compute: Callable[[Tensor], Tensor], inputs: Sequence[Tensor]) -> float:
@@ -48,11 +52,12 @@ def bundle_of(path: Path, models_dir: Path, name: str) -> Path:
     Raises CompressionFailed when it does not name them, or not as many as it has classes.
     """
     model = onnx.load(str(path), load_external_data=False)
-    listed = {entry.key: entry.value for entry in model.metadata_props}.get("character")
-    if listed is None:
+    try:
+        listed = onnx_characters(path)
+    except BundleInvalid as error:
         raise CompressionFailed(
             f"{path} does not name its characters; make a bundle of it by a recipe in models/recipes"
-        )
+        ) from error
     classes, height = _size(model.graph.output[0], axis=2), _size(model.graph.input[0], axis=2)
     # The list never has the space, which is the last class of those that know it.
     characters = (*listed.rstrip("\n").split("\n"), " ")[: classes - 1]
@@ -65,7 +70,7 @@ def bundle_of(path: Path, models_dir: Path, name: str) -> Path:
             name=name,
             version="1",
             kind=Kind.RECOGNIZER,
-            input=InputFormat(height=height, channels="BGR", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+            input=InputFormat(height=height or _HEIGHT, channels="BGR", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
             characters=characters,
             origin=Origin(source="PaddleOCR", file=path.name, sha256=file_sha256(path)),
             licence="Apache-2.0",

@@ -18,7 +18,9 @@ from training.compress.onnx_files import bundle_of, difference
 INPUTS = [np.random.default_rng(1).random((2, 3, 48, width), np.float32) for width in (32, 64)]
 
 
-def onnx_file(path: Path, *, characters: str | None = "a\nb\n", classes: int = 4, scale: float = 1.0) -> Path:
+def onnx_file(
+    path: Path, *, characters: str | None = "a\nb\n", classes: int = 4, scale: float = 1.0, height: int | str = 48
+) -> Path:
     """A column's mean brightness times a factor for each class, and softmax."""
     factors = scale * np.arange(classes, dtype=np.float32)[None]
     nodes = [
@@ -31,7 +33,7 @@ def onnx_file(path: Path, *, characters: str | None = "a\nb\n", classes: int = 4
     graph = helper.make_graph(
         nodes,
         "columns",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["line", 3, 48, "width"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["line", 3, height, "width"])],
         [helper.make_tensor_value_info("probs", TensorProto.FLOAT, ["line", "time", classes])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -48,6 +50,12 @@ def test_characters_come_from_the_file(tmp_path: Path, classes: int, characters:
     folder = bundle_of(onnx_file(tmp_path / "m.onnx", classes=classes), tmp_path / "models", "teacher")
     bundle = read_bundle(folder)
     assert (bundle.characters, bundle.input.height) == (characters, 48)
+
+
+def test_a_height_that_is_left_open_is_the_usual_one(tmp_path: Path) -> None:
+    """Files of RapidOCR take lines of any height, and read those of 48 rows."""
+    folder = bundle_of(onnx_file(tmp_path / "m.onnx", height="height"), tmp_path / "models", "teacher")
+    assert read_bundle(folder).input.height == 48
 
 
 @pytest.mark.parametrize(
