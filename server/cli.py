@@ -6,24 +6,28 @@ import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from importlib import import_module
 
 import glyphwire
 
 from ocr_core.errors import ModelNotFound, OcrError, SetupError
-from server import (
-    commands_bench,
-    commands_demo,
-    commands_evaluation,
-    commands_gateway,
-    commands_lm,
-    commands_models,
-    commands_recognition,
-    commands_serve,
-    commands_stream,
-    commands_train,
-)
 from server.logs import configure_logs
 from server.settings import load_settings
+
+_COMMANDS = {
+    "serve": ("commands_serve.add_arguments", "serve gRPC until SIGTERM"),
+    "recognize": ("commands_recognition.add_arguments", "read image files"),
+    "stream": ("commands_stream.add_arguments", "send frames to a server"),
+    "models": ("commands_models.add_arguments", "list, set up or change models"),
+    "lm": ("commands_lm.add_arguments", "make and try models of the language"),
+    "eval": ("commands_evaluation.add_arguments", "score labelled images"),
+    "train": ("commands_train.add_arguments", "train a recogniser further on labelled lines"),
+    "bench": ("commands_bench.add_arguments", "put load on a server and measure it"),
+    "gateway": ("commands_gateway.add_gateway_arguments", "serve HTTP and a web page in front of a server"),
+    "web": ("commands_gateway.add_web_arguments", "start a server and a web page, and open it"),
+    "demo": ("commands_demo.add_arguments", "start a server, read a sample page, stop it"),
+}
+"""Of each command the function that gives it its flags, and what it does."""
 
 _EXAMPLES = """\
 examples:
@@ -37,7 +41,8 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit status: 1 when something could not be read, 2 when it could not start."""
-    flags = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    flags = _parser(given).parse_args(given)
     try:
         configure_logs(load_settings(flags))
         return int(flags.run(flags))
@@ -58,7 +63,8 @@ def _advice(error: Exception) -> str:
     return ""
 
 
-def _parser() -> ArgumentParser:
+def _parser(arguments: Sequence[str]) -> ArgumentParser:
+    """A parser of the command that is given; of the others it has the names, as importing them all takes 0.1 s."""
     parser = ArgumentParser(
         "glyphwire",
         description="Reads text from images.",
@@ -66,18 +72,10 @@ def _parser() -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, sentence, add_arguments in (
-        ("serve", "serve gRPC until SIGTERM", commands_serve.add_arguments),
-        ("recognize", "read image files", commands_recognition.add_arguments),
-        ("stream", "send frames to a server", commands_stream.add_arguments),
-        ("models", "list, set up or change models", commands_models.add_arguments),
-        ("lm", "make and try models of the language", commands_lm.add_arguments),
-        ("eval", "score labelled images", commands_evaluation.add_arguments),
-        ("train", "train a recogniser further on labelled lines", commands_train.add_arguments),
-        ("bench", "put load on a server and measure it", commands_bench.add_arguments),
-        ("gateway", "serve HTTP and a web page in front of a server", commands_gateway.add_gateway_arguments),
-        ("web", "start a server and a web page, and open it", commands_gateway.add_web_arguments),
-        ("demo", "start a server, read a sample page, stop it", commands_demo.add_arguments),
-    ):
-        add_arguments(commands.add_parser(name, help=sentence, description=f"Glyphwire: {sentence}."))
+    given = next((argument for argument in arguments if argument in _COMMANDS), "")
+    for name, (adder, sentence) in _COMMANDS.items():
+        command = commands.add_parser(name, help=sentence, description=f"Glyphwire: {sentence}.")
+        if name == given:
+            module, _, function = adder.partition(".")
+            getattr(import_module(f"server.{module}"), function)(command)
     return parser
