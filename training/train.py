@@ -76,7 +76,12 @@ class Trainer:
         self._sums: dict[str, float] = {}
 
     def train(self, limit_s: float = math.inf) -> Checkpoint:
-        """Train until the recipe's end, or for limit_s seconds, whichever comes first. Returns the last checkpoint."""
+        """Train until the recipe's end, or for limit_s seconds, whichever comes first. Returns the last checkpoint.
+
+        A run that was not scored yet is scored first, so that even a short one shows what training did to it.
+        """
+        if self._best < 0:
+            self._look()
         started, before = time.monotonic(), self._progress.seconds
         next_save = next_look = 0.0
         for batch in self._source.batches(self._progress.lines):

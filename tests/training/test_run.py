@@ -54,6 +54,15 @@ def test_a_run_ends_where_its_recipe_says(trained: Path) -> None:
     assert draw_curves(trained).read_text().startswith("<?xml")
 
 
+def test_losses_and_scores_are_written_and_drawn(trained: Path) -> None:
+    """Metrics have the loss, and exact match and CER of before and after; the picture has all three."""
+    assert all(row["ctc"] > 0 for row in rows(trained) if "rate" in row)
+    looks = [(row["step"], 0 <= row["exact"] <= 1, row["cer"] > 0) for row in rows(trained) if "exact" in row]
+    assert looks == [(0, True, True), (SMOKE.optimiser.steps, True, True)]
+    picture = draw_curves(trained).read_text()
+    assert {name for name in ("ctc", "exact", "cer") if f"<!-- {name} -->" in picture} == {"ctc", "exact", "cer"}
+
+
 def test_a_resumed_run_goes_on(tmp_path: Path) -> None:
     """A run that was stopped goes on at its step, with lines that it has not seen and what its optimiser knew."""
     first = run(with_steps(2), tmp_path, device=CPU)
