@@ -131,17 +131,18 @@ def lower_rank(graph: ov.Model, head: Head, rank: int, inputs: Sequence[Tensor] 
 def _linear(output: ov.Output) -> tuple[ov.Output, Tensor | None, Tensor] | None:
     """One step back through a product with or a sum with a constant: where from, matrix [out, in] or None, offset."""
     node = output.get_node()
-    if node.get_type_name() not in ("MatMul", "Add"):
-        return None
-    value = constant(node.input_value(1))
-    if value is None:
-        return None
     if node.get_type_name() == "Add":
-        return node.input_value(0), None, value.reshape(-1)
-    options = node.get_attributes()
-    if options["transpose_a"] or value.ndim != 2:
-        return None
-    return node.input_value(0), value if options["transpose_b"] else value.T, np.zeros(1, np.float32)
+        # PyTorch's exporter writes a bias in front of what it is added to.
+        for varying, fixed in ((0, 1), (1, 0)):
+            offset = constant(node.input_value(fixed))
+            if offset is not None:
+                return node.input_value(varying), None, offset.reshape(-1)
+    if node.get_type_name() == "MatMul" and not node.get_attributes()["transpose_a"]:
+        matrix = constant(node.input_value(1))
+        if matrix is not None and matrix.ndim == 2:
+            is_out_first = node.get_attributes()["transpose_b"]
+            return node.input_value(0), matrix if is_out_first else matrix.T, np.zeros(1, np.float32)
+    return None
 
 
 def _moments(graph: ov.Model, head: Head, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra `training`")
 
 import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
 
 from ocr_core.bundle import add_second_opinion, read_bundle, read_second
 from tests.training.compress.striped import striped_bundle, striped_lines, striped_set
@@ -60,6 +62,18 @@ def test_layers_at_the_end_count_as_one_head(tmp_path: Path) -> None:
     again = find_head(graph)
     assert np.allclose(again.weight, head.weight, atol=1e-4)
     assert np.allclose(again.bias, head.bias, atol=1e-4)
+
+
+def test_a_bias_may_stand_in_front() -> None:
+    """Sums are heads whichever way round they were written, as PyTorch's exporter writes them."""
+    features = ops.parameter([1, -1, 2], np.float32)
+    weight = np.arange(6, dtype=np.float32).reshape(3, 2)
+    scores = ops.matmul(features, ops.constant(weight), transpose_a=False, transpose_b=True)
+    bias = np.array([1, 2, 3], np.float32)
+    for ends in (ops.add(ops.constant(bias), scores), ops.add(scores, ops.constant(bias))):
+        head = find_head(ov.Model([ops.softmax(ends, 2)], [features]))
+        assert np.array_equal(head.weight, weight)
+        assert np.array_equal(head.bias, bias)
 
 
 @pytest.mark.parametrize("rank", [0, 3])
