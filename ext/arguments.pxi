@@ -207,7 +207,7 @@ cdef class Labellings:
         cdef Py_ssize_t label, n = 0
         cdef int32_t* labels
         lengths = [len(labelling) for labelling in given]
-        self.offsets = np.cumsum([0, *lengths], dtype=np.intp)
+        self.offsets = np.array([0, *accumulate(lengths)], np.intp)
         self.labels = np.empty(sum(lengths), np.int32)
         labels = <int32_t*> cnp.PyArray_DATA(self.labels)
         for labelling in given:

@@ -10,6 +10,8 @@ from libc.stdint cimport INT32_MAX, int32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from itertools import accumulate
+
 import numpy as np
 
 from ext.automaton import Automaton, check_automaton, greatest_weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -12,7 +13,7 @@ from typing import Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from ext.automaton import Automaton
-from ext.readings import Float64, Int32, Readings
+from ext.readings import Float64, Int32
 from ocr_core.charset import Charset
 from ocr_core.ctc_rows import Kind, Lengths, Matrix
 from ocr_core.errors import ModelFailed, OptionInvalid
@@ -131,8 +132,9 @@ class Decoder:
 
     def best_path(self, x: Batch, lengths: Lengths | None = None, kind: Kind = "probs", threads: int = 1) -> Lines:
         """The likeliest class per timestep, repeats collapsed, blanks dropped: one hypothesis per line."""
-        kernel = partial(self._kernels.best_path, blank=self.charset.blank_index, classes=self._classes)
-        return self._decode(partial(kernel, kind=kind, threads=threads), x, lengths)
+        check_batch(x, lengths, len(self._texts))
+        readings = self._kernels.best_path(x, self.charset.blank_index, lengths, kind, self._classes, threads=threads)
+        return Lines(readings, self._texts)
 
     def beam(
         self,
@@ -153,10 +155,11 @@ class Decoder:
         width: prefixes kept per timestep. top_n, min_prob, cum_prob: which labels of a timestep extend them. align:
         whether characters get timesteps and confidences. alternatives: other labels that each is weighed against.
         """
-        kernel = self._with_beam_options(
+        check_batch(x, lengths, len(self._texts))
+        search = self._with_beam_options(
             self._kernels.prefix_beam_search, kind, width, top_n, min_prob, cum_prob, n_best, align, alternatives
         )
-        return self._decode(partial(kernel, threads=threads), x, lengths)
+        return Lines(search(x, lengths=lengths, threads=threads), self._texts)
 
     def log_probs(
         self, x: Matrix, texts: Sequence[str], kind: Kind = "probs", normalisers: Float64 | None = None
@@ -170,15 +173,17 @@ class Decoder:
         normalisers: `readings.normalisers` of what beam made of the same logits. Most of the time goes into finding
         them out again, as that takes the exponentials of all classes.
         """
-        check_scores(x, self.charset.class_count)
+        check_scores(x, len(self._texts))
         labellings = [self._speller.labels(text) for text in texts]
         # Something for unspelled texts as well: what the kind excludes is found whatever the texts are.
         found = self._kernels.log_probs(
             x, self.charset.blank_index, [labels or [] for labels in labellings], kind, normalisers
         )
-        if np.isnan(found).any():
+        if any(map(math.isnan, found.tolist())):
             raise ModelFailed("model emitted values that are no probabilities")
-        found[[labels is None for labels in labellings]] = -np.inf
+        for i, labels in enumerate(labellings):
+            if labels is None:
+                found[i] = -math.inf
         return found
 
     def stream(
@@ -229,7 +234,7 @@ class Decoder:
             n_best=n_best,
             kind=kind,
             classes=self._classes,
-            automata=tuple(automaton for _, automaton in self._compiled),
+            automata=[automaton for _, automaton in self._compiled],
             prune_cum_prob=cum_prob,
             align=align,
             alternatives=alternatives,
@@ -248,10 +253,6 @@ class Decoder:
     def _automaton(self, part: Knowledge) -> object:
         known = (automaton for other, automaton in self._compiled if other is part)
         return next(known, None) or self._kernels.prepare(part.automaton(self.charset))
-
-    def _decode(self, kernel: Callable[..., Readings], x: Batch, lengths: Lengths | None) -> Lines:
-        check_batch(x, lengths, self.charset.class_count)
-        return Lines(kernel(x, lengths=lengths), self._texts)
 
 
 def _charset(charset: Charset | Sequence[str], blank: int | None) -> Charset:

@@ -63,7 +63,7 @@ class CharacterModel:
         """float64 [characters and line ends]: nats of each, given what is before it in its line."""
         trie = self.ngrams.trie
         text = self._spelled(lines)
-        longest = trie.children(np.zeros(len(text), np.int64), text)
+        longest = 1 + text
         total = self.ngrams.log_probs[longest - 1].astype(np.float64)
         for _ in range(2, self.order + 1):
             context = np.append(-1, longest[:-1])

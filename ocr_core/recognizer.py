@@ -93,6 +93,7 @@ class Recognizer:
             inferred = time.perf_counter()
             hypotheses = [self._decode(row, chosen) for row, chosen in zip(scores, options, strict=True)]
             decoded = time.perf_counter()
+            surenesses = [_sureness(found) for found in hypotheses]
             columns = batch.shape[2] / scores.shape[1]
             passed_over = {
                 i: spans
@@ -100,13 +101,12 @@ class Recognizer:
                 if (spans := self._unread(found, crop, columns, chosen))
             }
             kept = {
-                i: scores[i].copy()
-                for i, found in enumerate(hypotheses)
-                if i in passed_over or _sureness(found) < below
+                i: scores[i].copy() for i, sureness in enumerate(surenesses) if i in passed_over or sureness < below
             }
         looked = time.perf_counter()
         for i, spans in passed_over.items():
             hypotheses[i] = self._decode(self._filled(kept[i], crops[i], spans, columns, _RETRIES), options[i])
+            surenesses[i] = _sureness(hypotheses[i])
         read_again = time.perf_counter()
         lines = [
             self._line(found, crop, columns, chosen)
@@ -121,8 +121,8 @@ class Recognizer:
             postprocess_ms=share * (looked - decoded + time.perf_counter() - read_again),
         )
         return [
-            SeenLine(ReadLine(line, timings, _sureness(found)), kept.get(i), columns)
-            for i, (line, found) in enumerate(zip(lines, hypotheses, strict=True))
+            SeenLine(ReadLine(line, timings, sureness), kept.get(i), columns)
+            for i, (line, sureness) in enumerate(zip(lines, surenesses, strict=True))
         ]
 
     def likely(self, seen: SeenLine, count: int, options: RecognizeOptions) -> Lines:

@@ -94,8 +94,9 @@ class SecondOpinion:
         reads = {line.read.line.text: line.read for line in (second, first)}
         for network, line, (likely,) in seen:
             for found in likely[:_LIKELY]:
-                others = [other for other in likely if other is not found][: options.decode.alternatives]
-                reads.setdefault(found.text, network.answer([found, *others], line, crop, options))
+                if (text := found.text) not in reads:
+                    others = [other for other in likely if other is not found][: options.decode.alternatives]
+                    reads[text] = network.answer([found, *others], line, crop, options)
         texts = tuple(reads)
         of_first, of_second = (network.log_probs(line, texts, likely) for network, line, likely in seen)
         return Answers(texts, tuple(reads.values()), of_first, of_second)
