@@ -40,13 +40,13 @@ def run(
     models_dir: where the teacher is, when the recipe does not say.
     """
     checkpoint = prepare(recipe, folder)
-    source = _source(recipe, checkpoint, device)
+    source = batch_source(recipe, checkpoint, device)
     trainer = Trainer(
         checkpoint,
         recipe,
         folder,
         source=source,
-        teacher=_teacher(recipe, checkpoint, folder, models_dir, device),
+        teacher=teacher_of(recipe, checkpoint, folder, models_dir, device),
         examine=_examine(recipe, checkpoint, source),
         device=device,
     )
@@ -75,16 +75,18 @@ def _has_original(recipe: TrainingRecipe) -> bool:
     return recipe.distillation is not None and recipe.distillation.columns > 0
 
 
-def _source(recipe: TrainingRecipe, checkpoint: Checkpoint, device: torch.device) -> BatchSource:
+def batch_source(recipe: TrainingRecipe, checkpoint: Checkpoint, device: torch.device) -> BatchSource:
+    """Lines to train on, as the recipe says."""
     if recipe.data.source == "atlas":
         return atlas_batches(checkpoint.charset, checkpoint.input, recipe.data, device)
     lines = synth_lines(checkpoint.charset, recipe.data, recipe.data.seed)
     return DrawnLines(lines.sample, Labeller(checkpoint.charset), checkpoint.input, recipe.data)
 
 
-def _teacher(
+def teacher_of(
     recipe: TrainingRecipe, checkpoint: Checkpoint, folder: Path, models_dir: Path, device: torch.device
 ) -> Teaches | None:
+    """Who teaches the recipe's network, None for nobody. folder: of the run, with what `prepare` put there."""
     if recipe.distillation is None:
         return None
     if _has_original(recipe):
