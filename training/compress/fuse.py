@@ -13,7 +13,16 @@ from openvino import opset13 as ops
 from ocr_core.bundle import read_bundle
 from training.batches import LabelledLine
 from training.compress.errors import CompressionFailed
-from training.compress.graph import Tensor, compiled, constant, network_input, read_graph, write_derived
+from training.compress.graph import (
+    Tensor,
+    compiled,
+    constant,
+    is_stored_half,
+    network_input,
+    read_graph,
+    store_half,
+    write_derived,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,10 @@ def fuse(
         head = find_head(graph)
         inputs = [network_input(line.image, bundle) for line in lines]
         rank = int(np.linalg.matrix_rank(head.weight))
+        was_half = is_stored_half(graph)
         kept = lower_rank(graph, head, settings.head_rank, inputs)
+        if was_half:
+            store_half(graph)
         done.append(f"head of rank {settings.head_rank}")
     if settings.logits:
         drop_softmax(graph)

@@ -25,7 +25,10 @@ from ocr_core.bundle import (
     write_manifest,
 )
 from ocr_core.engine import core
+from ocr_core.errors import BundleInvalid
+from ocr_core.language_dir import LanguageDir
 from ocr_core.preprocess import make_batch, whole_image
+from ocr_core.recognizer import load_recognizer
 from ocr_core.types import Image
 from training.compress.errors import CompressionFailed
 
@@ -61,8 +64,8 @@ def write_derived(
 ) -> Path:
     """Write a graph as bundle `model` ("name/version") that is otherwise like the one in `source`.
 
-    made_by: what was done, for the origin. output: what it emits now. Returns its folder. Raises
-    CompressionFailed when the name is none or would replace the source.
+    made_by: what was done, for the origin. output: what it emits now. Returns its folder. Raises CompressionFailed
+    when the name is none or would replace the source, or when the line of its check is read wrongly now.
     """
     original = read_bundle(source)
     name, _, version = model.partition("/")
@@ -89,7 +92,26 @@ def write_derived(
         if bundle.judge is not None:
             shutil.copy(source / LANGUAGE, draft)
         write_manifest(draft, bundle)
+        if bundle.check:
+            _must_serve(bundle, draft)
         return place_bundle(draft, models_dir)
+
+
+def _must_serve(bundle: ModelBundle, folder: Path) -> None:
+    """Who serves reads the check of a bundle first: one that fails would keep a server from starting."""
+    language = LanguageDir(folder)
+    try:
+        load_recognizer(bundle, folder, language, workers=1, precision="auto", backend="compiled")
+    except BundleInvalid as error:
+        name = f"{bundle.name}/{bundle.version}"
+        raise CompressionFailed(f"too much is lost, {name} would not be served: {error}") from error
+
+
+def is_stored_half(graph: ov.Model) -> bool:
+    """Whether some of what it has is stored as float16."""
+    return any(
+        node.get_type_name() == "Constant" and node.get_element_type() == ov.Type.f16 for node in graph.get_ops()
+    )
 
 
 def store_half(graph: ov.Model) -> None:

@@ -6,16 +6,17 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `training`")
 
+import cv2
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from ocr_core.bundle import add_second_opinion, read_bundle, read_second
-from tests.training.compress.striped import striped_bundle, striped_lines, striped_set
+from ocr_core.bundle import Check, add_second_opinion, read_bundle, read_second, write_manifest
+from tests.training.compress.striped import striped_bundle, striped_line, striped_lines, striped_set
 from training.compress.compare import compare
 from training.compress.errors import CompressionFailed
 from training.compress.fuse import FuseSettings, find_head, fuse, lower_rank
-from training.compress.graph import read_graph
+from training.compress.graph import read_graph, store_half, write_derived
 
 
 def test_without_softmax_the_same_is_read(tmp_path: Path) -> None:
@@ -93,3 +94,37 @@ def test_a_head_of_lower_rank_keeps_what_matters(tmp_path: Path) -> None:
         assert done.head_rank_before == 2
     figures = compare(targets, striped_set(tmp_path / "data", 8), rounds=1)
     assert [each.exact for each in figures] == [1, 1, 0]
+
+
+def test_a_new_head_is_stored_as_the_rest_is(tmp_path: Path) -> None:
+    """Of a bundle in float16 a head of lower rank is in float16, too: the file would grow otherwise."""
+    source = striped_bundle(tmp_path)
+    graph = read_graph(source)
+    store_half(graph)
+    halves = write_derived(graph, source, tmp_path, "striped/2", "halved", output="probs")
+    target, _ = fuse(halves, tmp_path, "striped/3", [], FuseSettings(head_rank=1))
+    constants = [node for node in read_graph(target).get_ops() if node.get_type_name() == "Constant"]
+    matrices = [node for node in constants if node.data.dtype.kind == "f" and sum(n > 1 for n in node.data.shape) > 1]
+    assert matrices
+    assert {node.get_element_type() for node in matrices} == {ov.Type.f16}
+
+
+def with_check(folder: Path, text: str) -> Path:
+    """The bundle, which must read this text in the line "ab" before it is used."""
+    cv2.imwrite(str(folder / "line.png"), striped_line("ab").image)
+    write_manifest(folder, read_bundle(folder).model_copy(update={"check": Check(image="line.png", text=text)}))
+    return folder
+
+
+def test_a_check_goes_along(tmp_path: Path) -> None:
+    """What is made of a bundle must read the same line before it is used."""
+    target, _ = fuse(with_check(striped_bundle(tmp_path), "ab"), tmp_path, "striped/2", [], FuseSettings(logits=True))
+    assert (target / "line.png").exists()
+
+
+def test_what_would_not_be_served_is_not_made(tmp_path: Path) -> None:
+    """A bundle that fails its check would keep a server from starting."""
+    source = with_check(striped_bundle(tmp_path), "ba")
+    with pytest.raises(CompressionFailed, match=r"striped/2 would not be served: .* must read 'ba'"):
+        fuse(source, tmp_path, "striped/2", [], FuseSettings(logits=True))
+    assert not (tmp_path / "striped" / "2").exists()
