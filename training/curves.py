@@ -21,12 +21,22 @@ from training.train import METRICS
 CURVES = "curves.svg"
 
 
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """What a run has measured, but for steps that were lost when it was ended before a checkpoint and made again."""
+    rows: list[dict[str, float]] = []
+    for row in map(json.loads, (folder / METRICS).read_text(encoding="utf-8").splitlines()):
+        if rows and row["lines"] < rows[-1]["lines"]:
+            rows = [earlier for earlier in rows if earlier["lines"] < row["lines"]]
+        rows.append(row)
+    return rows
+
+
 def draw_curves(folder: Path) -> Path:
     """Draw losses, and exact match and CER on validation lines, over the lines seen. Returns the picture.
 
     What was measured but once is no curve: a run without a second look has no scores to show.
     """
-    rows = [json.loads(row) for row in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
+    rows = read_metrics(folder)
     has_scores = sum("exact" in row for row in rows) > 1
     figure, panels = plt.subplots(1, 1 + has_scores, figsize=(11, 4), layout="constrained", squeeze=False)
     losses, *scores = panels[0]
