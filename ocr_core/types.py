@@ -241,6 +241,11 @@ class LineCrop:
     lease: Lease | None = None
     is_vertical: bool = False
 
+    @property
+    def nbytes(self) -> int:
+        """Of its pixels."""
+        return self.image.nbytes
+
 
 @dataclass(frozen=True, slots=True)
 class CharacterAlternative:

@@ -15,11 +15,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # has no stubs
 
 from ocr_core.errors import SetupError
-from ocr_core.pipeline import Pipeline, PipelineConfig
+from ocr_core.stages import AnyStages
 from server.addresses import Address
 from server.admin_servicer import AdminServicer
 from server.authentication import Authentication
-from server.batcher import Batcher, StartableStages
+from server.batcher import Batcher
 from server.interceptors import ADMIN_SERVICE, OPEN_INFERENCE, SERVICE, CallFrame
 from server.listeners import bind
 from server.metrics import Metrics, metrics_port
@@ -33,6 +33,7 @@ from server.stubs import open_inference_pb2_grpc
 from server.tokens import Tokens
 
 if TYPE_CHECKING:
+    from ocr_core.pipeline import Pipeline
     from server.tracing import Tracing
 
 _FLUSH_S = 1.0
@@ -45,6 +46,9 @@ _log = structlog.get_logger(__name__)
 
 def build_pipeline(settings: Settings) -> Pipeline:
     """The pipeline that the settings describe, not started."""
+    # Here and not above: where a process of its own reads, this one does without OpenVINO.
+    from ocr_core.pipeline import Pipeline, PipelineConfig
+
     return Pipeline(
         PipelineConfig(
             models_dir=settings.models_dir,
@@ -65,12 +69,14 @@ class App:
     shares_ports: whether other processes listen at the same ports.
     """
 
-    def __init__(self, settings: Settings, stages: StartableStages, *, shares_ports: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, stages: AnyStages, metrics: Metrics | None = None, *, shares_ports: bool = False
+    ) -> None:
         self._settings = settings
         self._stages = stages
         self._shares_ports = shares_ports
         self._is_ready = False
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self._batcher = Batcher(stages, settings, self.metrics)
         self._health = health.aio.HealthServicer()
         self._tracing = _tracing(settings)
@@ -162,12 +168,14 @@ class App:
             await self._health.set(service, status)
 
 
-async def run(settings: Settings, stages: StartableStages, link: ProcessLink | None = None) -> None:
+async def run(
+    settings: Settings, stages: AnyStages, link: ProcessLink | None = None, metrics: Metrics | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT. link: to the supervisor, for one of several processes that share their ports.
 
     Raises OcrError when the server cannot start.
     """
-    app = App(settings, stages, shares_ports=link is not None)
+    app = App(settings, stages, metrics, shares_ports=link is not None)
     _log.info("settings", **settings.model_dump(mode="json"))
     with ExitStack() as stack:
         if settings.metrics_listen:

@@ -11,17 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from ocr_core.errors import ModelNotFound
 from ocr_core.frame_change import FrameSketch
-from ocr_core.model_shelf import ModelShelf
 from ocr_core.rules.options import RuleOptions
 from ocr_core.rules.rules import Rules
-from ocr_core.stages import Stages
-from ocr_core.types import ModelInfo, ReadLine, Recognition
+from ocr_core.stages import AnyStages
+from ocr_core.types import ModelInfo, Recognition
 from server.admission import Admission, draining
 from server.allocator import drop_loaded_files
 from server.calls import note_image
@@ -43,18 +42,6 @@ _Ended = list[tuple[Request, Exception | None]]
 _log = structlog.get_logger(__name__)
 
 
-class StartableStages(Stages, Protocol):
-    """Stages that load their models in start() and free them in close(). Both block."""
-
-    shelf: ModelShelf
-
-    def start(self) -> None:
-        """Load and warm up. Raises OcrError."""
-
-    def close(self) -> None:
-        """Free what start() took."""
-
-
 class Batcher:
     """Reads images in worker threads. Construct in a running event loop, start(), submit, drain(), close().
 
@@ -62,7 +49,7 @@ class Batcher:
     time.monotonic(). client: who shares the workers fairly with others. draining: resolved by drain().
     """
 
-    def __init__(self, stages: StartableStages, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, stages: AnyStages, settings: Settings, metrics: Metrics | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.draining: asyncio.Future[None] = self._loop.create_future()
         self._stages = stages
@@ -352,7 +339,7 @@ def _deliver(outcomes: Sequence[tuple[Answer, Recognition | Exception]]) -> None
             answer.set_result(outcome)
 
 
-def _read_lines(stages: Stages, requests: Sequence[Request], numbers: Sequence[int]) -> Sequence[ReadLine | Exception]:
+def _read_lines(stages: AnyStages, requests: Sequence[Request], numbers: Sequence[int]) -> Sequence[object]:
     """A batch that fails is read again line by line, so that only the owner of a bad line is told."""
     crops = [request.prepared.crops[number] for request, number in zip(requests, numbers, strict=True)]
     try:

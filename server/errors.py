@@ -7,13 +7,14 @@ OcrError (ocr_core.errors)
 ├── Unavailable                 not our fault, not the caller's: try again later
 │   ├── QueueFull               as much work is held as is accepted
 │   ├── ClientLimitReached      the caller's token has all it is allowed at the moment
+│   ├── EngineLost              the process that was reading has ended; another one takes its place
 │   └── Draining                the server is stopping
 ├── TokenInvalid                no token, or an unknown one
 ├── CallForbidden               the token does not allow the call
 ├── DeadlineExpired             the deadline passed while the work was queued
 └── SetupError
     ├── SettingsInvalid         a flag, a variable or the file of settings
-    ├── ProcessesFailed           of several processes none gets as far as serving
+    ├── ProcessesFailed           no process gets as far as serving, or reading
     └── ListenFailed            the address cannot be bound
 """
 
@@ -53,6 +54,13 @@ class ClientLimitReached(Unavailable):
     """The calls of one token are too many at once, or too many per second."""
 
 
+class EngineLost(Unavailable):
+    """The process that was reading has ended, and with it the image, which may or may not be to blame."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, retry_after_s)
+
+
 class Draining(Unavailable):
     """The server is stopping."""
 
@@ -74,7 +82,7 @@ class SettingsInvalid(SetupError):
 
 
 class ProcessesFailed(SetupError):
-    """None of the server's processes gets as far as serving."""
+    """None of the server's processes gets as far as serving, or reading."""
 
 
 class ListenFailed(SetupError):
@@ -123,6 +131,7 @@ FAULTS: dict[type[OcrError], tuple[grpc.StatusCode, ocr_pb2.ErrorReason.ValueTyp
     ClientLimitReached: (grpc.StatusCode.RESOURCE_EXHAUSTED, ocr_pb2.ERROR_REASON_CLIENT_LIMIT),
     TokenInvalid: (grpc.StatusCode.UNAUTHENTICATED, ocr_pb2.ERROR_REASON_TOKEN_INVALID),
     CallForbidden: (grpc.StatusCode.PERMISSION_DENIED, ocr_pb2.ERROR_REASON_CALL_FORBIDDEN),
+    EngineLost: (_UNAVAILABLE, ocr_pb2.ERROR_REASON_ENGINE_LOST),
     Draining: (_UNAVAILABLE, ocr_pb2.ERROR_REASON_DRAINING),
     DeadlineExpired: (grpc.StatusCode.DEADLINE_EXCEEDED, ocr_pb2.ERROR_REASON_DEADLINE_EXPIRED),
 }

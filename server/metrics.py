@@ -6,10 +6,12 @@ they are kept there, and `registry_of_processes` adds up what several processes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +32,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from ocr_core.types import Recognition
+from server.engine_link import ENGINE_FLAG
 from server.errors import ListenFailed
 
 _STAGES = ("load_image", "find_lines", "preprocess", "infer", "decode", "postprocess")
@@ -50,6 +53,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
+        self.registry.register(_Engine())
         self._add_calls()
         self._add_images()
         build_info = self._gauge("glyphwire_build_info", "What is running; always 1.", "livemax", ["version", "grpc"])
@@ -121,6 +125,7 @@ class Metrics:
         self.lines_waiting = self._gauge("glyphwire_lines_waiting", "Lines to read in the queue.", "livesum")
         self.workers_busy = self._gauge("glyphwire_workers_busy", "Workers that have work.", "livesum")
         self.late_starts = self._counter("glyphwire_late_starts", "Work begun after its deadline or cancellation; 0.")
+        self.engine_losses = self._counter("glyphwire_engine_losses", "Processes that read and ended unasked; 0.")
         self._refusals = cache(self._counter("glyphwire_refusals", "Work turned away.", ["cause"]).labels)
         images = self._counter("glyphwire_images", "Images that were read.", ["model"])
         lines = self._counter("glyphwire_lines", "Lines that were answered.", ["model"])
@@ -178,8 +183,37 @@ class _Processes(Collector):
     def collect(self) -> Iterable[Metric]:
         found: dict[str, Metric] = {}
         for pid in sorted({path.stem.rpartition("_")[2] for path in self._folder.glob("gauge_live*.db")}):
-            for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
+            for metric in (*_of_process(pid), *_of_engine(pid)):
                 of_all = found.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
                 for sample in metric.samples:
                     of_all.add_sample(sample.name, {"pid": pid}, sample.value)
         return found.values()
+
+
+class _Engine(Collector):
+    """CPU time, memory and files of the process that reads for this one."""
+
+    def collect(self) -> Iterable[Metric]:
+        return _of_engine(str(os.getpid()))
+
+
+def _of_engine(pid: str) -> Iterable[Metric]:
+    """Of the process that reads for another one; nothing when there is none."""
+    engines = (child for child in _children(pid) if ENGINE_FLAG in _text(Path(f"/proc/{child}/cmdline")))
+    return chain.from_iterable(_of_process(engine, "glyphwire_engine") for engine in engines)
+
+
+def _of_process(pid: str, namespace: str = "") -> Iterable[Metric]:
+    return ProcessCollector(namespace, pid=lambda: pid, registry=None).collect()
+
+
+def _children(pid: str) -> Iterable[str]:
+    return chain.from_iterable(_text(path).split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+
+
+def _text(path: Path) -> str:
+    """Empty when the process has gone."""
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-from ocr_core.model_shelf import ModelShelf
 from ocr_core.model_status import ModelState, ModelStatus
+from ocr_core.stages import ModelChanges
 from server.batcher import Batcher
 from server.file_watch import FileWatch
 from server.logs import log_our_fault
@@ -27,7 +27,7 @@ class ModelAdmin:
     """
 
     def __init__(
-        self, batcher: Batcher, shelf: ModelShelf, on_change: Callable[[], Awaitable[None]], agreement: Path | None
+        self, batcher: Batcher, shelf: ModelChanges, on_change: Callable[[], Awaitable[None]], agreement: Path | None
     ) -> None:
         self.shelf = shelf
         self._batcher = batcher
@@ -48,7 +48,7 @@ class ModelAdmin:
     async def states(self) -> tuple[ModelStatus, ...]:
         """Of every model, as soon as they are loaded. Raises Draining."""
         await self._batcher.models()
-        return self.shelf.statuses()
+        return await self._batcher.aside(self.shelf.statuses)
 
     async def change(self, change: Callable[[], None]) -> tuple[ModelStatus, ...]:
         """Carry out a change of the shelf, even when the caller goes away meanwhile. Returns the states after it.
@@ -56,7 +56,7 @@ class ModelAdmin:
         Raises Draining, and what the change raises.
         """
         await asyncio.shield(self._run(self._change(change)))
-        return self.shelf.statuses()
+        return await self._batcher.aside(self.shelf.statuses)
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         running = asyncio.create_task(coroutine)
@@ -79,10 +79,10 @@ class ModelAdmin:
             await self._batcher.change_models(change)
         finally:
             await self._on_change()
-            self._log_models()
+            await self._log_models()
 
-    def _log_models(self) -> None:
-        models = self.shelf.statuses()
+    async def _log_models(self) -> None:
+        models = await self._batcher.aside(self.shelf.statuses)
         default = next(model for model in models if model.is_default)
         _log.info(
             "models",

@@ -7,11 +7,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
+from ocr_core.stages import WaitingImage
 from ocr_core.types import (
     Mode,
     PreparedImage,
     RawImage,
-    ReadLine,
     Recognition,
     RecognizeOptions,
     Timings,
@@ -19,7 +19,7 @@ from ocr_core.types import (
     VotingOptions,
 )
 
-_NOT_YET = PreparedImage(0, 0, (), Timings())
+_NOT_YET: WaitingImage = PreparedImage(0, 0, (), Timings())
 
 
 class Priority(StrEnum):
@@ -117,10 +117,10 @@ class Request:
     stage: Stage = field(init=False)
     started: float | None = None
     prepared_at: float | None = None
-    prepared: PreparedImage = _NOT_YET
+    prepared: WaitingImage = _NOT_YET
     read_started: float | None = None
     last_started: float | None = None
-    lines: dict[int, ReadLine] = field(default_factory=dict)
+    lines: dict[int, object] = field(default_factory=dict)
     unread: dict[Hashable, list[int]] = field(default_factory=dict)
     spent_s: float = 0.0
     cost_s: float = 0.0

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         description="auto: bfloat16 where processor and model are made for it; f32: the same text on any machine",
     )
     workers: int = Field(default_factory=_cpus, ge=1, le=1024, description="worker threads; default: one per CPU")
+    engine_process: bool = Field(
+        True,
+        description="read in a process of its own; false: in that which answers calls, for less memory",
+    )
+    engine_nice: int = Field(5, ge=0, le=19, description="how far that process stands back behind others, as of nice")
     stream_window: int = Field(8, ge=1, le=1024, description="frames of a stream that are read ahead")
     max_streams: int = Field(256, ge=1, description="streams open at once; more get UNAVAILABLE")
     max_client_streams: int = Field(64, ge=1, description="of them, those of one client")

@@ -326,4 +326,4 @@ class WorkQueue:
 
 def _bytes(request: Request) -> int:
     """Of all line crops of an image."""
-    return sum(crop.image.nbytes for crop in request.prepared.crops)
+    return sum(crop.nbytes for crop in request.prepared.crops)

@@ -97,6 +97,7 @@ var codesOfReasons = map[ErrorReason]codes.Code{
 	glyphwirev1.ErrorReason_ERROR_REASON_MODEL_NOT_FOUND:  codes.NotFound,
 	glyphwirev1.ErrorReason_ERROR_REASON_QUEUE_FULL:       codes.Unavailable,
 	glyphwirev1.ErrorReason_ERROR_REASON_DRAINING:         codes.Unavailable,
+	glyphwirev1.ErrorReason_ERROR_REASON_ENGINE_LOST:      codes.Unavailable,
 	glyphwirev1.ErrorReason_ERROR_REASON_DEADLINE_EXPIRED: codes.DeadlineExceeded,
 	glyphwirev1.ErrorReason_ERROR_REASON_INTERNAL:         codes.Internal,
 	glyphwirev1.ErrorReason_ERROR_REASON_TOKEN_INVALID:    codes.Unauthenticated,

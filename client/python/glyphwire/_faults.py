@@ -25,6 +25,7 @@ _CODE_OF_REASON = {
     ErrorReason.MODEL_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorReason.QUEUE_FULL: grpc.StatusCode.UNAVAILABLE,
     ErrorReason.DRAINING: grpc.StatusCode.UNAVAILABLE,
+    ErrorReason.ENGINE_LOST: grpc.StatusCode.UNAVAILABLE,
     ErrorReason.DEADLINE_EXPIRED: grpc.StatusCode.DEADLINE_EXCEEDED,
     ErrorReason.INTERNAL: grpc.StatusCode.INTERNAL,
     ErrorReason.TOKEN_INVALID: grpc.StatusCode.UNAUTHENTICATED,

@@ -33,6 +33,7 @@ class ErrorReason(enum.Enum):
     DOCUMENT_ENCRYPTED = 20
     DOCUMENT_TOO_LARGE = 21
     PAGE_UNREADABLE = 22
+    ENGINE_LOST = 23
 
 
 class OcrError(Exception):

@@ -466,6 +466,10 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """RecognizeDocument: more bytes than the server accepts, or more pages at once (INVALID_ARGUMENT)."""
     ERROR_REASON_PAGE_UNREADABLE: _ErrorReason.ValueType  # 22
     """RecognizeDocument: the page is damaged, or rendering it takes too much time or memory (INVALID_ARGUMENT)."""
+    ERROR_REASON_ENGINE_LOST: _ErrorReason.ValueType  # 23
+    """The process that was reading the image has ended before it was done, and another one takes its place
+    (UNAVAILABLE, with RetryInfo).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """What went wrong. The status code behind each is what a unary call gets."""
@@ -520,6 +524,10 @@ ERROR_REASON_DOCUMENT_TOO_LARGE: ErrorReason.ValueType  # 21
 """RecognizeDocument: more bytes than the server accepts, or more pages at once (INVALID_ARGUMENT)."""
 ERROR_REASON_PAGE_UNREADABLE: ErrorReason.ValueType  # 22
 """RecognizeDocument: the page is damaged, or rendering it takes too much time or memory (INVALID_ARGUMENT)."""
+ERROR_REASON_ENGINE_LOST: ErrorReason.ValueType  # 23
+"""The process that was reading the image has ended before it was done, and another one takes its place
+(UNAVAILABLE, with RetryInfo).
+"""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
 
 @typing.final

@@ -1,0 +1,119 @@
+"""Messages between a server and the process that reads for it, over a pair of connected sockets.
+
+Both ends are one program of one version, and the same user's: messages are pickled.
+"""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+ENGINE_FLAG = "--engine-link"
+
+_HEAD = struct.Struct("<Iq")
+"""Bytes of the message, and of what goes with it as it is, -1 for nothing."""
+
+_NOTE = struct.Struct("<cQ")
+_CONNECT = b"c"
+_FORGET = b"f"
+
+
+class Connection:
+    """One end of a stream of messages, for one thread at a time. Blocks. Raises OSError, and EOFError for the end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
+        """payload: bytes that are neither pickled nor copied."""
+        pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        with memoryview(payload or b"").cast("B") as view:
+            head = _HEAD.pack(len(pickled), -1 if payload is None else view.nbytes) + pickled
+            # All of it, unless a signal comes.
+            sent = self._end.sendmsg([head, view])
+            if sent < len(head):
+                self._end.sendall(head[sent:])
+            if sent < len(head) + view.nbytes:
+                self._end.sendall(view[max(0, sent - len(head)) :])
+
+    def receive(self) -> tuple[Any, bytes | None]:
+        """A message and its payload."""
+        size, payload_size = _HEAD.unpack(self._bytes(_HEAD.size))
+        message = pickle.loads(self._bytes(size))  # noqa: S301 - of the same program
+        return message, None if payload_size < 0 else self._bytes(payload_size)
+
+    def close(self) -> None:
+        """The other end sees the end of the stream."""
+        self._end.close()
+
+    def _bytes(self, count: int) -> bytes:
+        received = self._end.recv(count, socket.MSG_WAITALL) if count else b""
+        while len(received) < count:
+            more = self._end.recv(count - len(received), socket.MSG_WAITALL)
+            if not more:
+                raise EOFError("the other process has gone")
+            received += more
+        return received
+
+
+class EngineEnd:
+    """The server's end of what is not part of a conversation: new connections, and images that nobody waits for."""
+
+    def __init__(self) -> None:
+        self._end, self._of_engine = socket.socketpair()
+        self._unsent: deque[int] = deque()
+
+    @property
+    def descriptor(self) -> int:
+        """For the engine to inherit."""
+        return self._of_engine.fileno()
+
+    def inherited(self) -> None:
+        """The engine has its end."""
+        self._of_engine.close()
+
+    def connect(self) -> Connection:
+        """One more connection. Raises OSError when the engine has gone."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._end, [_NOTE.pack(_CONNECT, 0)], [theirs.fileno()])
+        except OSError:
+            ours.close()
+            raise
+        return Connection(ours)
+
+    def forget(self, number: int) -> None:
+        """Nobody waits for this image any more. Never blocks: what finds no room goes with the next one."""
+        self._unsent.append(number)
+        try:
+            while self._unsent:
+                self._end.send(_NOTE.pack(_FORGET, self._unsent[0]), socket.MSG_DONTWAIT)
+                self._unsent.popleft()
+        except (OSError, IndexError):  # no room, no engine, or another thread was faster
+            return
+
+    def close(self) -> None:
+        """Tells the engine to end."""
+        self._end.close()
+
+
+class ServerEnd:
+    """The engine's end. descriptor: inherited from the server."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._end = socket.socket(fileno=descriptor)
+
+    def notes(self) -> Iterator[Connection | int]:
+        """New connections, and numbers of images to forget, until the server has gone. Blocks."""
+        with self._end:
+            while True:
+                note, descriptors, _, _ = socket.recv_fds(self._end, _NOTE.size, 1, socket.MSG_WAITALL)
+                if len(note) < _NOTE.size:
+                    return
+                kind, number = _NOTE.unpack(note)
+                yield Connection(socket.socket(fileno=descriptors[0])) if kind == _CONNECT else number
