@@ -31,6 +31,7 @@ import glyphwire
 from bench.signed_models import SignedModels, unsigned
 from bench.tables import markdown
 from server.commands_demo import ServerProcess
+from server.load_report import usage
 from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
 
@@ -234,9 +235,10 @@ def _report(phases: Sequence[Phase], changes: Changes) -> str:
 
 
 def _resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    rows = dict(row.split(":", 1) for row in status.splitlines())
-    return int(rows["VmRSS"].removesuffix("kB")) * 1024 / 1e6
+    """Of a server and the process that reads for it."""
+    taken = usage(pid)
+    assert taken, "the server has ended"
+    return taken.rss_bytes / 1e6
 
 
 def _stop_late(*_: object) -> None:

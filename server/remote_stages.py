@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -241,8 +242,9 @@ class Engine:
             [*command, f"{ENGINE_FLAG}={descriptor}"], pass_fds=[descriptor], stdin=subprocess.DEVNULL
         )
         self._link.inherited()
-        # It has one thread yet; those to come inherit from it.
-        os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)
+        # It has one thread yet; those to come inherit from it. Where that is not allowed, it reads all the same.
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)
 
     @property
     def pid(self) -> int:

@@ -13,12 +13,28 @@ from glyphwire import FrameResult, Mode, RecognizeOptions, StreamOptions, Unchan
 from bench.shaky_frames import shaky_frames
 from ocr_core.evaluation import score_texts
 from ocr_core.image import ImageLimits, load_image
+from tests.e2e.conftest import serving
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 LABELS = dict(row.split("\t") for row in (DATA / "labels.tsv").read_text(encoding="utf-8").strip().split("\n"))
 LINE = RecognizeOptions(mode=Mode.LINE)
 FRAMES = 12
+
+
+def test_an_engine_process_reads_as_the_server_itself(client: glyphwire.OcrClient) -> None:
+    """Lines, a page with all that can be asked of it, and what is no image."""
+    page = (ROOT / "docs" / "sample" / "page.jpg").read_bytes()
+    full = RecognizeOptions(include_characters=True, include_structure=True)
+    asked = [(page, full), *(((DATA / name).read_bytes(), LINE) for name in LABELS)]
+    with serving("server", "--engine-process", "true") as address, glyphwire.OcrClient(address) as other:
+        other.wait_ready(60)
+        for image, options in asked:
+            ours, theirs = (each.recognize(image, options) for each in (client, other))
+            assert (theirs.lines, theirs.structure) == (ours.lines, ours.structure)
+        with pytest.raises(glyphwire.OcrError) as wrong:
+            other.recognize(b"no image", LINE)
+    assert wrong.value.reason is glyphwire.ErrorReason.IMAGE_UNDECODABLE
 
 
 @pytest.fixture(scope="module")
