@@ -169,7 +169,7 @@ def serve(host: EngineHost, link: ServerEnd) -> None:
 
 
 def converse(host: EngineHost, connection: Connection) -> None:
-    """Answer the calls of one thread of the server until it has gone."""
+    """Answer the calls of one thread of the server until it has gone. Whatever else ends it, that thread is told."""
     try:
         while True:
             message, content = connection.receive()
@@ -178,6 +178,8 @@ def converse(host: EngineHost, connection: Connection) -> None:
                 if message[0] == "prepare":
                     host.read_ahead(message[1][0])
     except (OSError, EOFError):
+        return
+    finally:
         connection.close()
 
 

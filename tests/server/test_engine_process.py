@@ -139,3 +139,17 @@ def test_calls_are_answered_until_the_server_has_gone(stages):
     ours.close()
     answering.join(30)
     assert not answering.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_answer_that_cannot_be_sent_keeps_nobody_waiting(host, stages, monkeypatch):
+    """Whoever waits for it sees the end of the connection."""
+    monkeypatch.setattr(stages, "sketch", lambda image, options: threading.Lock())
+    ours, theirs = (Connection(end) for end in socket.socketpair())
+    answering = threading.Thread(target=converse, args=(host, theirs), daemon=True)
+    answering.start()
+    ours.send(("sketch", (None, OPTIONS)), b"row")
+    with pytest.raises(EOFError):
+        ours.receive()
+    answering.join(30)
+    ours.close()
