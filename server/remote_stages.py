@@ -73,7 +73,8 @@ class RemoteStages:
     """Implements Stages with a process that has the pipeline. Construct, start(), use from any thread, close().
 
     command: starts this program once more, as such a process; ENGINE_FLAG is added to it. When the process ends, what
-    it was reading fails with EngineLost, and another one takes its place, with the models that the last one had.
+    it was reading fails with EngineLost, and another one takes its place at once, with the models that the last one
+    had, for which later calls wait.
     """
 
     def __init__(self, settings: Settings, command: Sequence[str], metrics: Metrics) -> None:
@@ -84,8 +85,10 @@ class RemoteStages:
         self._command = command
         self._metrics = metrics
         self._rules = RuleShelf(LanguageDir(settings.language_dir))
+        # Guards the next two, and is held while a process takes the place of another one.
         self._replacing = threading.Lock()
         self._engine: Engine | None = None
+        self._is_closed = False
         self._models: tuple[ModelInfo, ...] = ()
         self.shelf = RemoteShelf(self)
 
@@ -100,10 +103,12 @@ class RemoteStages:
                 raise ProcessesFailed(f"the process that reads has ended with status {status}") from None
             raise
         self._engine = engine
+        threading.Thread(target=self._watch, args=(engine,), name="engine-end", daemon=True).start()
 
     def close(self) -> None:
         """End the process."""
         with self._replacing:
+            self._is_closed = True
             engine, self._engine = self._engine, None
         if engine:
             engine.close()
@@ -173,25 +178,34 @@ class RemoteStages:
             self._models = self._call("models")
 
     def _call(self, method: str, *arguments: object, content: bytes | memoryview | None = None) -> Any:  # noqa: ANN401 - what EngineHost returns
-        engine = self._engine
+        with self._replacing:
+            engine = self._engine
         try:
             if engine:
                 return engine.call(method, *arguments, content=content)
         except (OSError, EOFError):
-            self._replace(engine)
+            pass
+        self._replace(engine)
         raise EngineLost("the process that was reading has ended")
 
     def _forget(self, number: int) -> None:
         if engine := self._engine:
             engine.forget(number)
 
+    def _watch(self, engine: Engine) -> None:
+        """Have it replaced when it ends, and not when somebody calls next, who would have to wait."""
+        engine.wait()
+        self._replace(engine)
+
     def _replace(self, lost: Engine | None) -> None:
-        """Start another engine in the place of one that has ended, unless somebody else has, or nobody needs it."""
+        """Start another engine in the place of one that has ended, or was not replaced, unless somebody else has."""
         with self._replacing:
-            if lost is None or self._engine is not lost:
+            if self._engine is not lost or self._is_closed:
                 return
-            _log.error("engine_lost", pid=lost.pid, status=lost.close())
-            self._metrics.engine_losses.inc()
+            self._engine = None
+            if lost:
+                _log.error("engine_lost", pid=lost.pid, status=lost.close())
+                self._metrics.engine_losses.inc()
             try:
                 self.start()
             except OcrError as error:
@@ -263,6 +277,10 @@ class Engine:
     def forget(self, number: int) -> None:
         """Nobody waits for this image any more. Never blocks."""
         self._link.forget(number)
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        self._process.wait()
 
     def close(self) -> int:
         """End it. Returns its status."""

@@ -157,6 +157,17 @@ def test_another_process_takes_the_place_of_one_that_ends(remote, models_dir, me
     assert metrics.registry.get_sample_value("glyphwire_engine_losses_total") == 1
 
 
+def test_another_process_starts_before_anybody_calls(remote):
+    """The end is noticed when it comes, and who calls then is answered."""
+    lost = pid_of(remote)
+    os.kill(lost, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while getattr(remote._engine, "pid", lost) == lost:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert read(remote, b"x") == ["xa"]
+
+
 def test_a_process_that_cannot_be_replaced_is_tried_again(remote, models_dir):
     """With every call, until it starts."""
     (models_dir / "broken").touch()
