@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr_core.evaluation import LABELS, PAGES, find_sets
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.prepare.placed_image import PlacedImage, Transform, levelling
 from ocr_core.prepare.steps import AppliedStep, Step
 from ocr_core.types import Image

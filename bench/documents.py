@@ -30,7 +30,7 @@ import glyphwire
 from bench.scanned_document import DPI, PrintedLine, Truth, scanned_document
 from bench.tables import markdown
 from ocr_core.evaluation import score_texts
-from ocr_core.image import ImageLimits
+from ocr_core.image_limits import ImageLimits
 from ocr_core.page_scores import normalise
 from ocr_core.searchable_pdf import SearchablePdf
 from server.commands_demo import ServerProcess

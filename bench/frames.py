@@ -33,7 +33,8 @@ import numpy as np
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
 from bench.tables import markdown
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from server import convert
 from server.allocator import keep_large_blocks
 from server.authentication import Authentication

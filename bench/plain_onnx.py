@@ -36,7 +36,8 @@ from ocr_core.bundle import ModelBundle, file_sha256, read_bundle
 from ocr_core.charset import Charset
 from ocr_core.errors import SetupError
 from ocr_core.evaluation import LABELS, LineScore, Recognizer, evaluate, find_sets
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.pipeline import DETECTOR, ORIENTATION
 from ocr_core.preprocess import make_batch, turn_if_vertical, whole_image
 from ocr_core.recipe import Recipe

@@ -32,7 +32,8 @@ from bench.degrade_sets import DAMAGES, degrade, picked
 from bench.rounds import interleaved, machine
 from bench.tables import markdown
 from ocr_core.evaluation import LABELS, find_sets, read_labels, read_pages
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.page_scores import PageCounts, PageLine, compare_page, normalise
 from ocr_core.pipeline import Pipeline
 from ocr_core.prepare.crops import cut_lines

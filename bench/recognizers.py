@@ -33,7 +33,8 @@ from PIL import Image
 from bench.tables import markdown
 from ocr_core.engine import Precision
 from ocr_core.evaluation import LineScore, Recognizer, find_sets, read_labels, read_lines
-from ocr_core.pipeline import Pipeline, PipelineConfig
+from ocr_core.pipeline import Pipeline
+from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.types import Line, Mode, Polygon, Recognition, RecognizeOptions, Timings
 from server.settings import add_flags, load_settings
 

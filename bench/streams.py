@@ -22,7 +22,8 @@ from bench.shaky_frames import shaky_frames
 from bench.tables import markdown
 from ocr_core.evaluation import score_texts
 from ocr_core.frame_change import FrameSketch, has_changed, sketch
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.line_tracks import LineTracks
 from ocr_core.pipeline import Pipeline
 from ocr_core.types import (

@@ -14,7 +14,7 @@ import glyphwire
 
 from gateway.problems import refused, unreadable
 from ocr_core.errors import InputError
-from ocr_core.image import ImageLimits
+from ocr_core.image_limits import ImageLimits
 
 _WRITE_S = 120.0
 

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from ocr_core.errors import InputError
-from server.errors import fault_of
+from server.faults import fault_of
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from ocr_core.errors import DocumentTooLarge, InputError, OptionInvalid
-from ocr_core.image import ImageLimits
+from ocr_core.image_limits import ImageLimits
 from ocr_core.types import Line, RawImage
 
 MIN_DPI, MAX_DPI = 50, 600

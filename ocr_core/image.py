@@ -8,7 +8,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import cv2
@@ -18,6 +17,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps, UnidentifiedImageError
 
 from ocr_core.errors import ImageEmpty, ImageTooLarge, ImageTooSmall, ImageUndecodable, RawImageInvalid
+from ocr_core.image_limits import ImageLimits
 from ocr_core.types import Image, RawImage
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"]
@@ -61,16 +61,6 @@ _JPEG_TABLES = (b"\xff\xc4", b"\xff\xdb", b"\xff\xdd", b"\xff\xe0", b"\xff\xfe")
 
 _MOST_JPEG_SEGMENTS = 64
 """Before the pixels; who sends more of them may wait for Pillow to look at them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What is accepted. max_bytes: of the file or raw pixels; max_pixels: width * height; sides in pixels."""
-
-    max_bytes: int = 32 * 2**20
-    max_pixels: int = 50_000_000
-    max_side: int = 16_384
-    min_side: int = 4
 
 
 def load_image(image: bytes | RawImage, limits: ImageLimits, *, apply_exif_orientation: bool = True) -> Image:

@@ -10,7 +10,8 @@ from PIL import Image as PillowImage
 
 from ocr_core.document import FailedPage, Page
 from ocr_core.errors import DocumentTooLarge, DocumentUnreadable, ImageUndecodable, InputError
-from ocr_core.image import ImageLimits, load_frame, open_image, pillow_errors
+from ocr_core.image import load_frame, open_image, pillow_errors
+from ocr_core.image_limits import ImageLimits
 from ocr_core.types import PixelFormat, RawImage
 
 _PAGED = "TIFF"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -15,14 +14,14 @@ from ocr_core.bundle import Kind, Registry
 from ocr_core.detect import LineDetector
 from ocr_core.engine import Engine, Precision, core
 from ocr_core.frame_change import FrameSketch, sketch
-from ocr_core.image import ImageLimits, load_image
-from ocr_core.kernels import Backend
+from ocr_core.image import load_image
 from ocr_core.language_dir import LanguageDir
 from ocr_core.layout.joining import is_wide
 from ocr_core.layout.page import build_structure, find_layout
 from ocr_core.layout.stacked import side_by_side
 from ocr_core.model_agreement import ModelAgreement
 from ocr_core.model_shelf import LoadedModel, ModelShelf
+from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.prepare.crops import cut_lines, whole_line
 from ocr_core.prepare.measures import Measures
 from ocr_core.prepare.plan import prepare_page
@@ -46,7 +45,6 @@ from ocr_core.types import (
     Timings,
 )
 
-DEFAULT_MODEL = "glyphwire-zh-en"
 DETECTOR = "ppocrv3-lines"
 ORIENTATION = "ppocr-upside-down"
 
@@ -68,23 +66,6 @@ UPSIDE_DOWN_THRESHOLD = 0.9
 _DETECTOR_CANVAS = (512, 736)
 """Height and width in pixels. Pages in landscape fit onto it, others are seen in two windows; a square one of 736 took
 9 MB more, and half as long again for every photograph."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineConfig:
-    """How to build a pipeline. workers: engine threads.
-
-    language_dir: see LanguageDir; need not exist. agreement: see ModelAgreement; None for a process of its own.
-    """
-
-    models_dir: Path
-    language_dir: Path = Path("language")
-    default_model: str = DEFAULT_MODEL
-    agreement: Path | None = None
-    decoder_backend: Backend = "compiled"
-    workers: int = 1
-    precision: Precision = "auto"
-    limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 class Pipeline:

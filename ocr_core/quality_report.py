@@ -14,7 +14,8 @@ from ocr_core.calibration import Reliability
 from ocr_core.edits import Confusion, edits_of
 from ocr_core.errors import InputError
 from ocr_core.evaluation import LineReading, LineScore, LineSet, PageReading, PageScore, PageSet
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.page_scores import Fate, PageComparison, PageLine
 from ocr_core.quality import HEADER, Quality, quality_of
 

@@ -20,7 +20,8 @@ from ocr_core.decoder_shelf import DecoderShelf
 from ocr_core.engine import Batch, Engine, Output, Precision
 from ocr_core.errors import BundleInvalid, InputError, ModelFailed
 from ocr_core.hypotheses import Hypothesis, Lines
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.judge import Judge
 from ocr_core.kernels import Backend
 from ocr_core.language_dir import LanguageDir

@@ -20,8 +20,9 @@ from ocr_core.document import FailedPage
 from ocr_core.document_file import is_pdf
 from ocr_core.errors import DocumentUnreadable
 from ocr_core.glyphless_font import ADVANCES, DESCENT, NARROW, WIDE, glyphless_font
-from ocr_core.image import ImageLimits, load_image, open_image
+from ocr_core.image import load_image, open_image
 from ocr_core.image_document import ImageDocument
+from ocr_core.image_limits import ImageLimits
 from ocr_core.page_output import Place, TextPage, Word, is_wide, words
 
 _POINTS_PER_INCH = 72

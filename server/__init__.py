@@ -1,4 +1,4 @@
 """gRPC serving of the pipeline, and the command line."""
 
-# Before anything here imports gRPC, to which settings have something to say.
-import server.settings  # noqa: F401
+# Before anything here imports gRPC, to which it has something to say.
+import server.environment  # noqa: F401

@@ -47,20 +47,9 @@ _log = structlog.get_logger(__name__)
 def build_pipeline(settings: Settings) -> Pipeline:
     """The pipeline that the settings describe, not started."""
     # Here and not above: where a process of its own reads, this one does without OpenVINO.
-    from ocr_core.pipeline import Pipeline, PipelineConfig
+    from ocr_core.pipeline import Pipeline
 
-    return Pipeline(
-        PipelineConfig(
-            models_dir=settings.models_dir,
-            language_dir=settings.language_dir,
-            default_model=settings.default_model,
-            agreement=settings.model_agreement,
-            decoder_backend=settings.decoder_backend,
-            workers=settings.workers,
-            precision=settings.precision,
-            limits=settings.image_limits,
-        )
-    )
+    return Pipeline(settings.pipeline_config)
 
 
 class App:

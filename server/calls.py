@@ -12,7 +12,8 @@ import grpc
 import structlog
 
 from ocr_core.types import Recognition
-from server.errors import DeadlineExpired, fault_of
+from server.errors import DeadlineExpired
+from server.faults import fault_of
 from server.metrics import Metrics
 from server.request import ImageTimes
 

@@ -93,7 +93,8 @@ def _images(flags: Namespace) -> list[Image]:
     if flags.payload == "encoded":
         return list(contents)
     # Here and not above: only this needs the decoders of image files.
-    from ocr_core.image import ImageLimits, load_image
+    from ocr_core.image import load_image
+    from ocr_core.image_limits import ImageLimits
 
     return [glyphwire.RawImage.from_array(load_image(content, ImageLimits()).data) for content in contents]
 

@@ -31,7 +31,8 @@ from ocr_core.types import (
 from server.convert_enums import chosen
 from server.convert_layout import polygon_message, structure_message
 from server.convert_rules import correction_messages, field_messages, rule_options
-from server.errors import RequestInvalid, fault_of
+from server.errors import RequestInvalid
+from server.faults import fault_of
 from server.request import FramePolicy, Job, Priority, StreamConfig
 
 _MODES = {

@@ -17,13 +17,15 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from ocr_core.errors import InputError
 from ocr_core.frame_change import FrameSketch
 from ocr_core.model_status import ModelStatus
+from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.stages import AnyStages, WaitingImage, WaitingLine
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
 from server.allocator import drop_loaded_files
 from server.engine_link import Connection, ServerEnd
-from server.errors import EngineLost, is_our_fault
+from server.errors import EngineLost
 
 
 class Prepared(NamedTuple):
@@ -47,12 +49,12 @@ class _Image:
 class EngineHost:
     """What connections may call, by name, and the images that wait. Construct, start(), use from any thread.
 
-    make: the pipeline for settings, which are JSON.
+    make: the pipeline of a config.
     """
 
     _stages: AnyStages
 
-    def __init__(self, make: Callable[[str], AnyStages]) -> None:
+    def __init__(self, make: Callable[[PipelineConfig], AnyStages]) -> None:
         self._make = make
         self._lock = threading.Lock()
         self._images: dict[int, _Image] = {}
@@ -69,9 +71,9 @@ class EngineHost:
             with self._lock:
                 self._busy -= 1
 
-    def start(self, settings: str) -> tuple[ModelInfo, ...]:
+    def start(self, config: PipelineConfig) -> tuple[ModelInfo, ...]:
         """Load the models. Returns those that requests can name. Raises SetupError."""
-        self._stages = self._make(settings)
+        self._stages = self._make(config)
         self._stages.start()
         drop_loaded_files()
         # What is loaded stays, and need not be looked through for garbage.
@@ -192,8 +194,8 @@ def _answered(host: EngineHost, message: tuple[str, tuple[Any, ...]], content: b
 
 
 def told(error: Exception) -> Exception:
-    """An error that can be sent, with its traceback in a note for the server's log."""
-    if not is_our_fault(error):
+    """An error that can be sent, with its traceback in a note for the server's log, unless it is the caller's fault."""
+    if isinstance(error, InputError):
         return error
     trace = "".join(traceback.format_exception(error))
     try:

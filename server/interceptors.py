@@ -18,7 +18,7 @@ from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no marker of its types
 
 from server.calls import Call, set_current_call
-from server.errors import Fault, fault_of
+from server.faults import Fault, fault_of
 from server.identity import client_of
 from server.logs import log_our_fault
 from server.metrics import Metrics

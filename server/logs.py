@@ -8,7 +8,7 @@ import sys
 import grpc.aio
 import structlog
 
-from server.errors import is_our_fault
+from server.faults import is_our_fault
 from server.settings import Settings
 
 _log = structlog.get_logger(__name__)

@@ -13,7 +13,8 @@ from ocr_core.types import ModelInfo, Recognition
 from server import convert, parameters, tensors
 from server.batcher import Batcher
 from server.calls import note_item
-from server.errors import Draining, fault_of
+from server.errors import Draining
+from server.faults import fault_of
 from server.identity import sharer_of
 from server.logs import log_our_fault
 from server.request import Job

@@ -10,6 +10,7 @@ import itertools
 import os
 import pickle
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +35,9 @@ from server.engine_process import Prepared
 from server.errors import EngineLost, ProcessesFailed
 from server.metrics import Metrics
 from server.settings import Settings
+
+ENGINE_PROGRAM = (sys.executable, "-P", "-m", "server.engine_program")
+"""-P: the packages are ours, whatever lies in the folder where the server was started."""
 
 _END_S = 10.0
 
@@ -72,16 +76,16 @@ class RemoteImage:
 class RemoteStages:
     """Implements Stages with a process that has the pipeline. Construct, start(), use from any thread, close().
 
-    command: starts this program once more, as such a process; ENGINE_FLAG is added to it. When the process ends, what
-    it was reading fails with EngineLost, and another one takes its place at once, with the models that the last one
-    had, for which later calls wait.
+    command: ENGINE_PROGRAM; ENGINE_FLAG is added to it. When the process ends, what it was reading fails with
+    EngineLost, and another one takes its place at once, with the models that the last one had. Later calls wait for it.
     """
 
     def __init__(self, settings: Settings, command: Sequence[str], metrics: Metrics) -> None:
         # Whoever takes its place has to know what was changed at run time.
         self._folder = TemporaryDirectory(prefix="glyphwire-")
         agreement = settings.model_agreement or Path(self._folder.name) / "models.json"
-        self._settings = settings.model_copy(update={"model_agreement": agreement})
+        self._config = replace(settings.pipeline_config, agreement=agreement)
+        self._nice = settings.engine_nice
         self._command = command
         self._metrics = metrics
         self._rules = RuleShelf(LanguageDir(settings.language_dir))
@@ -94,9 +98,9 @@ class RemoteStages:
 
     def start(self) -> None:
         """Start the process and load its models. Raises OcrError."""
-        engine = Engine(self._command, self._settings.engine_nice)
+        engine = Engine(self._command, self._nice)
         try:
-            self._models = engine.call("start", self._settings.model_dump_json())
+            self._models = engine.call("start", self._config)
         except BaseException as error:
             status = engine.close()
             if isinstance(error, (OSError, EOFError)):

@@ -9,10 +9,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args, get_origin
 
-# gRPC reads it when it is imported, and receives in the thread that hands calls over. By default threads of its own
-# receive and wake that one, which takes half a millisecond of a lone call.
-os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_poller_for_python")
-
 from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -23,8 +19,10 @@ from pydantic_settings import (
 )
 
 from ocr_core.document import DocumentLimits
-from ocr_core.image import ImageLimits
+from ocr_core.image_limits import ImageLimits
+from ocr_core.pipeline_config import PipelineConfig
 from server.addresses import Address, UnixAddress, parse_address
+from server.environment import variable
 from server.errors import SettingsInvalid
 
 PREFIX = "GLYPHWIRE_"
@@ -135,6 +133,20 @@ class Settings(BaseSettings):
         )
 
     @property
+    def pipeline_config(self) -> PipelineConfig:
+        """What the pipeline is built from."""
+        return PipelineConfig(
+            models_dir=self.models_dir,
+            language_dir=self.language_dir,
+            default_model=self.default_model,
+            agreement=self.model_agreement,
+            decoder_backend=self.decoder_backend,
+            workers=self.workers,
+            precision=self.precision,
+            limits=self.image_limits,
+        )
+
+    @property
     def document_limits(self) -> DocumentLimits:
         """What documents may be."""
         return DocumentLimits(
@@ -196,11 +208,6 @@ class Settings(BaseSettings):
         return self
 
 
-def child_environment(**more: str) -> dict[str, str]:
-    """The environment of this process and more, for a process that it starts."""
-    return {**os.environ, **more}
-
-
 GATEWAY_SETTINGS = tuple(name for name in Settings.model_fields if name.startswith("http_"))
 """Those of the gateway alone."""
 
@@ -228,7 +235,7 @@ def add_flags(parser: ArgumentParser, names: Collection[str] = SERVER_SETTINGS) 
 def load_settings(flags: Namespace) -> Settings:
     """Put the sources together. flags: as parsed by a parser that `add_flags` prepared. Raises SettingsInvalid."""
     given = vars(flags)
-    path = given.get(CONFIG) or os.environ.get(PREFIX + CONFIG.upper())
+    path = given.get(CONFIG) or variable(PREFIX + CONFIG.upper())
     if path and not Path(path).is_file():
         raise SettingsInvalid(f"the settings file {path} is not there")
     try:

@@ -19,11 +19,12 @@ import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 from server.addresses import TcpAddress
+from server.environment import child_environment
 from server.errors import ProcessesFailed, SettingsInvalid
 from server.metrics import metrics_port, registry_of_processes
 from server.process_link import SupervisorLink
 from server.reservation import reserved
-from server.settings import Settings, child_environment
+from server.settings import Settings
 from server.signals import stop_signal
 
 LINK_FLAG = "--process-link"

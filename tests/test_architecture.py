@@ -33,10 +33,10 @@ def test_only_the_engine_imports_openvino() -> None:
     assert {path for path in importers if not path.startswith("training/compress/")} <= {"ocr_core/engine.py"}
 
 
-def test_only_the_settings_read_the_environment() -> None:
-    """Only server/settings.py reads the environment."""
+def test_the_environment_is_read_in_one_place() -> None:
+    """Only server/environment.py reads the environment."""
     readers = {path for path, names in names_by_file(*OURS) if names & ENVIRONMENT}
-    assert readers <= {"server/settings.py"}
+    assert readers <= {"server/environment.py"}
 
 
 def test_threads_meet_asyncio_only_in_the_batcher() -> None:

@@ -12,7 +12,8 @@ import torch
 
 from ocr_core.errors import RecipeFailed
 from ocr_core.evaluation import LABELS, LineScore
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from training.batches import LabelledLine, Labeller, LineBatch, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, save_checkpoint
 from training.curves import draw_curves

@@ -13,7 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 from ocr_core.evaluation import LineScore, evaluate
-from ocr_core.pipeline import DETECTOR, ORIENTATION, Pipeline, PipelineConfig
+from ocr_core.pipeline import DETECTOR, ORIENTATION, Pipeline
+from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.types import RecognizeOptions
 from training.export import export
 from training.recipe import MODELS

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from ocr_core.pipeline import Pipeline, PipelineConfig
+from ocr_core.pipeline import Pipeline
+from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.types import Recognition
 
 SUPERSAMPLE = 2

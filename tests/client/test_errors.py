@@ -7,7 +7,7 @@ import pytest
 from glyphwire import ErrorReason, _faults
 from glyphwire.v1 import ocr_pb2
 
-from server.errors import FAULTS
+from server.faults import FAULTS
 
 
 def test_reasons_are_those_of_the_contract():

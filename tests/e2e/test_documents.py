@@ -12,7 +12,7 @@ import pypdfium2 as pdfium
 import pytest
 
 from ocr_core.evaluation import normalise
-from ocr_core.image import ImageLimits
+from ocr_core.image_limits import ImageLimits
 from ocr_core.searchable_pdf import SearchablePdf
 from tests.pdf_files import scanned_pdf, text_pdf
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.page_scores import normalise
-from ocr_core.pipeline import Pipeline, PipelineConfig
+from ocr_core.pipeline import Pipeline
+from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.types import Mode, PixelFormat, RawImage, RecognizeOptions
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,11 @@ from rapidfuzz.distance import Levenshtein
 
 from ocr_core.bundle import Kind, Registry, write_manifest
 from ocr_core.evaluation import score_texts
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.page_scores import normalise
-from ocr_core.pipeline import DEFAULT_MODEL, DETECTOR, ORIENTATION, Pipeline, PipelineConfig
+from ocr_core.pipeline import DETECTOR, ORIENTATION, Pipeline
+from ocr_core.pipeline_config import DEFAULT_MODEL, PipelineConfig
 from ocr_core.prepare.placed_image import PlacedImage, levelling
 from ocr_core.prepare.steps import AppliedStep, Preparation, Step, Switch
 from ocr_core.types import (

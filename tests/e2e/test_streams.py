@@ -12,7 +12,8 @@ from glyphwire import FrameResult, Mode, RecognizeOptions, StreamOptions, Unchan
 
 from bench.shaky_frames import shaky_frames
 from ocr_core.evaluation import score_texts
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from tests.e2e.conftest import serving
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,8 @@ from openvino import opset13 as ops
 from ocr_core.bundle import SECOND, Kind, ModelBundle, Registry, read_second, write_manifest
 from ocr_core.engine import Engine, Precision, _compiled, _fold_constants, largest_convolutions
 from ocr_core.errors import BundleInvalid
-from ocr_core.pipeline import DEFAULT_MODEL, DETECTOR, ORIENTATION
+from ocr_core.pipeline import DETECTOR, ORIENTATION
+from ocr_core.pipeline_config import DEFAULT_MODEL
 
 MODELS = Path(__file__).parents[2] / "models"
 REGISTRY = Registry(MODELS)

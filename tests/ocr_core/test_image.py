@@ -9,7 +9,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from ocr_core.errors import ImageEmpty, ImageTooLarge, ImageTooSmall, ImageUndecodable, RawImageInvalid
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.types import PixelFormat, RawImage
 
 LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=100_000, max_side=1000, min_side=4)

@@ -12,7 +12,8 @@ from PIL import Image as PillowImage
 from ocr_core.document import DocumentLimits, DocumentOptions, FailedPage, Page, PageSource
 from ocr_core.document_file import check_size, document_of
 from ocr_core.errors import DocumentTooLarge, DocumentUnreadable, ImageTooLarge, ImageUndecodable
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.types import RawImage
 from tests.pdf_files import image_file
 

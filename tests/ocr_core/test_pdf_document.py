@@ -20,7 +20,8 @@ from ocr_core import pdf_document
 from ocr_core.document import DocumentLimits, DocumentOptions, FailedPage, Page, PageSource, TextLayer
 from ocr_core.document_file import document_of
 from ocr_core.errors import DocumentEncrypted, DocumentUnreadable, ImageTooLarge, PageUnreadable
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from tests.pdf_files import assembled, encrypted_pdf, image_file, pdf_file, scanned_pdf, stream, text_pdf
 
 LIMITS = DocumentLimits(image=ImageLimits(max_pixels=4_000_000, max_side=4000))

@@ -25,7 +25,8 @@ from ocr_core.bundle import (
 from ocr_core.calibration import calibrated
 from ocr_core.engine import Engine, Precision
 from ocr_core.errors import BundleInvalid
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.language_dir import LanguageDir
 from ocr_core.ngram import CharacterModel
 from ocr_core.preprocess import whole_image

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from ocr_core.errors import DocumentUnreadable
-from ocr_core.image import ImageLimits
+from ocr_core.image_limits import ImageLimits
 from ocr_core.searchable_pdf import SearchablePdf
 from ocr_core.types import Line, Point, Polygon, Recognition, Timings
 from tests.ocr_core.page_samples import LEVEL, LINES, MIXED, VERTICAL, rectangle

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from ocr_core.errors import BundleInvalid
+from ocr_core.pipeline_config import PipelineConfig
 from server.engine_link import ENGINE_FLAG, ServerEnd
 from server.engine_process import EngineHost, serve
-from server.settings import Settings
 from tests.server.shelf_stages import ShelfStages
 
 
@@ -30,10 +30,9 @@ class DyingStages(ShelfStages):
         return super().prepare(image, options)
 
 
-def make(settings: str) -> DyingStages:
+def make(config: PipelineConfig) -> DyingStages:
     """With the agreement that the server names."""
-    agreement = Settings.model_validate_json(settings).model_agreement
-    return DyingStages(models_dir=Path(sys.argv[1]), agreement=agreement)
+    return DyingStages(models_dir=Path(sys.argv[1]), agreement=config.agreement)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from ocr_core.types import PreparedImage
-from server.errors import FAULTS, Unavailable
+from server.errors import Unavailable
+from server.faults import FAULTS
 from tests.server.messages import example_error, failure, request, until
 
 ERRORS = [example_error(kind) for kind in FAULTS]

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from ocr_core.bundle import InputFormat, Kind, Registry
 from ocr_core.charset import Charset
-from ocr_core.pipeline import DEFAULT_MODEL
+from ocr_core.pipeline_config import DEFAULT_MODEL
 from training.batches import LabelledLine, Labeller, make_line_batch
 from training.recipe import MODELS
 from training.teacher import load_teacher

@@ -16,7 +16,8 @@ from ocr_core.bundle import GRAPH, WEIGHTS, ModelBundle, read_bundle
 from ocr_core.decode import Decoder
 from ocr_core.engine import Batch, Engine
 from ocr_core.evaluation import LABELS, LineScore, find_sets, read_lines
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.language_dir import LanguageDir
 from ocr_core.prepare.crops import whole_line
 from ocr_core.preprocess import make_batch, turn_if_vertical, whole_image

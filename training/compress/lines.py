@@ -9,7 +9,8 @@ import cv2
 
 from ocr_core.charset import Charset
 from ocr_core.evaluation import LABELS, read_labels
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from training.batches import LabelledLine
 from training.compress.errors import CompressionFailed
 from training.synth.samples import SynthLines, SynthSettings

@@ -15,7 +15,8 @@ import numpy as np
 
 from ocr_core.bundle import Kind, Registry
 from ocr_core.engine import largest_convolutions
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.preprocess import in_model_order, resize
 from ocr_core.types import Image
 from training.compress.graph import compiled, read_graph

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ocr_core.bundle import Kind, Registry
-from ocr_core.image import ImageLimits, load_image
+from ocr_core.image import load_image
+from ocr_core.image_limits import ImageLimits
 from ocr_core.pipeline import DETECTOR
 from training.compress.ranges import greatest
 from training.recipe import MODELS

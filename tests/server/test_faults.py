@@ -13,7 +13,8 @@ from glyphwire.v1 import ocr_pb2
 import ocr_core.errors
 import server.errors
 from ocr_core.errors import LanguageInvalid, ModelFailed, OcrError, SetupError
-from server.errors import FAULTS, Unavailable, fault_of, is_our_fault
+from server.errors import Unavailable
+from server.faults import FAULTS, fault_of, is_our_fault
 from tests.server.messages import example_error
 
 PROTO = Path(__file__).parents[2] / "protos" / "glyphwire" / "v1" / "ocr.proto"
