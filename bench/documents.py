@@ -1,8 +1,9 @@
 """Does a scanned document stream its first page at once, and fit into little memory? Is its text found where it is?
 
 Starts a server of its own and sends it a scanned PDF made for the purpose (bench/scanned_document.py). Memory is that
-of the server and of the process that renders, as seen every 20 ms (Linux only): resident, and the anonymous part of it,
-which is without the pages of libraries and of the document that any process may share and the kernel may drop. Then a
+of the server, of its engine process if it has one and of the process that renders, as seen every 20 ms (Linux only):
+resident, where what several of them share counts several times, and the anonymous part of it, which is without the
+pages of libraries and of the document that any process may share and the kernel may drop. Then a
 searchable PDF is made of what was read, and pdftotext (of poppler-utils) has to find each printed line's characters
 inside that line's box.
 
@@ -34,6 +35,7 @@ from ocr_core.image_limits import ImageLimits
 from ocr_core.page_scores import normalise
 from ocr_core.searchable_pdf import SearchablePdf
 from server.commands_demo import ServerProcess
+from server.engine_link import ENGINE_FLAG
 from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
 
@@ -50,17 +52,24 @@ class Memory(threading.Thread):
         super().__init__(daemon=True)
         self._pid = pid
         self._ended = threading.Event()
-        self.server = self.renderer = self.together = self.anonymous = 0.0
+        self.server = self.engine = self.renderer = self.together = self.anonymous = 0.0
 
     def run(self) -> None:
         """Look until it is stopped."""
         while not self._ended.wait(_SAMPLE_S):
-            server, *renderers = (_status(pid) for pid in (self._pid, *_children(self._pid)))
-            self.server = max(self.server, _mb(server, "VmHWM"))
-            self.renderer = max([self.renderer, *(_mb(each, "VmHWM") for each in renderers)])
+            statuses = {pid: _status(pid) for pid in (self._pid, *_children(self._pid))}
+            for pid, status in statuses.items():
+                self._note(self._role(pid), _mb(status, "VmHWM"))
             for name, field in (("together", "VmRSS"), ("anonymous", "RssAnon")):
-                total = sum(_mb(each, field) for each in (server, *renderers))
-                setattr(self, name, max(getattr(self, name), total))
+                self._note(name, sum(_mb(each, field) for each in statuses.values()))
+
+    def _role(self, pid: int) -> str:
+        if pid == self._pid:
+            return "server"
+        return "engine" if ENGINE_FLAG.encode() in _command(pid) else "renderer"
+
+    def _note(self, name: str, mb: float) -> None:
+        setattr(self, name, max(getattr(self, name), mb))
 
     def stop(self) -> None:
         """Look no more."""
@@ -75,7 +84,7 @@ def main() -> int:
     print(f"{flags.pages} pages of {flags.lines} lines, {len(content) / 1e6:.1f} MB\n")
     with ServerProcess(load_settings(flags)) as server, glyphwire.OcrClient(server.target) as client:
         server.wait_ready(client)
-        idle_mb = _mb(_status(server.pid), "VmRSS")
+        idle_mb = sum(_mb(_status(pid), "VmRSS") for pid in (server.pid, *_children(server.pid)))
         if flags.first_only:
             first = [_first_page_s(client, content) for _ in range(_FIRST_ROUNDS)]
             print(markdown(["first page, s", "of a cold server"], [[f"{median(first):.2f}", f"{first[0]:.2f}"]]))
@@ -86,9 +95,9 @@ def main() -> int:
             for page in client.recognize_document(content, glyphwire.RecognizeOptions(include_characters=True)):
                 pages.append(page)
                 times.append(time.perf_counter() - started)
-        header = ["first page, s", "pages/s", "idle, MB", "server", "renderer", "together", "of it anonymous"]
+        header = ["first page, s", "pages/s", "idle, MB", "server", "engine", "renderer", "together", "of it anonymous"]
         figures = [times[0], len(pages) / times[-1], idle_mb]
-        figures += [memory.server, memory.renderer, memory.together, memory.anonymous]
+        figures += [memory.server, memory.engine, memory.renderer, memory.together, memory.anonymous]
         print(markdown(header, [[f"{figure:.2f}" if figure < 10 else f"{figure:.0f}" for figure in figures]]))
     failed = [page for page in pages if isinstance(page.outcome, glyphwire.OcrError)]
     made = _searchable(content, pages)
