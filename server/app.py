@@ -26,6 +26,7 @@ from server.metrics import Metrics, metrics_port
 from server.model_admin import ModelAdmin
 from server.open_inference import OpenInferenceServicer
 from server.process_link import ProcessLink
+from server.remote_stages import RemoteStages
 from server.servicer import OcrServicer
 from server.settings import Settings
 from server.signals import stop_signal
@@ -59,7 +60,12 @@ class App:
     """
 
     def __init__(
-        self, settings: Settings, stages: AnyStages, metrics: Metrics | None = None, *, shares_ports: bool = False
+        self,
+        settings: Settings,
+        stages: AnyStages | RemoteStages,
+        metrics: Metrics | None = None,
+        *,
+        shares_ports: bool = False,
     ) -> None:
         self._settings = settings
         self._stages = stages
@@ -158,7 +164,10 @@ class App:
 
 
 async def run(
-    settings: Settings, stages: AnyStages, link: ProcessLink | None = None, metrics: Metrics | None = None
+    settings: Settings,
+    stages: AnyStages | RemoteStages,
+    link: ProcessLink | None = None,
+    metrics: Metrics | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. link: to the supervisor, for one of several processes that share their ports.
 

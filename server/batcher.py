@@ -1,4 +1,4 @@
-"""The only file where asyncio meets blocking work: admitted images run through worker threads in shared batches."""
+"""The only file where asyncio meets blocking work: admitted images run through workers in shared batches."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-import structlog
-
 from ocr_core.errors import ModelNotFound
 from ocr_core.frame_change import FrameSketch
 from ocr_core.rules.options import RuleOptions
@@ -27,9 +25,12 @@ from server.calls import note_image
 from server.document_room import DocumentRoom
 from server.errors import DeadlineExpired
 from server.metrics import Metrics
+from server.remote_stages import RemoteStages
+from server.remote_workers import RemoteWorkers
 from server.request import Job, Request, Work
 from server.settings import Settings
 from server.work_queue import WorkQueue
+from server.workers import Outcome, ThreadWorkers, Workers
 
 _Result = TypeVar("_Result")
 
@@ -39,36 +40,41 @@ Answer = asyncio.Future[Recognition]
 _Ended = list[tuple[Request, Exception | None]]
 """Requests that need no more work, with what went wrong."""
 
-_log = structlog.get_logger(__name__)
-
 
 class Batcher:
-    """Reads images in worker threads. Construct in a running event loop, start(), submit, drain(), close().
+    """Has images read by workers. Construct in a running event loop, start(), submit, drain(), close().
 
     Work that comes before start() has finished waits in the queue like any other. Deadlines are times of
     time.monotonic(). client: who shares the workers fairly with others. draining: resolved by drain().
     """
 
-    def __init__(self, stages: AnyStages, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, stages: AnyStages | RemoteStages, settings: Settings, metrics: Metrics | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.draining: asyncio.Future[None] = self._loop.create_future()
         self._stages = stages
         self._metrics = metrics or Metrics()
         self._admission = Admission(settings, self._metrics)
-        self._workers = settings.workers
+        self._count = settings.workers
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         # Two for each: one may still be rendering a page that nobody wants when the other closes the document.
         self._rendering = ThreadPoolExecutor(2 * settings.max_documents, thread_name_prefix="document")
         self.documents = DocumentRoom(settings)
-        self._threads: list[threading.Thread] = []
         self._started = asyncio.Event()
         self._numbers = itertools.count()
-        # The lock of `_changed` guards the next three, and the requests in the queue.
+        # Its lock guards the queue and the requests in it.
         self._changed = threading.Condition(threading.Lock())
         self._queue = WorkQueue(settings.max_batch_size, settings.workers, settings.max_queue_bytes)
-        self._free_workers = 0
-        self._closed = False
+        self._workers: Workers
+        # How workers have something done in the event loop, which those of another process are in already.
+        self._soon: Callable[..., object]
+        if isinstance(stages, RemoteStages):
+            in_thread = partial(self._loop.run_in_executor, self._changer)
+            self._workers = RemoteWorkers(stages, settings.workers, self._changed, self, in_thread)
+            self._soon = self._loop.call_soon
+        else:
+            self._workers = ThreadWorkers(stages, settings.workers, self._changed, self)
+            self._soon = self._loop.call_soon_threadsafe
 
     @property
     def is_ready(self) -> bool:
@@ -80,11 +86,7 @@ class Batcher:
         await self._loop.run_in_executor(self._changer, self._stages.start)
         # Ahead of the workers: a library that they load meanwhile could lose what is being written into it.
         await self._loop.run_in_executor(self._changer, drop_loaded_files)
-        # Daemons: a process that fails to close its batcher ends all the same.
-        names = [f"worker-{number}" for number in range(self._workers)]
-        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
-        for thread in self._threads:
-            thread.start()
+        self._workers.start()
         self._started.set()
 
     async def drain(self, timeout_s: float) -> bool:
@@ -101,14 +103,10 @@ class Batcher:
 
     def close(self) -> None:
         """Stop the workers after what they are doing now, and free the models."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._workers.close()
         self._changer.shutdown()
         self._aside.shutdown()
         self._rendering.shutdown()
-        for thread in self._threads:
-            thread.join()
         self._stages.close()
 
     def rules(self, options: RuleOptions) -> Rules | None:
@@ -188,11 +186,11 @@ class Batcher:
     def _ready_in_s(self, jobs: Sequence[Job], deadline: float, client: Hashable) -> float:
         """When these are likely to be answered; 0 when a worker is free, as estimates can be wrong."""
         with self._changed:
-            if self._free_workers or not jobs:
+            if self._workers.free or not jobs:
                 return 0.0
             costs = [self._queue.image_costs.of(job.stage) for job in jobs]
             wait_s = self._queue.wait_s(jobs[0].priority, client, deadline, sum(costs))
-        return wait_s + max(costs[0], sum(costs) / self._workers)
+        return wait_s + max(costs[0], sum(costs) / self._count)
 
     def _ask(
         self,
@@ -208,7 +206,7 @@ class Batcher:
         with self._changed:
             self._queue.add(request)
             self._metrics.images_waiting.set(self._queue.images)
-            self._changed.notify()
+            self._workers.wake()
         timer = self._loop.call_later(deadline - time.monotonic(), _expire, answer)
         size = job.size  # all of the job that may live as long as the answer: not its pixels
         # Soon, not at once: the caller, who waits, comes first.
@@ -229,86 +227,68 @@ class Batcher:
         self._metrics.images_held.set(self._admission.images)
         note_image(self._metrics, size, request.times(time.monotonic()), answer)
 
-    def _note_queue(self) -> None:
-        """With the lock held, whenever a worker takes work or finds none."""
+    @property
+    def is_empty(self) -> bool:
+        """As Desk."""
+        return not self._queue.images and not self._queue.lines
+
+    def take(self, free_workers: int) -> Work | None:
+        """As Desk."""
+        now = time.monotonic()
+        work = self._queue.take(now, free_workers)
+        if work:
+            if late := sum(request.is_over(now) for request in work.requests):
+                self._metrics.late_starts.inc(late)
+            if work.lines:
+                self._metrics.batch_taken(len(work.lines))
         self._metrics.images_waiting.set(self._queue.images)
         self._metrics.lines_waiting.set(self._queue.lines)
-        self._metrics.workers_busy.set(len(self._threads) - self._free_workers)
+        self._metrics.workers_busy.set(min(self._count, self._count - self._workers.free + (work is not None)))
+        return work
 
-    def _work(self) -> None:
-        """In a worker thread: one piece of work after the other. The event loop hears of finished requests alone."""
-        while work := self._next_work():
-            self._do(work)
-            # While it waits for more, it keeps no image and no model.
-            del work
-
-    def _do(self, work: Work) -> None:
-        ended = self._read(work) if work.lines else self._prepare(work)
+    def bring(self, work: Work, outcome: Outcome) -> None:
+        """As Desk. The event loop hears of finished requests alone."""
+        ended = self._bring_lines(work, outcome) if work.lines else self._bring_image(work, outcome)
         if ended:
             outcomes = [(request.answer, error or self._assembled(request)) for request, error in ended]
-            self._loop.call_soon_threadsafe(_deliver, outcomes)
+            self._soon(_deliver, outcomes)
 
-    def _next_work(self) -> Work | None:
-        """In a worker thread: waits until there is some; None when the batcher has been closed."""
-        with self._changed:
-            self._free_workers += 1
-            while not self._closed:
-                now = time.monotonic()
-                if work := self._queue.take(now, self._free_workers):
-                    self._free_workers -= 1
-                    if late := sum(request.is_over(now) for request in work.requests):
-                        self._metrics.late_starts.inc(late)
-                    if work.lines:
-                        self._metrics.batch_taken(len(work.lines))
-                    self._note_queue()
-                    return work
-                self._note_queue()
-                self._changed.wait()
-        return None
-
-    def _prepare(self, work: Work) -> _Ended:
-        """In a worker thread: load an image and queue its lines."""
+    def _bring_image(self, work: Work, outcome: Outcome) -> _Ended:
+        """Queue its lines."""
         (request,) = work.requests
-        options = request.job.options
-        keys: list[Hashable] = []
-        error: Exception | None = None
-        started = time.monotonic()
-        try:
-            request.prepared = self._stages.prepare(request.job.image, options)
-            # The lines have pixels of their own; a page that is read would hold up to 100 MB besides.
-            request.job = replace(request.job, image=b"")
-            keys = [self._stages.batch_key(crop, options) for crop in request.prepared.crops]
-        except Exception as caught:  # noqa: BLE001 - raised again where the answer is awaited
-            error = caught
+        # The lines have pixels of their own; a page that is read would hold up to 100 MB besides.
+        request.job = replace(request.job, image=b"")
+        request.prepared = outcome.prepared or request.prepared
         if request.when_prepared:
-            self._loop.call_soon_threadsafe(request.when_prepared)
+            self._soon(request.when_prepared)
+        to_read = outcome.keys if outcome.read_s is None else ()
         with self._changed:
             now = time.monotonic()
-            self._queue.finish(work, now - started)
-            if keys and not request.answer.done():
-                self._queue.add_lines(request, keys, now)
-                self._changed.notify(len(keys) - 1)
-        return [] if keys else [(request, error)]
+            self._queue.finish(work, outcome.seconds)
+            if to_read and not request.answer.done():
+                self._queue.add_lines(request, to_read, now)
+                self._workers.wake(len(to_read) - 1)
+            if outcome.read_s is not None and outcome.keys:
+                self._queue.finish_line(request, outcome.keys[0], outcome.read_s, now)
+                self._metrics.batch_taken(1)
+        return [] if to_read else [(request, outcome.error)]
 
-    def _read(self, work: Work) -> _Ended:
-        """In a worker thread."""
-        started = time.monotonic()
-        outcomes = _read_lines(self._stages, work.requests, work.lines)
+    def _bring_lines(self, work: Work, outcome: Outcome) -> _Ended:
         ended: _Ended = []
         with self._changed:
-            self._queue.finish(work, time.monotonic() - started)
-            for request, number, outcome in zip(work.requests, work.lines, outcomes, strict=True):
-                if isinstance(outcome, Exception):
+            self._queue.finish(work, outcome.seconds)
+            for request, number, line in zip(work.requests, work.lines, outcome.lines, strict=True):
+                if isinstance(line, Exception):
                     self._queue.remove(request)
-                    ended.append((request, outcome))
+                    ended.append((request, line))
                 else:
-                    request.lines[number] = outcome
+                    request.lines[number] = line
                     if len(request.lines) == len(request.prepared.crops):
                         ended.append((request, None))
         return ended
 
     def _assembled(self, request: Request) -> Recognition | Exception:
-        """In a worker thread: the lines put together, with the times that the pipeline does not know."""
+        """The lines put together, with the times that the pipeline does not know."""
         try:
             lines = [request.lines[number] for number in range(len(request.lines))]
             recognition = self._stages.assemble(request.prepared, lines, request.job.options)
@@ -337,19 +317,3 @@ def _deliver(outcomes: Sequence[tuple[Answer, Recognition | Exception]]) -> None
             answer.set_exception(outcome)
         else:
             answer.set_result(outcome)
-
-
-def _read_lines(stages: AnyStages, requests: Sequence[Request], numbers: Sequence[int]) -> Sequence[object]:
-    """A batch that fails is read again line by line, so that only the owner of a bad line is told."""
-    crops = [request.prepared.crops[number] for request, number in zip(requests, numbers, strict=True)]
-    try:
-        lines = stages.read_lines(crops, [request.job.options for request in requests])
-        if len(lines) != len(crops):
-            raise RuntimeError(f"{len(crops)} lines went into a batch, {len(lines)} came out")
-    except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
-        if len(crops) == 1:
-            return [error]
-        _log.warning("batch_failed", lines=len(crops), error=repr(error))
-        pairs = zip(requests, numbers, strict=True)
-        return [outcome for request, number in pairs for outcome in _read_lines(stages, [request], [number])]
-    return lines

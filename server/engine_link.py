@@ -8,13 +8,14 @@ from __future__ import annotations
 import pickle
 import socket
 import struct
+import threading
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 ENGINE_FLAG = "--engine-link"
 
-_HEAD = struct.Struct("<Iq")
+HEAD = struct.Struct("<Iq")
 """Bytes of the message, and of what goes with it as it is, -1 for nothing."""
 
 _NOTE = struct.Struct("<cQ")
@@ -23,28 +24,33 @@ _FORGET = b"f"
 
 
 class Connection:
-    """One end of a stream of messages, for one thread at a time. Blocks. Raises OSError, and EOFError for the end."""
+    """One end of a stream of messages, for any threads. Blocks. Raises OSError, and EOFError for the end."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._sending = threading.Lock()
+        self._receiving = threading.Lock()
 
     def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
         """payload: bytes that are neither pickled nor copied."""
         pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with memoryview(payload or b"").cast("B") as view:
-            head = _HEAD.pack(len(pickled), -1 if payload is None else view.nbytes) + pickled
-            # All of it, unless a signal comes.
-            sent = self._end.sendmsg([head, view])
-            if sent < len(head):
-                self._end.sendall(head[sent:])
-            if sent < len(head) + view.nbytes:
-                self._end.sendall(view[max(0, sent - len(head)) :])
+            head = HEAD.pack(len(pickled), -1 if payload is None else view.nbytes) + pickled
+            with self._sending:
+                # All of it, unless a signal comes.
+                sent = self._end.sendmsg([head, view])
+                if sent < len(head):
+                    self._end.sendall(head[sent:])
+                if sent < len(head) + view.nbytes:
+                    self._end.sendall(view[max(0, sent - len(head)) :])
 
     def receive(self) -> tuple[Any, bytes | None]:
         """A message and its payload."""
-        size, payload_size = _HEAD.unpack(self._bytes(_HEAD.size))
-        message = pickle.loads(self._bytes(size))  # noqa: S301 - of the same program
-        return message, None if payload_size < 0 else self._bytes(payload_size)
+        with self._receiving:
+            size, payload_size = HEAD.unpack(self._bytes(HEAD.size))
+            pickled = self._bytes(size)
+            payload = None if payload_size < 0 else self._bytes(payload_size)
+        return pickle.loads(pickled), payload  # noqa: S301 - of the same program
 
     def close(self) -> None:
         """The other end sees the end of the stream."""
@@ -76,16 +82,16 @@ class EngineEnd:
         """The engine has its end."""
         self._of_engine.close()
 
-    def connect(self) -> Connection:
-        """One more connection. Raises OSError when the engine has gone."""
+    def connect(self, threads: int = 1) -> socket.socket:
+        """One more connection. threads: that answer it. Raises OSError when the engine has gone."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                socket.send_fds(self._end, [_NOTE.pack(_CONNECT, 0)], [theirs.fileno()])
+                socket.send_fds(self._end, [_NOTE.pack(_CONNECT, threads)], [theirs.fileno()])
         except OSError:
             ours.close()
             raise
-        return Connection(ours)
+        return ours
 
     def forget(self, number: int) -> None:
         """Nobody waits for this image any more. Never blocks: what finds no room goes with the next one."""
@@ -108,12 +114,15 @@ class ServerEnd:
     def __init__(self, descriptor: int) -> None:
         self._end = socket.socket(fileno=descriptor)
 
-    def notes(self) -> Iterator[Connection | int]:
-        """New connections, and numbers of images to forget, until the server has gone. Blocks."""
+    def notes(self) -> Iterator[tuple[Connection, int] | int]:
+        """New connections and how many threads answer them, and numbers of images to forget, until the server has gone.
+
+        Blocks.
+        """
         with self._end:
             while True:
                 note, descriptors, _, _ = socket.recv_fds(self._end, _NOTE.size, 1, socket.MSG_WAITALL)
                 if len(note) < _NOTE.size:
                     return
                 kind, number = _NOTE.unpack(note)
-                yield Connection(socket.socket(fileno=descriptors[0])) if kind == _CONNECT else number
+                yield (Connection(socket.socket(fileno=descriptors[0])), number) if kind == _CONNECT else number

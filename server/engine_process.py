@@ -1,4 +1,4 @@
-"""The process that reads for a server: the pipeline, behind connections from the server's threads.
+"""The process that reads for a server: the pipeline, behind connections from the server.
 
 It keeps the crops of images whose lines wait, so that no pixel comes back, and ends when the server has gone.
 """
@@ -10,9 +10,9 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,29 +21,46 @@ from ocr_core.errors import InputError
 from ocr_core.frame_change import FrameSketch
 from ocr_core.model_status import ModelStatus
 from ocr_core.pipeline_config import PipelineConfig
-from ocr_core.stages import AnyStages, WaitingImage, WaitingLine
+from ocr_core.stages import AnyStages, WaitingImage
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
 from server.allocator import drop_loaded_files
+from server.batch_reading import read_batch
 from server.engine_link import Connection, ServerEnd
-from server.errors import EngineLost
+from server.errors import DeadlineExpired, EngineLost
 
 
 class Prepared(NamedTuple):
-    """What the server needs to know of an image. keys, sizes: batch key and bytes of each crop.
+    """What the server needs to know of an image. seconds: of this. keys, sizes: batch key and bytes of each crop.
 
-    recognition: when there are none.
+    recognition: when there are none. read_s: seconds in which its only line was read as well, whose key is there alone.
     """
 
+    seconds: float
     keys: tuple[Hashable, ...]
     sizes: tuple[int, ...]
-    recognition: Recognition | Exception | None
+    recognition: Recognition | Exception | None = None
+    read_s: float | None = None
+
+
+class LinesRead(NamedTuple):
+    """seconds: that a batch has taken. images: what has become of those that are read now, by number."""
+
+    seconds: float
+    images: Mapping[int, Recognition | Exception]
 
 
 @dataclass(slots=True)
 class _Image:
+    """prepared: once it is. lines: readings, or exceptions, by place. deadline: of time.monotonic()."""
+
     prepared: WaitingImage
     options: RecognizeOptions
+    deadline: float
     lines: dict[int, object] = field(default_factory=dict)
+
+    def error(self) -> Exception | None:
+        """What is wrong with one of its lines."""
+        return next((line for line in self.lines.values() if isinstance(line, Exception)), None)
 
 
 class EngineHost:
@@ -58,18 +75,6 @@ class EngineHost:
         self._make = make
         self._lock = threading.Lock()
         self._images: dict[int, _Image] = {}
-        self._busy = 0
-
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count who reads, or prepares."""
-        with self._lock:
-            self._busy += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._busy -= 1
 
     def start(self, config: PipelineConfig) -> tuple[ModelInfo, ...]:
         """Load the models. Returns those that requests can name. Raises SetupError."""
@@ -81,46 +86,48 @@ class EngineHost:
         gc.freeze()
         return self._stages.models()
 
-    def prepare(self, number: int, raw: RawImage | None, pickled_options: bytes, content: bytes) -> Prepared:
-        """Load an image and find its lines, which are read by this number. raw: what its content is, unless a file."""
+    def prepare(
+        self,
+        number: int,
+        raw: RawImage | None,
+        pickled_options: bytes,
+        deadline: float,
+        is_alone: bool,
+        content: bytes,
+    ) -> Prepared:
+        """Load an image and find its lines, which are read by this number. raw: what its content is, unless a file.
+
+        is_alone: nothing else waits, so that a line which has its image to itself is read at once. Raises
+        DeadlineExpired.
+        """
+        started = time.monotonic()
+        if started >= deadline:
+            raise _late()
         options = _options(pickled_options)
-        prepared = self._stages.prepare(_image(raw, content), options)
-        if not prepared.crops:
-            return Prepared((), (), self._assembled(_Image(prepared, options)))
-        keys = tuple(self._stages.batch_key(crop, options) for crop in prepared.crops)
+        image = _Image(self._stages.prepare(_image(raw, content), options), options, deadline)
+        crops = image.prepared.crops
+        keys = tuple(self._stages.batch_key(crop, options) for crop in crops)
+        prepared = time.monotonic()
+        if not crops or (is_alone and len(crops) == 1):
+            self._read([(image, place) for place in range(len(crops))])
+            read = self._assembled(image)
+            return Prepared(prepared - started, keys, (), read, time.monotonic() - prepared)
         with self._lock:
-            self._images[number] = _Image(prepared, options)
-        return Prepared(keys, tuple(crop.nbytes for crop in prepared.crops), None)
+            self._images[number] = image
+        return Prepared(prepared - started, keys, tuple(crop.nbytes for crop in crops))
 
-    def read_lines(self, places: Sequence[tuple[int, int]]) -> Mapping[int, Recognition | Exception]:
-        """Read lines of one batch key, by image and place. Returns what has become of images that are read now."""
+    def read_lines(self, places: Sequence[tuple[int, int]]) -> LinesRead:
+        """Read lines of one batch key, by image and place."""
+        started = time.monotonic()
         with self._lock:
-            images = [self._images.get(number) for number, _ in places]
-        found = [image for image in images if image]
-        if len(found) < len(images):
-            raise EngineLost("the image went with the process that had prepared it")
-        unread = [(image, place) for image, (_, place) in zip(found, places, strict=True) if place not in image.lines]
-        lines = self._read(
-            [image.prepared.crops[place] for image, place in unread], [image.options for image, _ in unread]
-        )
-        finished: dict[int, _Image] = {}
+            images = {number: self._images.get(number) for number, _ in places}
+        self._read([(image, place) for number, place in places if (image := images[number])])
         with self._lock:
-            for (image, place), line in zip(unread, lines, strict=True):
-                image.lines[place] = line
-            for image, (number, _) in zip(found, places, strict=True):
-                if len(image.lines) == len(image.prepared.crops) and number in self._images:
-                    finished[number] = self._images.pop(number)
-        return {number: self._assembled(image) for number, image in finished.items()}
-
-    def read_ahead(self, number: int) -> None:
-        """Read a lone line that nobody has asked for yet, while there is nothing else to do."""
-        with self._lock:
-            image = self._images.get(number)
-            is_lone = image is not None and self._busy == 1 and len(image.prepared.crops) == 1
-        if image and is_lone:
-            # Whoever asks for it is told what is wrong.
-            with suppress(Exception):
-                image.lines[0] = self._read(image.prepared.crops, [image.options])[0]
+            done = [number for number, image in images.items() if image and _is_done(image)]
+            finished = {number: image for number in done if (image := self._images.pop(number, None))}
+        ended = {number: self._assembled(image) for number, image in finished.items()}
+        lost = {number: EngineLost("its image is gone") for number, image in images.items() if image is None}
+        return LinesRead(time.monotonic() - started, ended | lost)
 
     def forget(self, number: int) -> None:
         """Nobody waits for this image any more."""
@@ -143,13 +150,21 @@ class EngineHost:
         """A change of the ModelShelf."""
         getattr(self._stages.shelf, change)(*arguments)
 
-    def _read(self, crops: Sequence[WaitingLine], options: Sequence[RecognizeOptions]) -> Sequence[object]:
-        lines = self._stages.read_lines(crops, options) if crops else ()
-        if len(lines) != len(crops):
-            raise RuntimeError(f"{len(crops)} lines went into a batch, {len(lines)} came out")
-        return lines
+    def _read(self, lines: Sequence[tuple[_Image, int]]) -> None:
+        """Lines of one batch key, in one batch, except those that nobody waits for any more."""
+        now = time.monotonic()
+        wanted = [(image, place) for image, place in lines if now < image.deadline]
+        crops = [image.prepared.crops[place] for image, place in wanted]
+        read = read_batch(self._stages, crops, [image.options for image, _ in wanted]) if crops else ()
+        with self._lock:
+            for image, place in lines:
+                image.lines[place] = _late()
+            for (image, place), line in zip(wanted, read, strict=True):
+                image.lines[place] = line
 
     def _assembled(self, image: _Image) -> Recognition | Exception:
+        if error := image.error():
+            return told(error)
         lines = [image.lines[place] for place in range(len(image.lines))]
         try:
             return self._stages.assemble(image.prepared, lines, image.options)
@@ -162,31 +177,35 @@ def serve(host: EngineHost, link: ServerEnd) -> None:
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     for note in link.notes():
-        if isinstance(note, Connection):
-            threading.Thread(target=converse, args=(host, note), name="engine", daemon=True).start()
-        else:
+        if isinstance(note, int):
             host.forget(note)
+            continue
+        connection, threads = note
+        for _ in range(threads):
+            threading.Thread(target=converse, args=(host, connection), name="engine", daemon=True).start()
     # Nobody waits for what is being read, and nothing is left to be saved.
     os._exit(0)
 
 
 def converse(host: EngineHost, connection: Connection) -> None:
-    """Answer the calls of one thread of the server until it has gone. Whatever else ends it, that thread is told."""
+    """Answer calls of a connection until the server has gone. Whatever else ends it, the server is told."""
     try:
         while True:
-            message, content = connection.receive()
-            with host.busy():
-                connection.send(_answered(host, message, content))
-                if message[0] == "prepare":
-                    host.read_ahead(message[1][0])
+            (number, method, arguments), content = connection.receive()
+            answer = _answered(host, method, arguments, content)
+            try:
+                connection.send((number, answer))
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever an answer's own methods raise
+                connection.send((number, RuntimeError(f"what {method} returned cannot be sent: {error!r}")))
     except (OSError, EOFError):
         return
     finally:
         connection.close()
 
 
-def _answered(host: EngineHost, message: tuple[str, tuple[Any, ...]], content: bytes | None) -> object:
-    method, arguments = message
+def _answered(host: EngineHost, method: str, arguments: tuple[Any, ...], content: bytes | None) -> object:
     try:
         return getattr(host, method)(*arguments, *(() if content is None else (content,)))
     except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
@@ -204,6 +223,14 @@ def told(error: Exception) -> Exception:
         return RuntimeError(trace)
     error.add_note(trace)
     return error
+
+
+def _is_done(image: _Image) -> bool:
+    return image.error() is not None or len(image.lines) == len(image.prepared.crops)
+
+
+def _late() -> DeadlineExpired:
+    return DeadlineExpired("the deadline passed while the work was queued")
 
 
 @lru_cache(maxsize=256)

@@ -6,19 +6,18 @@ when there is more to do than can be done, and it is then that callers have to b
 
 from __future__ import annotations
 
-import itertools
 import os
 import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -29,10 +28,11 @@ from ocr_core.model_status import ModelStatus
 from ocr_core.rules.options import RuleOptions
 from ocr_core.rules.rule_shelf import RuleShelf
 from ocr_core.rules.rules import Rules
+from ocr_core.stages import WaitingImage
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
 from server.engine_link import ENGINE_FLAG, Connection, EngineEnd
-from server.engine_process import Prepared
 from server.errors import EngineLost, ProcessesFailed
+from server.exchange import Exchange
 from server.metrics import Metrics
 from server.settings import Settings
 
@@ -42,41 +42,38 @@ ENGINE_PROGRAM = (sys.executable, "-P", "-m", "server.engine_program")
 _END_S = 10.0
 
 _log = structlog.get_logger(__name__)
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteCrop:
-    """A line crop that another process keeps. number: of its image; key: see Stages.batch_key."""
+    """A line crop that another process keeps."""
 
-    number: int
     place: int
     nbytes: int
-    key: Hashable
 
 
 @dataclass(slots=True, eq=False)
 class RemoteImage:
     """An image whose crops another process keeps, until all are read or nothing refers to it any more.
 
-    recognition: of an image without lines.
+    recognition: of an image of which nothing is left to be read.
     """
 
     number: int
     crops: tuple[RemoteCrop, ...]
     recognition: Recognition | Exception | None
-    forget: Callable[[int], None]
+    engine: Engine
     is_kept: bool
 
     def __del__(self) -> None:
         if self.is_kept:
-            self.forget(self.number)
+            self.engine.forget(self.number)
 
 
 class RemoteStages:
-    """Implements Stages with a process that has the pipeline. Construct, start(), use from any thread, close().
+    """A process that has the pipeline, for RemoteWorkers. Construct, start(), use from any thread, close().
 
-    command: ENGINE_PROGRAM; ENGINE_FLAG is added to it. When the process ends, what it was reading fails with
+    command: ENGINE_PROGRAM; ENGINE_FLAG is added to it. When the process ends, what it was doing fails with
     EngineLost, and another one takes its place at once, with the models that the last one had. Later calls wait for it.
     """
 
@@ -118,48 +115,20 @@ class RemoteStages:
             engine.close()
         self._folder.cleanup()
 
-    def prepare(self, image: bytes | RawImage, options: RecognizeOptions) -> RemoteImage:
-        """As Pipeline's."""
-        number = next(_numbers)
-        prepared: Prepared = self._call("prepare", number, *_described(image, options), content=_content(image))
-        pairs = enumerate(zip(prepared.keys, prepared.sizes, strict=True))
-        crops = tuple(RemoteCrop(number, place, size, key) for place, (key, size) in pairs)
-        return RemoteImage(number, crops, prepared.recognition, self._forget, is_kept=bool(crops))
-
     def sketch(self, image: bytes | RawImage, options: RecognizeOptions) -> FrameSketch:
         """As Pipeline's."""
-        sketch: FrameSketch = self._call("sketch", *_described(image, options), content=_content(image))
+        sketch: FrameSketch = self._call("sketch", *described(image, options), content=content(image))
         return sketch
 
-    def batch_key(self, crop: RemoteCrop, options: RecognizeOptions) -> Hashable:
-        """As Pipeline's."""
+    def assemble(self, prepared: WaitingImage, lines: Sequence[object], options: RecognizeOptions) -> Recognition:
+        """What came with the last of the lines, or instead of them. Raises it, if it is an exception."""
         del options
-        return crop.key
-
-    def read_lines(
-        self, crops: Sequence[RemoteCrop], options: Sequence[RecognizeOptions]
-    ) -> list[Recognition | Exception | None]:
-        """As Pipeline's, but what is returned for the crop that was the last of its image is all of it put together.
-
-        options: those with which the images were prepared.
-        """
-        del options
-        read: Mapping[int, Recognition | Exception] = self._call(
-            "read_lines", [(crop.number, crop.place) for crop in crops]
-        )
-        last = {crop.number: at for at, crop in enumerate(crops)}
-        return [read.get(crop.number) if last[crop.number] == at else None for at, crop in enumerate(crops)]
-
-    def assemble(
-        self, prepared: RemoteImage, lines: Sequence[Recognition | Exception | None], options: RecognizeOptions
-    ) -> Recognition:
-        """As Pipeline's."""
-        del options
-        prepared.is_kept = False
-        (outcome,) = (outcome for outcome in (*lines, prepared.recognition) if outcome is not None)
+        image = cast(RemoteImage, prepared)
+        image.is_kept = False
+        (outcome,) = (outcome for outcome in (*lines, image.recognition) if outcome is not None)
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        return cast(Recognition, outcome)
 
     def rules(self, options: RuleOptions) -> Rules | None:
         """As Pipeline's."""
@@ -168,6 +137,27 @@ class RemoteStages:
     def models(self) -> tuple[ModelInfo, ...]:
         """As Pipeline's."""
         return self._models
+
+    def engine(self) -> Engine:
+        """The process. Raises EngineLost when there is none."""
+        if engine := self._engine:
+            return engine
+        raise engine_lost()
+
+    def renew(self, lost: Engine | None) -> None:
+        """Have another process in the place of one that has ended, or of none. Blocks. See engine() for how it went."""
+        with self._replacing:
+            if self._engine is not lost or self._is_closed:
+                return
+            self._engine = None
+            if lost:
+                _log.error("engine_lost", pid=lost.pid, status=lost.close())
+                self._metrics.engine_losses.inc()
+            try:
+                self.start()
+            except OcrError as error:
+                # Whoever calls next tries again.
+                _log.error("engine_not_replaced", error=error.message)
 
     def statuses(self) -> tuple[ModelStatus, ...]:
         """As ModelShelf's."""
@@ -189,32 +179,13 @@ class RemoteStages:
                 return engine.call(method, *arguments, content=content)
         except (OSError, EOFError):
             pass
-        self._replace(engine)
-        raise EngineLost("the process that was reading has ended")
-
-    def _forget(self, number: int) -> None:
-        if engine := self._engine:
-            engine.forget(number)
+        self.renew(engine)
+        raise engine_lost()
 
     def _watch(self, engine: Engine) -> None:
         """Have it replaced when it ends, and not when somebody calls next, who would have to wait."""
         engine.wait()
-        self._replace(engine)
-
-    def _replace(self, lost: Engine | None) -> None:
-        """Start another engine in the place of one that has ended, or was not replaced, unless somebody else has."""
-        with self._replacing:
-            if self._engine is not lost or self._is_closed:
-                return
-            self._engine = None
-            if lost:
-                _log.error("engine_lost", pid=lost.pid, status=lost.close())
-                self._metrics.engine_losses.inc()
-            try:
-                self.start()
-            except OcrError as error:
-                # Whoever calls next tries again.
-                _log.error("engine_not_replaced", error=error.message)
+        self.renew(engine)
 
 
 class RemoteShelf:
@@ -269,11 +240,18 @@ class Engine:
         """Of the process."""
         return self._process.pid
 
+    def exchange(self, threads: int, on_end: Callable[[], None]) -> Exchange:
+        """A connection for the event loop that runs, answered by so many threads. Raises EngineLost."""
+        try:
+            return Exchange(self._link.connect(threads), on_end)
+        except OSError:
+            raise engine_lost() from None
+
     def call(self, method: str, *arguments: object, content: bytes | memoryview | None = None) -> Any:  # noqa: ANN401 - what EngineHost returns
         """Call a method of its EngineHost. Blocks. Raises what that raises; OSError or EOFError when it has ended."""
         connection = self._connection()
-        connection.send((method, arguments), content)
-        answer, _ = connection.receive()
+        connection.send((0, method, arguments), content)
+        (_, answer), _ = connection.receive()
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -301,18 +279,24 @@ class Engine:
     def _connection(self) -> Connection:
         mine: Connection | None = getattr(self._of_thread, "connection", None)
         if mine is None:
-            mine = self._of_thread.connection = self._link.connect()
+            mine = self._of_thread.connection = Connection(self._link.connect())
             self._connections.append(mine)
         return mine
 
 
-def _content(image: bytes | RawImage) -> bytes | memoryview:
+def content(image: bytes | RawImage) -> bytes | memoryview:
+    """Of an image, for EngineHost."""
     return image.pixels if isinstance(image, RawImage) else image
 
 
-def _described(image: bytes | RawImage, options: RecognizeOptions) -> tuple[RawImage | None, bytes]:
-    """All but the content of an image."""
+def described(image: bytes | RawImage, options: RecognizeOptions) -> tuple[RawImage | None, bytes]:
+    """All but the content of an image, for EngineHost, and how it is read."""
     return replace(image, pixels=b"") if isinstance(image, RawImage) else None, _pickled(options)
+
+
+def engine_lost() -> EngineLost:
+    """What those are told whose image was being read."""
+    return EngineLost("the process that was reading has ended")
 
 
 @lru_cache(maxsize=256)

@@ -146,7 +146,7 @@ class Request:
         return self.deadline <= now or self.answer.done()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Work:
     """What one worker does at once: an image to prepare, or lines of one batch key to read.
 

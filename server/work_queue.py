@@ -205,6 +205,13 @@ class WorkQueue:
             request.spent_s += share
             self._charge(request, share - work.cost_s)
 
+    def finish_line(self, request: Request, key: Hashable, seconds: float, now: float) -> None:
+        """Learn what the only line of an image has cost, which was read as soon as the image was prepared."""
+        request.prepared_at = request.read_started = request.last_started = now - seconds
+        self._costs.learn(key, seconds)
+        request.spent_s += seconds
+        self._charge(request, seconds)
+
     def wait_s(self, priority: Priority, client: Hashable, deadline: float, cost_s: float) -> float:
         """How long new work that costs so much is likely to wait; work in hand is half done on average."""
         lanes = self._levels[priority].lanes

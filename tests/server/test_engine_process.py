@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import pickle
 import socket
 import threading
+import time
 
 import pytest
 
-from ocr_core.types import RecognizeOptions
+from ocr_core.types import Recognition, RecognizeOptions
 from server.engine_link import Connection, EngineEnd, ServerEnd
 from server.engine_process import EngineHost, converse, told
-from server.errors import EngineLost
+from server.errors import DeadlineExpired, EngineLost
+from server.exchange import Exchange
 
 OPTIONS = pickle.dumps(RecognizeOptions())
+NEVER = math.inf
 
 
 @pytest.fixture
@@ -24,52 +29,75 @@ def host(stages) -> EngineHost:
     return host
 
 
-def test_a_lone_line_is_read_before_it_is_asked_for(host, stages):
-    """And not once more when it is."""
-    host.prepare(1, None, OPTIONS, b"line")
-    with host.busy():
-        host.read_ahead(1)
+def prepared(host: EngineHost, number: int, image: bytes, deadline: float = NEVER, *, is_alone: bool = False):
+    """Of a file."""
+    return host.prepare(number, None, OPTIONS, deadline, is_alone, image)
+
+
+def texts(recognition: Recognition) -> list[str]:
+    """Of its lines."""
+    return [line.text for line in recognition.lines]
+
+
+def test_an_image_is_complete_with_the_last_of_its_lines(host, stages):
+    """Lines of several images share a batch; nothing is said of those that lack some."""
+    assert prepared(host, 1, b"a\nb").sizes == (1, 1)
+    assert len({*prepared(host, 2, b"c").keys, *prepared(host, 3, b"d").keys}) == 1
+    assert {number: texts(read) for number, read in host.read_lines([(1, 1), (2, 0)]).images.items()} == {2: ["c"]}
+    assert {number: texts(read) for number, read in host.read_lines([(1, 0)]).images.items()} == {1: ["a", "b"]}
+    assert stages.batches == [["b", "c"], ["a"]]
+
+
+def test_a_line_is_read_at_once_when_nothing_else_waits(host, stages):
+    """Of an image with no other line; it is not kept."""
+    alone = prepared(host, 1, b"line", is_alone=True)
+    assert (texts(alone.recognition), len(alone.keys), alone.sizes) == (["line"], 1, ())
     assert stages.batches == [["line"]]
-    read = host.read_lines([(1, 0)])
-    assert [line.text for line in read[1].lines] == ["line"]
-    assert stages.batches == [["line"]]
+    assert prepared(host, 2, b"one\ntwo", is_alone=True).recognition is None
+    assert isinstance(host.read_lines([(1, 0)]).images[1], EngineLost)
+    poisoned = prepared(host, 3, b"poison", is_alone=True)
+    assert isinstance(poisoned.recognition, ZeroDivisionError)
 
 
-def test_nothing_is_read_ahead_while_there_is_other_work(host, stages):
-    """Lines that wait elsewhere may come first. Nor are images of several lines, or those that are forgotten."""
-    for number, image in enumerate((b"line", b"one\ntwo", b"gone")):
-        host.prepare(number, None, OPTIONS, image)
-    host.forget(2)
-    with host.busy():
-        with host.busy():
-            host.read_ahead(0)
-        host.read_ahead(1)
-        host.read_ahead(2)
-    assert stages.batches == []
+def test_an_image_without_lines_is_read(host):
+    """It has nothing to wait for."""
+    assert texts(prepared(host, 1, b"\n").recognition) == []
 
 
-def test_an_error_of_reading_ahead_is_told_to_who_asks(host):
-    """It is read again then."""
-    host.prepare(1, None, OPTIONS, b"poison")
-    with host.busy():
-        host.read_ahead(1)
-    with pytest.raises(ZeroDivisionError):
-        host.read_lines([(1, 0)])
-    host.prepare(2, None, OPTIONS, b"shortfall")
-    with pytest.raises(RuntimeError, match="0 came out"):
-        host.read_lines([(2, 0)])
+def test_a_bad_line_is_told_to_its_owner_alone(host):
+    """Its image is over with it; the others of the batch are read."""
+    for number, image in enumerate((b"fine", b"poison\nnever", b"shortfall")):
+        prepared(host, number, image)
+    images = host.read_lines([(0, 0), (1, 0), (2, 0)]).images
+    assert texts(images[0]) == ["fine"]
+    assert isinstance(images[1], ZeroDivisionError)
+    assert "0 came out" in str(images[2])
+    assert isinstance(host.read_lines([(1, 1)]).images[1], EngineLost)
+
+
+def test_what_is_late_is_not_read(host, stages):
+    """Nobody waits for it, whatever else is in the batch."""
+    with pytest.raises(DeadlineExpired):
+        prepared(host, 1, b"late", time.monotonic())
+    assert stages.prepared == []
+    prepared(host, 1, b"late", time.monotonic() + 0.05)
+    prepared(host, 2, b"in time")
+    time.sleep(0.06)
+    images = host.read_lines([(1, 0), (2, 0)]).images
+    assert isinstance(images[1], DeadlineExpired)
+    assert texts(images[2]) == ["in time"]
+    assert stages.batches == [["in time"]]
 
 
 def test_what_is_read_or_forgotten_is_not_kept(host):
     """Its pixels would stay for ever."""
-    host.prepare(1, None, OPTIONS, b"read")
-    host.prepare(2, None, OPTIONS, b"forgotten")
+    prepared(host, 1, b"read")
+    prepared(host, 2, b"forgotten")
     host.read_lines([(1, 0)])
     host.forget(2)
     host.forget(3)
     for number in (1, 2):
-        with pytest.raises(EngineLost):
-            host.read_lines([(number, 0)])
+        assert isinstance(host.read_lines([(number, 0)]).images[number], EngineLost)
 
 
 def test_an_error_that_cannot_be_sent_becomes_one_that_can():
@@ -114,15 +142,44 @@ def test_notes_come_in_order_and_never_hold_anybody_up():
         ours.forget(5000 + seen[-1])
         seen.append(next(notes))
     assert seen == list(range(5000))
-    connection = ours.connect()
-    while not isinstance(note := next(notes), Connection):
+    connection = Connection(ours.connect(threads=3))
+    while isinstance(note := next(notes), int):
         pass
-    note.send("hello")
+    theirs_of_it, threads = note
+    assert threads == 3
+    theirs_of_it.send("hello")
     assert connection.receive() == ("hello", None)
     ours.close()
     assert list(notes) == []
     connection.close()
-    note.close()
+    theirs_of_it.close()
+
+
+async def test_an_exchange_is_answered_in_whatever_order():
+    """Questions larger than a socket holds, answers that come in pieces and several at once; then the end."""
+    ours, theirs = socket.socketpair()
+    ended = asyncio.Event()
+    answers: asyncio.Queue[object] = asyncio.Queue()
+    exchange = Exchange(ours, ended.set)
+    payloads = [bytes([number]) * size for number, size in enumerate((1, 3_000_000, 0, 20_000))]
+    for payload in payloads:
+        exchange.ask("read", (len(payload),), payload, answers.put_nowait)
+    exchange.ask("nothing", (), None, answers.put_nowait)
+    other = Connection(theirs)
+    asked = [await asyncio.to_thread(other.receive) for _ in range(5)]
+    assert [content for _, content in asked] == [*payloads, None]
+    assert [message[1:] for message, _ in asked] == [*(("read", (len(p),)) for p in payloads), ("nothing", ())]
+    answer = b"".join(bytes(_framed((message[0], len(content or b"")))) for message, content in reversed(asked))
+    for at in range(0, len(answer), 7):
+        theirs.send(answer[at : at + 7])
+        await asyncio.sleep(0)
+    assert [await answers.get() for _ in range(5)] == [0, 20_000, 0, 3_000_000, 1]
+    assert not ended.is_set()
+    exchange.ask("never", (), None, answers.put_nowait)
+    other.close()
+    await ended.wait()
+    exchange.ask("late", (), None, answers.put_nowait)
+    assert answers.empty()
 
 
 def test_calls_are_answered_until_the_server_has_gone(stages):
@@ -130,26 +187,36 @@ def test_calls_are_answered_until_the_server_has_gone(stages):
     ours, theirs = (Connection(end) for end in socket.socketpair())
     answering = threading.Thread(target=converse, args=(EngineHost(lambda _: stages), theirs))
     answering.start()
-    ours.send(("start", ("",)))
-    assert [model.name for model in ours.receive()[0]] == ["fake", "other"]
-    ours.send(("sketch", (None, OPTIONS)), b"row")
-    assert ours.receive()[0].tobytes() == b"row"
-    ours.send(("nothing", ()))
-    assert isinstance(ours.receive()[0], AttributeError)
+    ours.send((1, "start", ("",)))
+    (number, models), _ = ours.receive()
+    assert (number, [model.name for model in models]) == (1, ["fake", "other"])
+    ours.send((2, "sketch", (None, OPTIONS)), b"row")
+    (number, sketch), _ = ours.receive()
+    assert (number, sketch.tobytes()) == (2, b"row")
+    ours.send((3, "nothing", ()))
+    assert isinstance(ours.receive()[0][1], AttributeError)
     ours.close()
     answering.join(30)
     assert not answering.is_alive()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_answer_that_cannot_be_sent_keeps_nobody_waiting(host, stages, monkeypatch):
-    """Whoever waits for it sees the end of the connection."""
+    """Whoever waits for it is told, and the connection stays."""
     monkeypatch.setattr(stages, "sketch", lambda image, options: threading.Lock())
     ours, theirs = (Connection(end) for end in socket.socketpair())
-    answering = threading.Thread(target=converse, args=(host, theirs), daemon=True)
+    answering = threading.Thread(target=converse, args=(host, theirs))
     answering.start()
-    ours.send(("sketch", (None, OPTIONS)), b"row")
-    with pytest.raises(EOFError):
-        ours.receive()
-    answering.join(30)
+    ours.send((1, "sketch", (None, OPTIONS)), b"row")
+    assert "what sketch returned cannot be sent" in str(ours.receive()[0][1])
+    ours.send((2, "models", ()))
+    assert len(ours.receive()[0][1]) == 2
     ours.close()
+    answering.join(30)
+
+
+def _framed(message: object) -> bytes:
+    """As Connection sends it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        Connection(ours).send(message)
+        return theirs.recv(1 << 16)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
+import math
 import os
+import pickle
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from functools import partial
 
 import pytest
 import structlog
@@ -18,9 +20,10 @@ from ocr_core.types import PixelFormat, RawImage, RecognizeOptions
 from server.batcher import Batcher
 from server.errors import EngineLost, ProcessesFailed
 from server.metrics import Metrics
-from server.remote_stages import RemoteStages
+from server.remote_stages import RemoteCrop, RemoteImage, RemoteStages
 from server.request import Job
 from server.settings import Settings
+from tests.server.messages import until
 from tests.server.shelf_stages import put_bundle
 
 OPTIONS = RecognizeOptions()
@@ -40,144 +43,140 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def unstarted(models_dir, metrics):
-    """Two workers may read at once."""
+def remote(models_dir, metrics) -> RemoteStages:
+    """For two workers, not started."""
     command = (sys.executable, "-m", "tests.server.engine_program", str(models_dir))
-    with closing(RemoteStages(Settings(workers=2), command, metrics)) as stages:
-        yield stages
+    return RemoteStages(Settings(workers=2), command, metrics)
 
 
 @pytest.fixture
-def remote(unstarted) -> RemoteStages:
-    """Started."""
-    unstarted.start()
-    return unstarted
+async def batcher(remote, metrics) -> AsyncIterator[Batcher]:
+    """In front of it, started."""
+    batcher = Batcher(remote, Settings(workers=2), metrics)
+    try:
+        await batcher.start()
+        yield batcher
+    finally:
+        batcher.close()
 
 
-def read(stages: RemoteStages, image: bytes | RawImage, options: RecognizeOptions = OPTIONS) -> list[str]:
+async def read(batcher: Batcher, image: bytes | RawImage, options: RecognizeOptions = OPTIONS) -> list[str]:
     """Texts of the lines of an image."""
-    prepared = stages.prepare(image, options)
-    lines = [stages.read_lines([crop], [options])[0] for crop in prepared.crops]
-    return [line.text for line in stages.assemble(prepared, lines, options).lines]
+    recognition = await batcher.submit(Job(image, options), time.monotonic() + 60)
+    return [line.text for line in recognition.lines]
 
 
 def pid_of(stages: RemoteStages) -> int:
     """Of the process."""
-    return stages._engine.pid
+    return stages.engine().pid
 
 
-def test_it_reads_as_a_pipeline_in_this_process(remote):
+async def changed(batcher: Batcher, change: Callable[..., None], *arguments: str) -> None:
+    """A change of models."""
+    await batcher.change_models(partial(change, *arguments))
+
+
+async def test_it_reads_as_a_pipeline_in_this_process(batcher):
     """Files, raw pixels in whatever buffer, images without lines, and options, which travel with each image."""
-    assert read(remote, b"one\ntwo") == ["onea", "twoa"]
-    assert read(remote, b"\n") == []
+    assert await read(batcher, b"one\ntwo") == ["onea", "twoa"]
+    assert await read(batcher, b"\n") == []
     for pixels in (b"raw", memoryview(b"raw")):
-        assert read(remote, RawImage(pixels, 1, 1, PixelFormat.RGB24)) == ["rawa"]
-    assert read(remote, b"faint\nclear", RecognizeOptions(min_confidence=0.5)) == ["cleara"]
+        assert await read(batcher, RawImage(pixels, 1, 1, PixelFormat.RGB24)) == ["rawa"]
+    assert await read(batcher, b"faint\nclear", RecognizeOptions(min_confidence=0.5)) == ["cleara"]
     large = b"x" * 5_000_000
-    assert read(remote, large) == [large.decode() + "a"]
+    assert await read(batcher, large) == [large.decode() + "a"]
 
 
-def test_lines_of_several_images_share_a_batch(remote):
-    """Each image is complete with the last of its lines, wherever that stands in its batch."""
-    first, second = remote.prepare(b"a\nb", OPTIONS), remote.prepare(b"c", OPTIONS)
-    crops = [*first.crops, *second.crops]
-    assert len({remote.batch_key(crop, OPTIONS) for crop in crops}) == 1
-    assert [crop.nbytes for crop in crops] == [1, 1, 1]
-    early = remote.read_lines(crops[1:], [OPTIONS] * 2)
-    late = remote.read_lines(crops[:1], [OPTIONS])
-    texts = [line.text for line in remote.assemble(first, [*late, early[0]], OPTIONS).lines]
-    assert texts == ["aa", "ba"]
-    assert [line.text for line in remote.assemble(second, early[1:], OPTIONS).lines] == ["ca"]
+async def test_many_at_once_are_answered_each_with_its_own(batcher, metrics):
+    """In batches, by two threads, with bad ones among them; what is done is counted."""
+    rows = [f"{number}\n" * (1 + number % 3) for number in range(60)]
+    jobs = [Job(row.encode(), OPTIONS) for row in rows] + [Job(b"poison\nx", OPTIONS), Job(b"!bug", OPTIONS)]
+    outcomes = await batcher.submit_all(jobs, time.monotonic() + 60)
+    assert [isinstance(outcome, ZeroDivisionError) for outcome in outcomes] == [False] * 60 + [True] * 2
+    texts = [[line.text for line in outcome.lines] for outcome in outcomes[:60]]
+    assert texts == [[line + "a" for line in row.split()] for row in rows]
+    sample = metrics.registry.get_sample_value
+    assert sample("glyphwire_batch_lines_sum") >= 120
+    assert sample("glyphwire_batch_lines_count") < 120
+    assert sample("glyphwire_late_starts_total") == 0
+    before = sample("glyphwire_batch_lines_count")
+    assert await read(batcher, b"alone") == ["alonea"]
+    assert sample("glyphwire_batch_lines_count") == before + 1
 
 
-def test_errors_come_back_as_they_are(remote):
+async def test_errors_come_back_as_they_are(batcher):
     """A caller's fault with its field; a bug with the traceback of the other process in its notes."""
     with pytest.raises(errors.ImageUndecodable) as wrong:
-        remote.prepare(b"!undecodable", OPTIONS)
+        await read(batcher, b"!undecodable")
     assert (wrong.value.field, wrong.value.message) == ("image.encoded", "no image")
     with pytest.raises(ZeroDivisionError) as bug:
-        remote.prepare(b"!bug", OPTIONS)
+        await read(batcher, b"!bug")
     assert "engine_program" in bug.value.__notes__[0]
     with pytest.raises(errors.ImageEmpty):
-        remote.prepare(b"", OPTIONS)
+        await read(batcher, b"")
 
 
-def test_a_sketch_and_rules_are_those_of_the_pipeline(remote):
+async def test_a_sketch_and_rules_are_those_of_the_pipeline(batcher):
     """A frame is loaded in the other process, rules are compiled in this one."""
-    assert remote.sketch(b"row\nanother", OPTIONS).tobytes() == b"row"
-    assert remote.rules(OPTIONS.rules) is None
+    assert (await batcher.sketch(Job(b"row\nanother", OPTIONS))).tobytes() == b"row"
+    assert batcher.rules(OPTIONS.rules) is None
 
 
-def test_models_change_in_the_other_process(remote, models_dir):
+async def test_models_change_in_the_other_process(batcher, remote, models_dir):
     """Changes and what is wrong with them come through, and models() follows."""
     put_bundle(models_dir, "2", "b")
     put_bundle(models_dir, "3", "c", broken=True)
-    remote.shelf.load("tiny/2")
-    assert [model.version for model in remote.models()] == ["1", "2"]
+    await changed(batcher, remote.shelf.load, "tiny/2")
+    assert [model.version for model in await batcher.models()] == ["1", "2"]
     with pytest.raises(errors.ModelRejected, match="reads nothing"):
-        remote.shelf.load("tiny/3")
+        await changed(batcher, remote.shelf.load, "tiny/3")
     with pytest.raises(errors.ModelNotFound):
-        remote.shelf.unload("tiny/4")
-    remote.shelf.set_default("tiny/2")
-    assert read(remote, b"x") == ["xb"]
-    remote.shelf.unload("tiny/1")
-    assert [(status.version, status.state.value) for status in remote.shelf.statuses()][-2:] == [
+        await changed(batcher, remote.shelf.unload, "tiny/4")
+    await changed(batcher, remote.shelf.set_default, "tiny/2")
+    assert await read(batcher, b"x") == ["xb"]
+    await changed(batcher, remote.shelf.unload, "tiny/1")
+    assert [(status.version, status.state.value) for status in remote.statuses()][-2:] == [
         ("2", "ready"),
         ("3", "failed"),
     ]
 
 
-def test_an_image_that_nobody_waits_for_is_forgotten(remote):
+async def test_an_image_that_nobody_waits_for_is_forgotten(batcher, remote):
     """It keeps no model from being unloaded, although it was never read."""
-    prepared = remote.prepare(b"x\ny", OPTIONS)
-    remote.read_lines(prepared.crops[:1], [OPTIONS])
-    assert remote.shelf.statuses()[0].images > 0
-    del prepared
-    gc.collect()
-    deadline = time.monotonic() + 30
-    while remote.shelf.statuses()[0].images:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    engine = remote.engine()
+    options = pickle.dumps(OPTIONS)
+    prepared = engine.call("prepare", 1_000_000, None, options, math.inf, False, content=b"x\ny")
+    crops = tuple(RemoteCrop(place, size) for place, size in enumerate(prepared.sizes))
+    image = RemoteImage(1_000_000, crops, None, engine, is_kept=True)
+    assert remote.statuses()[0].images > 0
+    del image
+    await until(lambda: remote.statuses()[0].images == 0)
 
 
-def test_another_process_takes_the_place_of_one_that_ends(remote, models_dir, metrics):
-    """What was being read is lost, and said to be; what comes next is read by the models that were there last."""
+async def test_another_process_takes_the_place_of_one_that_ends(batcher, remote, models_dir, metrics):
+    """At once, before anybody calls; what comes then is read by the models that were there last."""
     put_bundle(models_dir, "2", "b")
-    remote.shelf.load("tiny/2")
-    remote.shelf.set_default("tiny/2")
-    prepared = remote.prepare(b"x", OPTIONS)
-    with structlog.testing.capture_logs() as logs:
-        os.kill(pid_of(remote), signal.SIGKILL)
-        with pytest.raises(EngineLost):
-            remote.read_lines(prepared.crops, [OPTIONS])
-    assert [(entry["event"], entry["status"]) for entry in logs] == [("engine_lost", -signal.SIGKILL)]
-    with pytest.raises(EngineLost):
-        remote.read_lines(prepared.crops, [OPTIONS])
-    assert read(remote, b"x") == ["xb"]
-    assert metrics.registry.get_sample_value("glyphwire_engine_losses_total") == 1
-
-
-def test_another_process_starts_before_anybody_calls(remote):
-    """The end is noticed when it comes, and who calls then is answered."""
+    await changed(batcher, remote.shelf.load, "tiny/2")
+    await changed(batcher, remote.shelf.set_default, "tiny/2")
+    assert await read(batcher, b"x") == ["xb"]
     lost = pid_of(remote)
-    os.kill(lost, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while getattr(remote._engine, "pid", lost) == lost:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert read(remote, b"x") == ["xa"]
+    with structlog.testing.capture_logs() as logs:
+        os.kill(lost, signal.SIGKILL)
+        await until(lambda: metrics.registry.get_sample_value("glyphwire_engine_losses_total") == 1)
+        assert await read(batcher, b"x") == ["xb"]
+    assert [(entry["event"], entry["status"]) for entry in logs] == [("engine_lost", -signal.SIGKILL)]
+    assert metrics.registry.get_sample_value("glyphwire_engine_losses_total") == 1
+    assert pid_of(remote) != lost
 
 
-def test_a_process_that_cannot_be_replaced_is_tried_again(remote, models_dir):
-    """With every call, until it starts."""
+async def test_a_process_that_cannot_be_replaced_is_tried_again(batcher, models_dir):
+    """With every call, until it starts; those who wait meanwhile are told."""
     (models_dir / "broken").touch()
     for _ in range(2):
         with pytest.raises(EngineLost):
-            remote.prepare(b"!die", OPTIONS)
+            await read(batcher, b"!die")
     (models_dir / "broken").unlink()
-    with pytest.raises(EngineLost):
-        remote.prepare(b"x", OPTIONS)
-    assert read(remote, b"x") == ["xa"]
+    assert await read(batcher, b"x") == ["xa"]
 
 
 def test_a_start_that_fails_is_told(models_dir):
@@ -190,36 +189,24 @@ def test_a_start_that_fails_is_told(models_dir):
         stages.start()
 
 
-def test_signals_of_the_terminal_do_not_end_it(remote):
+async def test_signals_of_the_terminal_do_not_end_it(batcher, remote):
     """Ctrl+C reaches every process of a terminal; the server decides when reading ends."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid_of(remote), each)
-    assert read(remote, b"x") == ["xa"]
+    assert await read(batcher, b"x") == ["xa"]
 
 
-def test_it_stands_back_behind_others(remote):
+async def test_it_stands_back_behind_others(batcher, remote):
     """All of its threads, so that calls are answered while it reads."""
-    read(remote, b"x")
     threads = os.listdir(f"/proc/{pid_of(remote)}/task")
     assert {os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in threads} == {5}
 
 
-async def test_callers_of_a_batcher_survive_the_end_of_the_process(unstarted):
+async def test_callers_survive_the_end_of_the_process(batcher):
     """Who was being read is told to try again, and who waits in the queue is answered by the next process."""
-    batcher = Batcher(unstarted, Settings(workers=1))
-    try:
-        await batcher.start()
-        jobs = [Job(image, OPTIONS) for image in (b"one", b"!die", b"two\nthree")]
-        deadline = time.monotonic() + 60
-        outcomes = await asyncio.gather(*(batcher.submit(job, deadline) for job in jobs), return_exceptions=True)
-        assert isinstance(outcomes[1], EngineLost)
-        again = await batcher.submit(Job(b"one", OPTIONS), deadline)
-        assert [line.text for line in again.lines] == ["onea"]
-        assert [line.text for line in outcomes[2].lines] == ["twoa", "threea"]
-        poisoned = await asyncio.gather(
-            *(batcher.submit(Job(image, OPTIONS), deadline) for image in (b"poison", b"fine")), return_exceptions=True
-        )
-        assert isinstance(poisoned[0], ZeroDivisionError)
-        assert [line.text for line in poisoned[1].lines] == ["finea"]
-    finally:
-        await asyncio.to_thread(batcher.close)
+    images = [b"!die", *(b"%d\n%d" % (number, number) for number in range(20))]
+    outcomes = await batcher.submit_all([Job(image, OPTIONS) for image in images], time.monotonic() + 60)
+    assert isinstance(outcomes[0], EngineLost)
+    answered = [outcome for outcome in outcomes if not isinstance(outcome, EngineLost)]
+    assert len(answered) > 10
+    assert {len(outcome.lines) for outcome in answered} == {2}
