@@ -98,10 +98,13 @@ sanitize: dev
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 		pytest -q -o pythonpath=build/sanitized tests/ext -k "not reference"
 
-# The kernels' tests with the code for processors that are not known, which no other test of this machine runs.
+# The kernels' tests with the code for processors that are not known, and for those with AVX2 and no longer vectors, which
+# no other test of this machine may run.
 portable: dev
 	$(call build_apart,build/portable,GLYPHWIRE_PORTABLE)
 	pytest -q -o pythonpath=build/portable tests/ext -k "not reference"
+	$(call build_apart,build/avx2,GLYPHWIRE_AVX2)
+	pytest -q -o pythonpath=build/avx2 tests/ext -k "not reference"
 
 # Regenerated stubs must be the committed ones.
 stubs-fresh: protos

@@ -11,7 +11,7 @@ DEBUG = bool(os.environ.get("GLYPHWIRE_DEBUG_BUILD"))
 OPTIMISE = ["-O0", "-g"] if DEBUG else ["-O3"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 SANITIZE = SANITIZERS if os.environ.get("GLYPHWIRE_SANITIZE") else []
-PORTABLE = [("GLYPHWIRE_PORTABLE", None)] if os.environ.get("GLYPHWIRE_PORTABLE") else []
+NARROWER = [(name, None) for name in ("GLYPHWIRE_PORTABLE", "GLYPHWIRE_AVX2") if os.environ.get(name)]
 
 setup(
     packages=[
@@ -40,7 +40,7 @@ setup(
                 ["ext/ctc.pyx"],
                 depends=[*glob("ext/*.h"), *glob("ext/*.pxi")],
                 include_dirs=[numpy.get_include()],
-                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *PORTABLE],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *NARROWER],
                 # A fused multiply-add rounds once where the reference rounds twice. Vectors pass between functions only
                 # where they are inlined, so their calling convention does not matter.
                 extra_compile_args=["-pthread", "-ffp-contract=off", "-Wno-psabi", *SANITIZE, *OPTIMISE],

@@ -70,7 +70,8 @@ typedef struct {
     int32_t times, exponent, length;
     double mass; /* of the path, times 2 ** -exponent */
     int bad;
-    double best;          /* probability at the peak of the run that is under way */
+    int32_t start, peak;  /* of the run that is under way: its first row, and the likeliest */
+    double best;          /* probability there */
     float *row, *columns; /* [classes], [columns] scratch */
 } Path;
 
@@ -101,7 +102,7 @@ static inline void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Pe
         path->length = 0;
         return;
     }
-    int is_label = peak != layout->blank, is_new = is_label && peak != path->previous;
+    int is_label = peak != layout->blank, is_new = is_label & (peak != path->previous);
     double prob = layout->kind == LOG_PROBS ? exp(found.value) : found.value, best = path->best;
     if (layout->kind != LOGITS) path->mass *= prob;
     else prob = 1.0;
@@ -116,13 +117,15 @@ static inline void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Pe
     path->length += is_new;
     path->previous = peak;
     size_t place = store->characters + (size_t)(path->length - is_label);
-    int is_peak = !is_label || is_new || prob > best;
+    int is_peak = (!is_label) | is_new | (prob > best);
     path->best = is_peak ? prob : best;
+    path->peak = is_peak ? now : path->peak;
+    path->start = is_label & !is_new ? path->start : now;
     store->labels[place] = class_of(layout, peak);
-    store->starts[place] = is_label & !is_new ? store->starts[place] : now;
+    store->starts[place] = path->start;
     store->ends[place] = now + 1;
-    store->timesteps[place] = is_peak ? now : store->timesteps[place];
-    store->confidences[place] = is_peak ? (float)prob : store->confidences[place];
+    store->timesteps[place] = path->peak;
+    store->confidences[place] = (float)path->best;
 }
 
 static void end_path(Path *path, Store *store) {

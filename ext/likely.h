@@ -4,7 +4,7 @@
 #define GLYPHWIRE_LIKELY_H
 
 #include "parting.h"
-#include "scan.h"
+#include "peaks.h"
 
 /* A key that no column with at least this share of the row can fall below; prob_of has the last word. */
 static uint32_t lowest_key(Kind kind, double most, double least_prob) {

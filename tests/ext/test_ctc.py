@@ -107,6 +107,20 @@ def test_equal_classes_and_equal_prefixes_are_taken_in_order(ctc):
     assert [h.labels for h in found] == [(0,), (1,), (), (0, 1), (1, 0)]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [100, 511, 512, 513, 700, 1000])
+def test_the_first_of_equals_is_found_wherever_it_is_and_rows_begin(ctc, kind, classes):
+    """Rows of many lengths, beginning anywhere in a vector: the peak may be in any column, and others after it."""
+    rng = np.random.default_rng(classes)
+    firsts = np.concatenate([np.arange(1, 80), np.arange(classes - 160, classes), rng.integers(1, classes, 80)])
+    firsts = firsts[firsts > 0]
+    probs = matrix(rng.uniform(1e-9, 1e-4, (len(firsts), classes)))
+    for row, first in zip(probs, firsts, strict=True):
+        row[[first, *rng.integers(first, classes, 3)]] = 0.2
+    found = only(ctc.best_path(as_kind(probs, kind), 0, kind=kind))[0]
+    assert found.labels == collapsed(firsts.tolist(), 0)
+
+
 def test_zeros_are_equal_whatever_their_sign(ctc):
     """Of two logits 0 and -0 neither is greater: the lower class is taken."""
     logits = matrix([[-0.0, 0.0, -1.0], [-0.0, 0.0, -1.0]])
