@@ -18,6 +18,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from ocr_core.errors import ImageEmpty, ImageTooLarge, ImageTooSmall, ImageUndecodable, RawImageInvalid
 from ocr_core.image_limits import ImageLimits
+from ocr_core.shared_pixels import SharedPixels
 from ocr_core.types import Image, RawImage
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"]
@@ -176,7 +177,7 @@ def _from_raw(raw: RawImage, limits: ImageLimits) -> Image:
     stride = raw.stride or row_bytes
     if stride < row_bytes:
         raise RawImageInvalid(f"stride is {stride}, a row has {row_bytes} bytes", "image.raw.stride")
-    pixels = np.frombuffer(raw.pixels, np.uint8)
+    pixels = np.frombuffer(raw.pixels.view() if isinstance(raw.pixels, SharedPixels) else raw.pixels, np.uint8)
     _check_bytes(pixels.size, limits)
     least, most = stride * (raw.height - 1) + row_bytes, stride * raw.height
     if not least <= pixels.size <= most:

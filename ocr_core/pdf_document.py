@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,11 @@ from typing import Any, BinaryIO, cast
 
 from ocr_core.document import MIN_DPI, DocumentLimits, DocumentOptions, FailedPage, Page, TextLayer
 from ocr_core.errors import DocumentEncrypted, DocumentUnreadable, ImageTooLarge, InputError, PageUnreadable
+from ocr_core.shared_pixels import SharedPixels
 from ocr_core.types import Character, Line, PixelFormat, Point, Polygon, RawImage
 
 _PROGRAM = "ocr_core.pdf_renderer"
-_BYTES_PER_PIXEL = 3.1
-"""RGB, and up to three bytes at the end of each row."""
+_BYTES_PER_PIXEL = 3
 _MAX_CRASHES = 3
 
 
@@ -104,29 +105,33 @@ class _Renderer:
         self._file = file
         self._options = options
         self._limits = limits
-        self._process = subprocess.Popen(  # noqa: S603 - a program of ours
-            [sys.executable, "-m", _PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[file.fileno()],
-        )
+        self._max_pixels = min(limits.image.max_pixels, limits.image.max_bytes // _BYTES_PER_PIXEL)
+        self._memories, theirs = socket.socketpair()
+        self._their_memories = theirs.fileno()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - a program of ours
+                [sys.executable, "-m", _PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[file.fileno(), self._their_memories],
+            )
         # Pipes were asked for, which the type checker does not see.
         self._commands = cast(BinaryIO, self._process.stdin)
         self._answers = cast(BinaryIO, self._process.stdout)
 
     def open(self) -> int:
         """Returns the number of pages. Raises DocumentUnreadable or DocumentEncrypted."""
-        image = self._limits.image
         self._tell(
             {
                 "file": self._file.fileno(),
+                "memory": self._their_memories,
                 "password": self._options.password,
                 "dpi": self._options.dpi,
                 "min_dpi": MIN_DPI,
                 "text_layer": self._options.text_layer is TextLayer.AUTO,
-                "max_pixels": min(image.max_pixels, int(image.max_bytes / _BYTES_PER_PIXEL)),
-                "max_side": image.max_side,
+                "max_pixels": self._max_pixels,
+                "max_side": self._limits.image.max_side,
                 "max_cpu_s": self._limits.max_page_cpu_s,
                 "max_memory_bytes": self._limits.max_memory_bytes,
             }
@@ -141,6 +146,9 @@ class _Renderer:
     def page(self, number: int) -> Page | FailedPage | None:
         """One page; None when the process has ended in its place."""
         started = time.perf_counter()
+        pixels = SharedPixels.allocated(self._max_pixels * _BYTES_PER_PIXEL)
+        with suppress(OSError):  # as in _tell()
+            socket.send_fds(self._memories, [b"m"], [pixels.descriptor])
         self._tell({"page": number})
         header = self._hear()
         if header is None:
@@ -152,11 +160,8 @@ class _Renderer:
         if "lines" in header:
             lines = tuple(map(_line, header["lines"]))
             return Page(number, dpi, None, _since(started), width, height, lines)
-        size = header["stride"] * height
-        pixels = self._answers.read(size)
-        if len(pixels) < size:
-            return None
-        raw = RawImage(pixels, width, height, PixelFormat.RGB24, header["stride"])
+        taken = pixels.start(header["stride"] * height)
+        raw = RawImage(taken, width, height, PixelFormat.RGB24, header["stride"])
         return Page(number, dpi, raw, _since(started))
 
     def crash(self, number: int) -> PageUnreadable:
@@ -174,6 +179,7 @@ class _Renderer:
 
     def wait(self) -> int:
         """Until the process, which has ended or is about to, is gone. Returns its status."""
+        self._memories.close()
         with suppress(BrokenPipeError):  # of what it has not read
             self._commands.close()
         with self._process as process:

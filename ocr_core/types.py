@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ocr_core.model_shelf import Lease
     from ocr_core.rules.findings import Correction, Field
     from ocr_core.rules.rules import Rules
+    from ocr_core.shared_pixels import SharedPixels
     from ocr_core.structure import Structure
 
 Image = npt.NDArray[np.uint8]
@@ -61,7 +62,7 @@ class PixelFormat(Enum):
 class RawImage:
     """Uncompressed pixels, rows from top to bottom. stride: bytes per row, 0 for rows without padding."""
 
-    pixels: bytes | memoryview
+    pixels: bytes | memoryview | SharedPixels
     width: int
     height: int
     pixel_format: PixelFormat

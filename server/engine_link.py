@@ -13,10 +13,17 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from ocr_core.shared_pixels import SharedPixels
+
+Payload = bytes | memoryview | SharedPixels
+
 ENGINE_FLAG = "--engine-link"
 
-HEAD = struct.Struct("<Iq")
-"""Bytes of the message, and of what goes with it as it is, -1 for nothing."""
+HEAD = struct.Struct("<Iq?")
+"""Bytes of the message, and of its payload, -1 for none. Whether that comes as a descriptor."""
+
+DESCRIPTOR = b"d"
+"""What a descriptor comes with, in the place of the payload."""
 
 _NOTE = struct.Struct("<cQ")
 _CONNECT = b"c"
@@ -31,11 +38,16 @@ class Connection:
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
 
-    def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
-        """payload: bytes that are neither pickled nor copied."""
+    def send(self, message: object, payload: Payload | None = None) -> None:
+        """payload: bytes that are not pickled; SharedPixels are not even copied."""
         pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        if isinstance(payload, SharedPixels):
+            with self._sending:
+                self._end.sendall(HEAD.pack(len(pickled), len(payload), True) + pickled)
+                socket.send_fds(self._end, [DESCRIPTOR], [payload.descriptor])
+            return
         with memoryview(payload or b"").cast("B") as view:
-            head = HEAD.pack(len(pickled), -1 if payload is None else view.nbytes) + pickled
+            head = HEAD.pack(len(pickled), -1 if payload is None else view.nbytes, False) + pickled
             with self._sending:
                 # All of it, unless a signal comes.
                 sent = self._end.sendmsg([head, view])
@@ -44,17 +56,27 @@ class Connection:
                 if sent < len(head) + view.nbytes:
                     self._end.sendall(view[max(0, sent - len(head)) :])
 
-    def receive(self) -> tuple[Any, bytes | None]:
+    def receive(self) -> tuple[Any, bytes | SharedPixels | None]:
         """A message and its payload."""
+        payload: bytes | SharedPixels | None = None
         with self._receiving:
-            size, payload_size = HEAD.unpack(self._bytes(HEAD.size))
+            size, payload_size, is_shared = HEAD.unpack(self._bytes(HEAD.size))
             pickled = self._bytes(size)
-            payload = None if payload_size < 0 else self._bytes(payload_size)
+            if is_shared:
+                payload = SharedPixels(self._descriptor(), payload_size)
+            elif payload_size >= 0:
+                payload = self._bytes(payload_size)
         return pickle.loads(pickled), payload  # noqa: S301 - of the same program
 
     def close(self) -> None:
         """The other end sees the end of the stream."""
         self._end.close()
+
+    def _descriptor(self) -> int:
+        _, descriptors, _, _ = socket.recv_fds(self._end, len(DESCRIPTOR), 1)
+        if not descriptors:
+            raise EOFError("the other process has gone")
+        return descriptors[0]
 
     def _bytes(self, count: int) -> bytes:
         received = self._end.recv(count, socket.MSG_WAITALL) if count else b""

@@ -15,18 +15,22 @@ import traceback
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ocr_core.errors import InputError
 from ocr_core.frame_change import FrameSketch
 from ocr_core.model_status import ModelStatus
 from ocr_core.pipeline_config import PipelineConfig
+from ocr_core.shared_pixels import SharedPixels
 from ocr_core.stages import AnyStages, WaitingImage
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
 from server.allocator import drop_loaded_files
 from server.batch_reading import read_batch
 from server.engine_link import Connection, ServerEnd
 from server.errors import DeadlineExpired, EngineLost
+
+Content = bytes | SharedPixels
+"""Of an image: a file or pixels."""
 
 
 class Prepared(NamedTuple):
@@ -93,7 +97,7 @@ class EngineHost:
         pickled_options: bytes,
         deadline: float,
         is_alone: bool,
-        content: bytes,
+        content: Content,
     ) -> Prepared:
         """Load an image and find its lines, which are read by this number. raw: what its content is, unless a file.
 
@@ -134,7 +138,7 @@ class EngineHost:
         with self._lock:
             self._images.pop(number, None)
 
-    def sketch(self, raw: RawImage | None, pickled_options: bytes, content: bytes) -> FrameSketch:
+    def sketch(self, raw: RawImage | None, pickled_options: bytes, content: Content) -> FrameSketch:
         """As Stages has it."""
         return self._stages.sketch(_image(raw, content), _options(pickled_options))
 
@@ -193,6 +197,8 @@ def converse(host: EngineHost, connection: Connection) -> None:
         while True:
             (number, method, arguments), content = connection.receive()
             answer = _answered(host, method, arguments, content)
+            # Pixels of a page are not kept until the next one comes.
+            del content
             try:
                 connection.send((number, answer))
             except OSError:
@@ -205,7 +211,7 @@ def converse(host: EngineHost, connection: Connection) -> None:
         connection.close()
 
 
-def _answered(host: EngineHost, method: str, arguments: tuple[Any, ...], content: bytes | None) -> object:
+def _answered(host: EngineHost, method: str, arguments: tuple[Any, ...], content: Content | None) -> object:
     try:
         return getattr(host, method)(*arguments, *(() if content is None else (content,)))
     except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
@@ -239,5 +245,5 @@ def _options(pickled: bytes) -> RecognizeOptions:
     return options
 
 
-def _image(raw: RawImage | None, content: bytes) -> bytes | RawImage:
-    return content if raw is None else replace(raw, pixels=content)
+def _image(raw: RawImage | None, content: Content) -> bytes | RawImage:
+    return replace(raw, pixels=content) if raw else cast(bytes, content)

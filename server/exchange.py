@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from server.engine_link import HEAD
+from ocr_core.shared_pixels import SharedPixels
+from server.engine_link import DESCRIPTOR, HEAD, Payload
 
 _RECEIVED_BYTES = 1 << 18
 
@@ -26,7 +27,7 @@ class Exchange:
         self._end = end
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[memoryview | SharedPixels] = deque()
         self._waits_for_room = False
         self._is_closed = False
         self._received = bytearray()
@@ -38,7 +39,7 @@ class Exchange:
         self,
         method: str,
         arguments: tuple[object, ...],
-        payload: bytes | memoryview | None,
+        payload: Payload | None,
         on_answer: Callable[[Any], None],
     ) -> None:
         """Call a method of the EngineHost.
@@ -51,9 +52,10 @@ class Exchange:
         number = next(self._numbers)
         self._waiting[number] = on_answer
         pickled = pickle.dumps((number, method, arguments), pickle.HIGHEST_PROTOCOL)
-        view = memoryview(payload or b"").cast("B")
-        head = HEAD.pack(len(pickled), -1 if payload is None else view.nbytes) + pickled
-        self._unsent.extend((memoryview(head), view))
+        piece = payload if isinstance(payload, SharedPixels) else memoryview(payload or b"").cast("B")
+        size = -1 if payload is None else len(piece)
+        head = HEAD.pack(len(pickled), size, isinstance(piece, SharedPixels)) + pickled
+        self._unsent.extend((memoryview(head), piece))
         if len(self._unsent) == 2:
             self._send()
 
@@ -70,11 +72,11 @@ class Exchange:
         """As much as there is room for, and the rest later."""
         try:
             while self._unsent:
-                sent = self._end.sendmsg(self._unsent)
-                while self._unsent and sent >= self._unsent[0].nbytes:
-                    sent -= self._unsent.popleft().nbytes
-                if self._unsent:
-                    self._unsent[0] = self._unsent[0][sent:]
+                if isinstance(self._unsent[0], SharedPixels):
+                    socket.send_fds(self._end, [DESCRIPTOR], [self._unsent[0].descriptor])
+                    self._unsent.popleft()
+                else:
+                    self._send_bytes()
         except BlockingIOError:
             self._loop.add_writer(self._end, self._send)
             self._waits_for_room = True
@@ -85,6 +87,21 @@ class Exchange:
         if self._waits_for_room:
             self._loop.remove_writer(self._end)
             self._waits_for_room = False
+
+    def _send_bytes(self) -> None:
+        """As many of those ahead of the next descriptor as there is room for. Raises BlockingIOError for none."""
+        views: list[memoryview] = []
+        for piece in self._unsent:
+            if isinstance(piece, SharedPixels):
+                break
+            views.append(piece)
+        sent = self._end.sendmsg(views)
+        for view in views:
+            if sent < view.nbytes:
+                self._unsent[0] = view[sent:]
+                return
+            sent -= view.nbytes
+            self._unsent.popleft()
 
     def _receive(self) -> None:
         try:
@@ -105,7 +122,7 @@ class Exchange:
     def _messages(self) -> Iterator[bytes]:
         """Those that have come as a whole."""
         while len(self._received) >= HEAD.size:
-            size, _ = HEAD.unpack_from(self._received)
+            size, _, _ = HEAD.unpack_from(self._received)
             end = HEAD.size + size
             if len(self._received) < end:
                 return

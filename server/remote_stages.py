@@ -30,7 +30,7 @@ from ocr_core.rules.rule_shelf import RuleShelf
 from ocr_core.rules.rules import Rules
 from ocr_core.stages import WaitingImage
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
-from server.engine_link import ENGINE_FLAG, Connection, EngineEnd
+from server.engine_link import ENGINE_FLAG, Connection, EngineEnd, Payload
 from server.errors import EngineLost, ProcessesFailed
 from server.exchange import Exchange
 from server.metrics import Metrics
@@ -171,7 +171,7 @@ class RemoteStages:
         finally:
             self._models = self._call("models")
 
-    def _call(self, method: str, *arguments: object, content: bytes | memoryview | None = None) -> Any:  # noqa: ANN401 - what EngineHost returns
+    def _call(self, method: str, *arguments: object, content: Payload | None = None) -> Any:  # noqa: ANN401 - what EngineHost returns
         with self._replacing:
             engine = self._engine
         try:
@@ -247,7 +247,7 @@ class Engine:
         except OSError:
             raise engine_lost() from None
 
-    def call(self, method: str, *arguments: object, content: bytes | memoryview | None = None) -> Any:  # noqa: ANN401 - what EngineHost returns
+    def call(self, method: str, *arguments: object, content: Payload | None = None) -> Any:  # noqa: ANN401 - what EngineHost returns
         """Call a method of its EngineHost. Blocks. Raises what that raises; OSError or EOFError when it has ended."""
         connection = self._connection()
         connection.send((0, method, arguments), content)
@@ -284,7 +284,7 @@ class Engine:
         return mine
 
 
-def content(image: bytes | RawImage) -> bytes | memoryview:
+def content(image: bytes | RawImage) -> Payload:
     """Of an image, for EngineHost."""
     return image.pixels if isinstance(image, RawImage) else image
 

@@ -178,6 +178,14 @@ def test_pages_come_in_the_order_asked_for():
     assert [(page.number, page.lines[0].text) for page in taken] == [(4, texts[3]), (2, texts[1])]
 
 
+def test_each_page_has_pixels_of_its_own():
+    """Those of a page stay as they are while later ones are rendered, and after the document is closed."""
+    kinds = [b"/MediaBox [0 0 20 20] /Contents @%d@" % shade for shade in (0, 1)]
+    content = pdf_file(*kinds, extra={str(shade): stream(b"%d g 0 0 20 20 re f" % shade) for shade in (0, 1)})
+    black, white = (load_image(page.image, LIMITS.image) for page in pages(content, 1, 2, dpi=72))
+    assert (black.max(), white.min()) == (0, 255)
+
+
 @pytest.mark.parametrize(
     "content",
     [b"%PDF-1.7\nnonsense", text_pdf(LONG)[:300], b"%PDF-1.7\n" + bytes(100_000), assembled([b"<< /Type /Catalog >>"])],

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import pickle
 import socket
 import threading
 import time
+import weakref
 
 import pytest
 
-from ocr_core.types import Recognition, RecognizeOptions
+from ocr_core.shared_pixels import SharedPixels
+from ocr_core.types import PixelFormat, RawImage, Recognition, RecognizeOptions
 from server.engine_link import Connection, EngineEnd, ServerEnd
 from server.engine_process import EngineHost, converse, told
 from server.errors import DeadlineExpired, EngineLost
 from server.exchange import Exchange
+from tests.server.messages import until
 
 OPTIONS = pickle.dumps(RecognizeOptions())
 NEVER = math.inf
@@ -180,6 +184,41 @@ async def test_an_exchange_is_answered_in_whatever_order():
     await ended.wait()
     exchange.ask("late", (), None, answers.put_nowait)
     assert answers.empty()
+
+
+async def test_shared_pixels_come_as_the_same_memory():
+    """Between bytes that have to wait for room; they are let go of once they are sent."""
+    ours, theirs = socket.socketpair()
+    exchange, other = Exchange(ours, lambda: None), Connection(theirs)
+    pixels = SharedPixels.allocated(100_000).start(50_000)
+    sent = weakref.ref(pixels)
+    same = os.dup(pixels.descriptor)
+    for payload in (bytes(1_000_000), pixels, b"after", pixels, None):
+        exchange.ask("read", (), payload, lambda answer: None)
+    del pixels, payload
+    received = [(await asyncio.to_thread(other.receive))[1] for _ in range(5)]
+    assert (received[0], received[2], received[4]) == (bytes(1_000_000), b"after", None)
+    for shared in (received[1], received[3]):
+        assert len(shared) == 50_000
+        assert os.fstat(shared.descriptor).st_ino == os.fstat(same).st_ino
+    await until(lambda: sent() is None)
+    os.close(same)
+    exchange.close()
+    other.close()
+
+
+def test_pixels_are_let_go_of_once_they_are_seen(host, stages, monkeypatch):
+    """They would stay in memory until the next call."""
+    ours, theirs = (Connection(end) for end in socket.socketpair())
+    answering = threading.Thread(target=converse, args=(host, theirs))
+    answering.start()
+    seen = []
+    monkeypatch.setattr(stages, "sketch", lambda image, options: seen.append(weakref.ref(image.pixels)))
+    ours.send((1, "sketch", (RawImage(b"", 1, 1, PixelFormat.GRAY8), OPTIONS)), SharedPixels.allocated(1))
+    assert ours.receive()[0] == (1, None)
+    assert seen[0]() is None
+    ours.close()
+    answering.join(30)
 
 
 def test_calls_are_answered_until_the_server_has_gone(stages):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import pickle
@@ -16,6 +17,7 @@ import pytest
 import structlog
 
 from ocr_core import errors
+from ocr_core.shared_pixels import SharedPixels
 from ocr_core.types import PixelFormat, RawImage, RecognizeOptions
 from server.batcher import Batcher
 from server.errors import EngineLost, ProcessesFailed
@@ -82,6 +84,9 @@ async def test_it_reads_as_a_pipeline_in_this_process(batcher):
     assert await read(batcher, b"\n") == []
     for pixels in (b"raw", memoryview(b"raw")):
         assert await read(batcher, RawImage(pixels, 1, 1, PixelFormat.RGB24)) == ["rawa"]
+    drawn = SharedPixels.allocated(3)
+    os.write(drawn.descriptor, b"raw")
+    assert await read(batcher, RawImage(drawn, 1, 1, PixelFormat.RGB24)) == ["rawa"]
     assert await read(batcher, b"faint\nclear", RecognizeOptions(min_confidence=0.5)) == ["cleara"]
     large = b"x" * 5_000_000
     assert await read(batcher, large) == [large.decode() + "a"]
@@ -163,6 +168,9 @@ async def test_another_process_takes_the_place_of_one_that_ends(batcher, remote,
     with structlog.testing.capture_logs() as logs:
         os.kill(lost, signal.SIGKILL)
         await until(lambda: metrics.registry.get_sample_value("glyphwire_engine_losses_total") == 1)
+        for _ in range(2):
+            # The event loop hears of the end by itself, in a turn that begins after it.
+            await asyncio.sleep(0)
         assert await read(batcher, b"x") == ["xb"]
     assert [(entry["event"], entry["status"]) for entry in logs] == [("engine_lost", -signal.SIGKILL)]
     assert metrics.registry.get_sample_value("glyphwire_engine_losses_total") == 1
