@@ -93,7 +93,7 @@ class RemoteWorkers:
 
     def _take(self) -> Work | None:
         with self._changed:
-            return self._desk.take(max(1, self.free))
+            return self._desk.take(self.free)
 
     def _give(self, work: Work, engine: Engine, exchange: Exchange) -> None:
         if work.lines:

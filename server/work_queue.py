@@ -179,8 +179,12 @@ class WorkQueue:
             request.unread.clear()
 
     def take(self, now: float, free_workers: int) -> Work | None:
-        """What one of the free workers is to do now, or None. Expired requests are dropped on the way."""
-        while request := self._next(now):
+        """What one of the free workers is to do now, or None. Expired requests are dropped on the way.
+
+        free_workers: 0 for work to begin with when one is free. Of clients that share the workers this is an image of a
+        line at most: what is taken cannot be overtaken any more.
+        """
+        while request := self._next(now, free_workers):
             if request.is_over(now):
                 self.remove(request)
                 continue
@@ -235,8 +239,8 @@ class WorkQueue:
         if not lanes[request.client]:
             del lanes[request.client]
 
-    def _next(self, now: float) -> Request | None:
-        stages = self._open_stages(now)
+    def _next(self, now: float, free_workers: int) -> Request | None:
+        stages = self._open_stages(now) if free_workers or self._is_alone(now) else (Stage.LINE_IMAGE,)
         # As long as a worker prepares the next page, the others have lines to read.
         ahead_s = (self._workers - 1) * self._costs.of(Stage.PAGE)
         for lane in self._lanes():
@@ -266,9 +270,12 @@ class WorkQueue:
 
     def _most_at_once(self, key: Hashable, now: float, deadline: float = math.inf) -> int:
         """How many lines of a key may share a batch. deadline: of the first of them."""
-        is_alone = now - self._alone_since > _ALONE_S
-        most_s = _HURRY * (deadline - now) if is_alone else self._max_batch_s
+        most_s = _HURRY * (deadline - now) if self._is_alone(now) else self._max_batch_s
         return max(1, int(min(self._max_batch_size, most_s / self._costs.of(key))))
+
+    def _is_alone(self, now: float) -> bool:
+        """Whether one client has taken every turn for some time."""
+        return now - self._alone_since > _ALONE_S
 
     def _take_image(self, request: Request, now: float) -> Work:
         work = Work(request.stage, self._costs.of(request.stage), [request], [])
@@ -284,7 +291,7 @@ class WorkQueue:
         """Lines of one key; few enough that every free worker gets a share."""
         key = next(iter(first.unread))
         work = Work(key, self._costs.of(key), [], [])
-        room = min(self._most_at_once(key, now, first.deadline), -(-self.lines // free_workers))
+        room = min(self._most_at_once(key, now, first.deadline), -(-self.lines // max(1, free_workers)))
         self._images_in_a_row = 0
         for request in self._sharing(first, key, now):
             numbers = self._take_from(request, key, room - len(work.lines), now)

@@ -37,7 +37,7 @@ class Desk(Protocol):
         """Whether no work waits."""
 
     def take(self, free_workers: int) -> Work | None:
-        """What is next. With the lock held."""
+        """What is next; free_workers: 0 for work that one begins when it is free. With the lock held."""
 
     def bring(self, work: Work, outcome: Outcome) -> None:
         """What was taken is done. Without the lock."""
