@@ -29,7 +29,7 @@ setup(
     ],
     package_data={
         "gateway": ["web/*", "web/*/*"],
-        "ext": ["ctc.pyi", "measures.pyi", "py.typed"],
+        "ext": ["ctc.pyi", "measures.pyi", "ngrams.pyi", "py.typed"],
         "ocr_core": ["py.typed", "quality_report.css"],
         "training.synth": ["*.toml", "*.txt", "bundled/*.txt"],
     },
@@ -45,6 +45,12 @@ setup(
                 # where they are inlined, so their calling convention does not matter.
                 extra_compile_args=["-pthread", "-ffp-contract=off", "-Wno-psabi", *SANITIZE, *OPTIMISE],
                 extra_link_args=["-pthread", *SANITIZE],
+            ),
+            Extension(
+                "ext.ngrams",
+                ["ext/ngrams.pyx"],
+                extra_compile_args=[*SANITIZE, *OPTIMISE],
+                extra_link_args=SANITIZE,
             ),
             Extension(
                 "ext.measures",

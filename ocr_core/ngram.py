@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import chain
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from ext.automaton import Automaton, Float64
+from ext.ngrams import log_probs
 from ocr_core.charset import Charset
 from ocr_core.errors import OptionInvalid
 from ocr_core.ngram_tables import BEGIN, END, FIRST_CHARACTER, UNKNOWN, NGrams, read_ngrams, write_ngrams
@@ -49,7 +50,7 @@ class CharacterModel:
         """Writes the compact binary of docs/language.md, with weights rounded to float16."""
         write_ngrams(self.ngrams, path)
 
-    @property
+    @cached_property
     def order(self) -> int:
         """Characters of the longest n-grams."""
         return len(self.counts)
@@ -61,20 +62,13 @@ class CharacterModel:
 
     def log_probs(self, lines: Iterable[str]) -> Float64:
         """float64 [characters and line ends]: nats of each, given what is before it in its line."""
-        trie = self.ngrams.trie
+        ngrams, trie = self.ngrams, self.ngrams.trie
         text = self._spelled(lines)
-        longest = 1 + text
-        total = self.ngrams.log_probs[longest - 1].astype(np.float64)
-        for _ in range(2, self.order + 1):
-            context = np.append(-1, longest[:-1])
-            longest = trie.children(context, text)
-            backed_off = total + np.where(context >= 0, self.ngrams.backoffs[context - 1], 0.0)
-            total = np.where(longest >= 0, self.ngrams.log_probs[longest - 1], backed_off)
-        return np.asarray(total[text != BEGIN])
+        return log_probs(trie.keys, trie.width, ngrams.log_probs, ngrams.backoffs, self.order, text, BEGIN)
 
     def line_log_probs(self, lines: Sequence[str]) -> Float64:
         """float64 [line]: nats of whole lines, their ends included."""
-        starts = np.cumsum([0, *(len(line) + 1 for line in lines)])[:-1]
+        starts = [0, *accumulate(len(line) + 1 for line in lines)][:-1]
         return np.add.reduceat(self.log_probs(lines), starts) if lines else np.zeros(0)
 
     def log_prob(self, text: str) -> float:
@@ -105,8 +99,10 @@ class CharacterModel:
     def _spelled(self, lines: Iterable[str]) -> Int64:
         """BEGIN, characters and END of all lines."""
         symbols = self.symbols
-        spelled = ((BEGIN, *(symbols.get(character, UNKNOWN) for character in line), END) for line in lines)
-        return np.fromiter(chain.from_iterable(spelled), np.int64)
+        spelled: list[int] = []
+        for line in lines:
+            spelled += (BEGIN, *[symbols.get(character, UNKNOWN) for character in line], END)
+        return np.array(spelled, np.int64)
 
 
 @lru_cache(_CACHED)
