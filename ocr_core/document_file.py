@@ -6,7 +6,6 @@ from typing import BinaryIO
 
 from ocr_core.document import Document, DocumentLimits, DocumentOptions
 from ocr_core.errors import DocumentUnreadable
-from ocr_core.image_document import ImageDocument
 from ocr_core.pdf_document import PdfDocument
 
 MARK_WITHIN = 1024
@@ -18,7 +17,12 @@ _TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 def document_of(file: BinaryIO, options: DocumentOptions, limits: DocumentLimits) -> Document:
     """The document in a file, of which the first MARK_WITHIN bytes have to be there. Its methods raise InputError."""
-    return PdfDocument(file, options, limits) if is_pdf(file) else ImageDocument(file, limits.image)
+    if is_pdf(file):
+        return PdfDocument(file, options, limits)
+    # Here and not above: who takes PDFs alone, and has others read them, does without Pillow, OpenCV and NumPy.
+    from ocr_core.image_document import ImageDocument
+
+    return ImageDocument(file, limits.image)
 
 
 def check_size(size: int, limits: DocumentLimits) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ocr_core.frame_change import FrameSketch
 from ocr_core.model_status import ModelStatus
 from ocr_core.rules.options import RuleOptions
-from ocr_core.rules.rules import Rules
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
+
+if TYPE_CHECKING:
+    from ocr_core.frame_change import FrameSketch
+    from ocr_core.rules.rules import Rules
 
 
 class WaitingLine(Protocol):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeAlias
 
 from ocr_core.errors import OptionInvalid
 from ocr_core.option_checks import check_range, check_words
@@ -15,6 +12,9 @@ from ocr_core.prepare.steps import AppliedStep, Preparation
 from ocr_core.rules.options import NO_RULES, RuleOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from ocr_core.layout.page import PageLayout
     from ocr_core.model_shelf import Lease
     from ocr_core.rules.findings import Correction, Field
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ocr_core.shared_pixels import SharedPixels
     from ocr_core.structure import Structure
 
-Image = npt.NDArray[np.uint8]
+Image: TypeAlias = "npt.NDArray[np.uint8]"
 """RGB, uint8 [height, width, 3]."""
 
-Probs = npt.NDArray[np.float32]
+Probs: TypeAlias = "npt.NDArray[np.float32]"
 """Softmax of the recogniser, float32 [time, class] or [batch, time, class]."""
 
 

@@ -11,12 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ocr_core.errors import ModelNotFound
-from ocr_core.frame_change import FrameSketch
 from ocr_core.rules.options import RuleOptions
-from ocr_core.rules.rules import Rules
 from ocr_core.stages import AnyStages
 from ocr_core.types import ModelInfo, Recognition
 from server.admission import Admission, draining
@@ -31,6 +29,10 @@ from server.request import Job, Request, Work
 from server.settings import Settings
 from server.work_queue import WorkQueue
 from server.workers import Outcome, ThreadWorkers, Workers
+
+if TYPE_CHECKING:
+    from ocr_core.frame_change import FrameSketch
+    from ocr_core.rules.rules import Rules
 
 _Result = TypeVar("_Result")
 

@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ocr_core.document import Document, DocumentLimits, DocumentOptions, FailedPage, Page, PageSource
-from ocr_core.layout.page import structure_of
 from ocr_core.page_ranges import page_numbers
-from ocr_core.rules.rules import ruled
 from ocr_core.types import Recognition, RecognizeOptions, Timings
 from server.admission import draining
 from server.batcher import Answer, Batcher
@@ -170,6 +168,10 @@ class DocumentReading:
 
     def _text_layer(self, page: Page, options: RecognizeOptions) -> Recognition:
         """What was there to be taken."""
+        # Here and not above, as in document_of(): beside an engine process nothing else needs NumPy and OpenCV.
+        from ocr_core.layout.page import structure_of
+        from ocr_core.rules.rules import ruled
+
         rules = self._batcher.rules(options.rules)
         found = ruled(rules, page.lines, include_characters=options.include_characters)
         structure = structure_of(found.lines) if options.include_structure else None

@@ -81,7 +81,8 @@ class DocumentStream:
     @asynccontextmanager
     async def _begun(self, file: BinaryIO, wanted: DocumentJob) -> AsyncIterator[Document]:
         """The document, which gets ready while its file comes, unless too many others do."""
-        async with closing(document_of(file, wanted.options, self._limits), self._batcher) as document:
+        document = await self._batcher.in_document_thread(partial(document_of, file, wanted.options, self._limits))
+        async with closing(document, self._batcher):
             with self._batcher.documents.head_start() as may_prepare:
                 if may_prepare:
                     await self._batcher.in_document_thread(document.prepare)

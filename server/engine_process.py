@@ -15,10 +15,9 @@ import traceback
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ocr_core.errors import InputError
-from ocr_core.frame_change import FrameSketch
 from ocr_core.model_status import ModelStatus
 from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.shared_pixels import SharedPixels
@@ -28,6 +27,9 @@ from server.allocator import drop_loaded_files
 from server.batch_reading import read_batch
 from server.engine_link import Connection, ServerEnd
 from server.errors import DeadlineExpired, EngineLost
+
+if TYPE_CHECKING:
+    from ocr_core.frame_change import FrameSketch
 
 Content = bytes | SharedPixels
 """Of an image: a file or pixels."""

@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from glyphwire.v1 import ocr_pb2
 
-from ocr_core.frame_change import FrameSketch, has_changed
 from ocr_core.types import Recognition, UnchangedOptions
 from server import convert
 from server.admission import draining
@@ -22,6 +23,9 @@ from server.frame_votes import FrameVotes
 from server.logs import log_our_fault
 from server.request import FramePolicy, Job, StreamConfig
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from ocr_core.frame_change import FrameSketch
 
 _Source = Answer | Exception | None
 """Where the outcome of a frame comes from; None when it was dropped."""
@@ -144,7 +148,11 @@ class FrameStream:
     ) -> Answer:
         """The answer to the last frame that was read, when this one looks the same."""
         sketch, last = await self._batcher.sketch(job), self._last_read
-        if last and not _has_failed(last.answer) and not has_changed(last.sketch, sketch, options.threshold):
+        if (
+            last
+            and not _has_failed(last.answer)
+            and not await self._batcher.aside(partial(_has_changed, last.sketch, sketch, options.threshold))
+        ):
             response.unchanged_from = last.frame_id
             return last.answer
         answer = await self._submit(job)
@@ -176,6 +184,13 @@ class FrameStream:
         while not self._frames.empty():
             if (frame := self._frames.get_nowait()) and isinstance(frame[1], asyncio.Future):
                 frame[1].cancel()
+
+
+def _has_changed(old: FrameSketch, new: FrameSketch, threshold: float) -> bool:
+    """In a thread: the first time, beside an engine process, OpenCV is imported."""
+    from ocr_core.frame_change import has_changed
+
+    return has_changed(old, new, threshold)
 
 
 def _has_failed(answer: Answer) -> bool:

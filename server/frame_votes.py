@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from glyphwire.v1 import ocr_pb2
 
-from ocr_core.line_tracks import LineTracks
 from ocr_core.types import Line, Recognition, RecognizeOptions, StableLine, VotingOptions
 from server import convert
 from server.batcher import Batcher
+
+if TYPE_CHECKING:
+    from ocr_core.line_tracks import LineTracks
 
 
 class FrameVotes:
@@ -21,7 +25,7 @@ class FrameVotes:
 
     def __init__(self, batcher: Batcher, voting: VotingOptions, asked: RecognizeOptions) -> None:
         self._batcher = batcher
-        self._tracks = LineTracks(voting)
+        self._voting = voting
         self._asked = asked
         self.options = replace(asked, include_characters=True)
 
@@ -33,6 +37,13 @@ class FrameVotes:
         if not self._asked.include_characters:
             for line in response.recognition.lines:
                 line.ClearField("characters")
+
+    @cached_property
+    def _tracks(self) -> LineTracks:
+        # Here and not above: where a process of its own reads, only streams that vote need OpenCV.
+        from ocr_core.line_tracks import LineTracks
+
+        return LineTracks(self._voting)
 
     def _count(self, lines: Sequence[Line] | None) -> tuple[StableLine, ...]:
         """None: those of the last frame again."""

@@ -14,20 +14,16 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from ocr_core.errors import OcrError
-from ocr_core.frame_change import FrameSketch
-from ocr_core.language_dir import LanguageDir
 from ocr_core.model_status import ModelStatus
 from ocr_core.rules.options import RuleOptions
-from ocr_core.rules.rule_shelf import RuleShelf
-from ocr_core.rules.rules import Rules
 from ocr_core.stages import WaitingImage
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
 from server.engine_link import ENGINE_FLAG, Connection, EngineEnd, Payload
@@ -35,6 +31,11 @@ from server.errors import EngineLost, ProcessesFailed
 from server.exchange import Exchange
 from server.metrics import Metrics
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from ocr_core.frame_change import FrameSketch
+    from ocr_core.rules.rule_shelf import RuleShelf
+    from ocr_core.rules.rules import Rules
 
 ENGINE_PROGRAM = (sys.executable, "-P", "-m", "server.engine_program")
 """-P: the packages are ours, whatever lies in the folder where the server was started."""
@@ -85,7 +86,6 @@ class RemoteStages:
         self._nice = settings.engine_nice
         self._command = command
         self._metrics = metrics
-        self._rules = RuleShelf(LanguageDir(settings.language_dir))
         # Guards the next two, and is held while a process takes the place of another one.
         self._replacing = threading.Lock()
         self._engine: Engine | None = None
@@ -133,6 +133,14 @@ class RemoteStages:
     def rules(self, options: RuleOptions) -> Rules | None:
         """As Pipeline's."""
         return self._rules.find(options)
+
+    @cached_property
+    def _rules(self) -> RuleShelf:
+        # Here and not above: only pages that have their text need it, and it takes NumPy and RE2.
+        from ocr_core.language_dir import LanguageDir
+        from ocr_core.rules.rule_shelf import RuleShelf
+
+        return RuleShelf(LanguageDir(self._config.language_dir))
 
     def models(self) -> tuple[ModelInfo, ...]:
         """As Pipeline's."""

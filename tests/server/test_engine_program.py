@@ -24,6 +24,20 @@ def test_the_process_that_reads_does_without(package, engine_packages):
     assert package not in engine_packages
 
 
+@pytest.mark.parametrize("package", ["openvino", "numpy", "cv2", "PIL", "re2"])
+def test_the_server_in_front_of_it_does_without(package, server_packages):
+    """Libraries that only reading needs come when something else does, as a stream that votes."""
+    assert package not in server_packages
+
+
+@pytest.fixture(scope="module")
+def server_packages() -> set[str]:
+    """What a server loads before it serves."""
+    packages = loaded("server.commands_serve", "server.app", "server.remote_stages")
+    assert "grpc" in packages
+    return packages
+
+
 @pytest.fixture(scope="module")
 def engine_packages() -> set[str]:
     """What the program loads before it reads; the pipeline is among it."""
