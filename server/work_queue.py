@@ -270,7 +270,9 @@ class WorkQueue:
 
     def _most_at_once(self, key: Hashable, now: float, deadline: float = math.inf) -> int:
         """How many lines of a key may share a batch. deadline: of the first of them."""
-        most_s = _HURRY * (deadline - now) if self._is_alone(now) else self._max_batch_s
+        most_s = self._max_batch_s
+        if self._is_alone(now):
+            most_s = max(most_s, _HURRY * (deadline - now))
         return max(1, int(min(self._max_batch_size, most_s / self._costs.of(key))))
 
     def _is_alone(self, now: float) -> bool:
