@@ -26,7 +26,7 @@ from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
 from server.allocator import drop_loaded_files
 from server.batch_reading import read_batch
 from server.engine_link import Connection, ServerEnd
-from server.errors import DeadlineExpired, EngineLost
+from server.errors import DeadlineExpired
 
 if TYPE_CHECKING:
     from ocr_core.frame_change import FrameSketch
@@ -123,7 +123,7 @@ class EngineHost:
         return Prepared(prepared - started, keys, tuple(crop.nbytes for crop in crops))
 
     def read_lines(self, places: Sequence[tuple[int, int]]) -> LinesRead:
-        """Read lines of one batch key, by image and place."""
+        """Read lines of one batch key, by image and place. Of images that are over, or unknown, nothing is said."""
         started = time.monotonic()
         with self._lock:
             images = {number: self._images.get(number) for number, _ in places}
@@ -132,8 +132,7 @@ class EngineHost:
             done = [number for number, image in images.items() if image and _is_done(image)]
             finished = {number: image for number in done if (image := self._images.pop(number, None))}
         ended = {number: self._assembled(image) for number, image in finished.items()}
-        lost = {number: EngineLost("its image is gone") for number, image in images.items() if image is None}
-        return LinesRead(time.monotonic() - started, ended | lost)
+        return LinesRead(time.monotonic() - started, ended)
 
     def forget(self, number: int) -> None:
         """Nobody waits for this image any more."""

@@ -97,8 +97,8 @@ class RemoteWorkers:
 
     def _give(self, work: Work, engine: Engine, exchange: Exchange) -> None:
         if work.lines:
-            places = [*zip(_numbers_of(work), work.lines, strict=True)]
-            exchange.ask("read_lines", (places,), None, partial(self._on_lines, work))
+            places = [(image.number, place) for image, place in zip(_images_of(work), work.lines, strict=True)]
+            exchange.ask("read_lines", (places,), None, partial(self._on_lines, work, engine))
             return
         (request,) = work.requests
         job, number = request.job, next(_numbers)
@@ -116,13 +116,15 @@ class RemoteWorkers:
         image = RemoteImage(number, crops, answer.recognition, engine, is_kept=bool(crops))
         self._bring(work, Outcome(answer.seconds, image, answer.keys, answer.read_s))
 
-    def _on_lines(self, work: Work, answer: LinesRead | Exception) -> None:
+    def _on_lines(self, work: Work, engine: Engine, answer: LinesRead | Exception) -> None:
         if isinstance(answer, Exception):
             self._bring(work, self._failed(work, answer))
             return
-        numbers = _numbers_of(work)
-        last = {number: at for at, number in enumerate(numbers)}
-        read = [answer.images.get(number) if last[number] == at else None for at, number in enumerate(numbers)]
+        images = _images_of(work)
+        # What has become of an image comes with the last of its lines here.
+        read: list[object] = [None] * len(images)
+        for at in {image: at for at, image in enumerate(images)}.values():
+            read[at] = answer.images.get(images[at].number) if images[at].engine is engine else engine_lost()
         self._bring(work, Outcome(answer.seconds, lines=read))
 
     def _bring(self, work: Work, outcome: Outcome) -> None:
@@ -160,6 +162,6 @@ class RemoteWorkers:
             self._hand_out()
 
 
-def _numbers_of(work: Work) -> list[int]:
-    """Of the image of each line."""
-    return [cast(RemoteImage, request.prepared).number for request in work.requests]
+def _images_of(work: Work) -> list[RemoteImage]:
+    """Of each line."""
+    return [cast(RemoteImage, request.prepared) for request in work.requests]
