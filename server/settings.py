@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default_factory=_cpus, ge=1, le=1024, description="worker threads; default: one per CPU")
     engine_process: bool = Field(
-        False, description="read in a process of its own, which bears overload and crashes better, for 30 MB"
+        True, description="read in a process of its own, which bears overload and crashes better, for 30 MB"
     )
     engine_nice: int = Field(5, ge=0, le=19, description="how far that process stands back behind others, as of nice")
     stream_window: int = Field(8, ge=1, le=1024, description="frames of a stream that are read ahead")

@@ -16,11 +16,11 @@ import glyphwire
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENGINE_PROCESS = ["--engine-process", "true"]
+THREADS = ["--engine-process", "false"]
 SERVE = [sys.executable, "-m", "tests.e2e.fake_glyphwire", "serve", "--listen", "127.0.0.1:0", "--workers", "2"]
 
 
-@pytest.mark.parametrize("more", [[], ENGINE_PROCESS], ids=["threads", "engine process"])
+@pytest.mark.parametrize("more", [[], THREADS], ids=["engine process", "threads"])
 def test_serve_until_sigterm(more):
     """The server logs its port, answers, and ends with status 0 on SIGTERM; its log is JSON throughout."""
     with subprocess.Popen([*SERVE, *more], stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -62,7 +62,7 @@ def test_sigterm_ends_open_streams():
 
 def test_the_engine_process_is_replaced_under_load():
     """SIGKILL of the process that reads: a client that tries again loses nothing, and metrics tell of it."""
-    command = [*SERVE, *ENGINE_PROCESS, "--metrics-listen", "127.0.0.1:0", "--log-level", "info"]
+    command = [*SERVE, "--metrics-listen", "127.0.0.1:0", "--log-level", "info"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         entries = map(json.loads, iter(process.stderr.readline, ""))
         port = next(entry["port"] for entry in entries if entry["event"] == "metrics")
@@ -93,7 +93,7 @@ def test_the_engine_process_is_replaced_under_load():
 
 def test_the_engine_process_ends_with_its_server():
     """However that ends."""
-    with subprocess.Popen([*SERVE, *ENGINE_PROCESS], stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with subprocess.Popen(SERVE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         rows = iter(process.stderr.readline, "")
         next(entry for entry in map(json.loads, rows) if entry["event"] == "serving")
         (engine,) = engine_processes(process.pid)

@@ -28,7 +28,7 @@ def test_an_engine_process_reads_as_the_server_itself(client: glyphwire.OcrClien
     page = (ROOT / "docs" / "sample" / "page.jpg").read_bytes()
     full = RecognizeOptions(include_characters=True, include_structure=True)
     asked = [(page, full), *(((DATA / name).read_bytes(), LINE) for name in LABELS)]
-    with serving("server", "--engine-process", "true") as address, glyphwire.OcrClient(address) as other:
+    with serving("server", "--engine-process", "false") as address, glyphwire.OcrClient(address) as other:
         other.wait_ready(60)
         for image, options in asked:
             ours, theirs = (each.recognize(image, options) for each in (client, other))

@@ -35,7 +35,7 @@ OTHER_VALUES = {
     "max_batch_size": "7",
     "precision": "f32",
     "workers": "77",
-    "engine_process": "true",
+    "engine_process": "false",
     "engine_nice": "7",
     "stream_window": "7",
     "max_streams": "70",
