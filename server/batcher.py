@@ -19,13 +19,13 @@ from ocr_core.stages import AnyStages
 from ocr_core.types import ModelInfo, Recognition
 from server.admission import Admission, draining
 from server.allocator import drop_loaded_files
+from server.batch_reading import late
 from server.calls import note_image
 from server.document_room import DocumentRoom
-from server.errors import DeadlineExpired
 from server.metrics import Metrics
 from server.remote_stages import RemoteStages
 from server.remote_workers import RemoteWorkers
-from server.request import Job, Request, Work
+from server.request import Job, Request, Stage, Work
 from server.settings import Settings
 from server.work_queue import WorkQueue
 from server.workers import Outcome, ThreadWorkers, Workers
@@ -39,8 +39,8 @@ _Result = TypeVar("_Result")
 Answer = asyncio.Future[Recognition]
 """What a caller waits for. Cancelling it takes the work out of the queue."""
 
-_Ended = list[tuple[Request, Exception | None]]
-"""Requests that need no more work, with what went wrong."""
+_Outcomes = list[tuple[Answer, Recognition | Exception]]
+"""Of requests that need no more work."""
 
 
 class Batcher:
@@ -175,12 +175,12 @@ class Batcher:
             async with asyncio.timeout(deadline - arrived):
                 await self._admission.wait(client, job.size)
         except TimeoutError:
-            raise _late() from None
+            raise late() from None
         return self._ask(job, deadline, client, arrived, prepared)
 
     def _admit(self, jobs: Sequence[Job], deadline: float, client: Hashable, now: float) -> None:
         if deadline <= now:
-            raise _late()
+            raise late()
         self._admission.take(
             client, [job.size for job in jobs], self._ready_in_s(jobs, deadline, client), deadline - now
         )
@@ -222,6 +222,8 @@ class Batcher:
         timer.cancel()
         with self._changed:
             self._queue.remove(request)
+            self._workers.withdraw(request)
+            request.left = time.monotonic()
             if not answer.cancelled() and answer.exception() is None:
                 self._queue.image_costs.learn(request.job.stage, request.spent_s)
             self._metrics.images_waiting.set(self._queue.images)
@@ -229,20 +231,12 @@ class Batcher:
         self._metrics.images_held.set(self._admission.images)
         note_image(self._metrics, size, request.times(time.monotonic()), answer)
 
-    @property
-    def is_empty(self) -> bool:
-        """As Desk."""
-        return not self._queue.images and not self._queue.lines
-
     def take(self, free_workers: int) -> Work | None:
         """As Desk."""
         now = time.monotonic()
         work = self._queue.take(now, free_workers)
-        if work:
-            if late := sum(request.is_over(now) for request in work.requests):
-                self._metrics.late_starts.inc(late)
-            if work.lines:
-                self._metrics.batch_taken(len(work.lines))
+        if work and work.lines:
+            self._metrics.batch_taken(len(work.lines))
         self._metrics.images_waiting.set(self._queue.images)
         self._metrics.lines_waiting.set(self._queue.lines)
         self._metrics.workers_busy.set(min(self._count, self._count - self._workers.free + (work is not None)))
@@ -250,33 +244,57 @@ class Batcher:
 
     def bring(self, work: Work, outcome: Outcome) -> None:
         """As Desk. The event loop hears of finished requests alone."""
-        ended = self._bring_lines(work, outcome) if work.lines else self._bring_image(work, outcome)
-        if ended:
-            outcomes = [(request.answer, error or self._assembled(request)) for request, error in ended]
+        match work.stage:
+            case Stage.PAGE:
+                outcomes = self._bring_page(work, outcome)
+            case Stage.LINE_IMAGE:
+                outcomes = self._bring_images(work, outcome)
+            case Stage.LINES:
+                outcomes = self._bring_lines(work, outcome)
+        if outcomes:
             self._soon(_deliver, outcomes)
 
-    def _bring_image(self, work: Work, outcome: Outcome) -> _Ended:
+    def _bring_page(self, work: Work, outcome: Outcome) -> _Outcomes:
         """Queue its lines."""
         (request,) = work.requests
+        if outcome.prepared:
+            self._count_start(request, outcome)
         # The lines have pixels of their own; a page that is read would hold up to 100 MB besides.
         request.job = replace(request.job, image=b"")
         request.prepared = outcome.prepared or request.prepared
         if request.when_prepared:
             self._soon(request.when_prepared)
-        to_read = outcome.keys if outcome.read_s is None else ()
         with self._changed:
-            now = time.monotonic()
             self._queue.finish(work, outcome.seconds)
-            if to_read and not request.answer.done():
-                self._queue.add_lines(request, to_read, now)
-                self._workers.wake(len(to_read) - 1)
-            if outcome.read_s is not None and outcome.keys:
-                self._queue.finish_line(request, outcome.keys[0], outcome.read_s, now)
-                self._metrics.batch_taken(1)
-        return [] if to_read else [(request, outcome.error)]
+            if outcome.keys and not request.answer.done():
+                self._queue.add_lines(request, outcome.keys, time.monotonic())
+                self._workers.wake(len(outcome.keys) - 1)
+        return [] if outcome.keys else [(request.answer, outcome.error or self._assembled(request))]
 
-    def _bring_lines(self, work: Work, outcome: Outcome) -> _Ended:
-        ended: _Ended = []
+    def _bring_images(self, work: Work, outcome: Outcome) -> _Outcomes:
+        read, now = outcome.images, time.monotonic()
+        with self._changed:
+            self._queue.finish(work, outcome.seconds)
+        if read is None:
+            return [(request.answer, outcome.error or late()) for request in work.requests]
+        for size in read.batches:
+            self._metrics.batch_taken(size)
+        outcomes: _Outcomes = []
+        for request, recognition in zip(work.requests, read.outcomes, strict=True):
+            request.job = replace(request.job, image=b"")
+            request.started = outcome.started
+            request.prepared_at = request.read_started = request.last_started = now - read.read_s
+            if request.when_prepared:
+                self._soon(request.when_prepared)
+            if isinstance(recognition, Exception):
+                outcomes.append((request.answer, recognition))
+            else:
+                self._count_start(request, outcome)
+                outcomes.append((request.answer, _with_waits(request, recognition)))
+        return outcomes
+
+    def _bring_lines(self, work: Work, outcome: Outcome) -> _Outcomes:
+        ended: list[tuple[Request, Exception | None]] = []
         with self._changed:
             self._queue.finish(work, outcome.seconds)
             for request, number, line in zip(work.requests, work.lines, outcome.lines, strict=True):
@@ -284,30 +302,38 @@ class Batcher:
                     self._queue.remove(request)
                     ended.append((request, line))
                 else:
+                    if request not in outcome.left_out:
+                        self._count_start(request, outcome)
                     request.lines[number] = line
                     if len(request.lines) == len(request.prepared.crops):
                         ended.append((request, None))
-        return ended
+        return [(request.answer, error or self._assembled(request)) for request, error in ended]
+
+    def _count_start(self, request: Request, outcome: Outcome) -> None:
+        """Work of it was done: too late if nobody waited for that any more when it was begun."""
+        if outcome.started >= request.deadline or (request.left is not None and outcome.started > request.left):
+            self._metrics.late_starts.inc()
 
     def _assembled(self, request: Request) -> Recognition | Exception:
-        """The lines put together, with the times that the pipeline does not know."""
+        """The lines put together."""
         try:
             lines = [request.lines[number] for number in range(len(request.lines))]
             recognition = self._stages.assemble(request.prepared, lines, request.job.options)
         except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
             return error
-        total_ms = 1e3 * (time.monotonic() - request.arrived)
-        timings = replace(recognition.timings, queue_ms=1e3 * request.wait_s, total_ms=total_ms)
-        return replace(recognition, timings=timings)
+        return _with_waits(request, recognition)
 
 
-def _late() -> DeadlineExpired:
-    return DeadlineExpired("the deadline passed while the work was queued")
+def _with_waits(request: Request, recognition: Recognition) -> Recognition:
+    """With the times that the pipeline does not know."""
+    total_ms = 1e3 * (time.monotonic() - request.arrived)
+    timings = replace(recognition.timings, queue_ms=1e3 * request.wait_s, total_ms=total_ms)
+    return replace(recognition, timings=timings)
 
 
 def _expire(answer: Answer) -> None:
     if not answer.done():
-        answer.set_exception(_late())
+        answer.set_exception(late())
 
 
 def _deliver(outcomes: Sequence[tuple[Answer, Recognition | Exception]]) -> None:

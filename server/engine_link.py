@@ -5,12 +5,15 @@ Both ends are one program of one version, and the same user's: messages are pick
 
 from __future__ import annotations
 
+import mmap
+import os
 import pickle
 import socket
 import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
+from tempfile import TemporaryFile
 from typing import Any
 
 from ocr_core.shared_pixels import SharedPixels
@@ -26,8 +29,12 @@ DESCRIPTOR = b"d"
 """What a descriptor comes with, in the place of the payload."""
 
 _NOTE = struct.Struct("<cQ")
+_SHARE = b"s"
 _CONNECT = b"c"
 _FORGET = b"f"
+
+_PLACES = 1 << 16
+"""More than there are images in work, so that none of them shares its place."""
 
 
 class Connection:
@@ -88,12 +95,43 @@ class Connection:
         return received
 
 
+class Withdrawals:
+    """Images that nobody waits for any more, by number, as two processes see them: no message has to arrive in time.
+
+    descriptor: of a file of SIZE bytes that both have.
+    """
+
+    SIZE = _PLACES
+
+    def __init__(self, descriptor: int) -> None:
+        self._is_withdrawn = mmap.mmap(descriptor, self.SIZE)
+
+    def begin(self, number: int) -> None:
+        """Somebody waits for it."""
+        self._is_withdrawn[number % self.SIZE] = 0
+
+    def add(self, number: int) -> None:
+        """Nobody waits for it any more."""
+        self._is_withdrawn[number % self.SIZE] = 1
+
+    def has(self, number: int) -> bool:
+        """Whether nobody waits for it any more."""
+        return bool(self._is_withdrawn[number % self.SIZE])
+
+
 class EngineEnd:
-    """The server's end of what is not part of a conversation: new connections, and images that nobody waits for."""
+    """The server's end of what is not part of a conversation: new connections, and images that nobody waits for.
+
+    withdrawals: of images that are being read, or wait for that in the engine.
+    """
 
     def __init__(self) -> None:
         self._end, self._of_engine = socket.socketpair()
         self._unsent: deque[int] = deque()
+        with TemporaryFile() as file:
+            file.truncate(Withdrawals.SIZE)
+            self.withdrawals = Withdrawals(file.fileno())
+            socket.send_fds(self._end, [_NOTE.pack(_SHARE, 0)], [file.fileno()])
 
     @property
     def descriptor(self) -> int:
@@ -116,7 +154,7 @@ class EngineEnd:
         return ours
 
     def forget(self, number: int) -> None:
-        """Nobody waits for this image any more. Never blocks: what finds no room goes with the next one."""
+        """Nobody waits for this page any more. Never blocks: what finds no room goes with the next one."""
         self._unsent.append(number)
         try:
             while self._unsent:
@@ -131,13 +169,16 @@ class EngineEnd:
 
 
 class ServerEnd:
-    """The engine's end. descriptor: inherited from the server."""
+    """The engine's end. descriptor: inherited from the server. withdrawals: as the server has them."""
 
     def __init__(self, descriptor: int) -> None:
         self._end = socket.socket(fileno=descriptor)
+        _, (shared,), _, _ = socket.recv_fds(self._end, _NOTE.size, 1, socket.MSG_WAITALL)
+        self.withdrawals = Withdrawals(shared)
+        os.close(shared)
 
     def notes(self) -> Iterator[tuple[Connection, int] | int]:
-        """New connections and how many threads answer them, and numbers of images to forget, until the server has gone.
+        """New connections and how many threads answer them, and numbers of pages to forget, until the server has gone.
 
         Blocks.
         """

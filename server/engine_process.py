@@ -12,9 +12,9 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ocr_core.errors import InputError
@@ -24,9 +24,8 @@ from ocr_core.shared_pixels import SharedPixels
 from ocr_core.stages import AnyStages, WaitingImage
 from ocr_core.types import ModelInfo, RawImage, Recognition, RecognizeOptions
 from server.allocator import drop_loaded_files
-from server.batch_reading import read_batch
-from server.engine_link import Connection, ServerEnd
-from server.errors import DeadlineExpired
+from server.batch_reading import ImagesRead, LineImage, UnreadLine, assembled, late, read_images, read_lines
+from server.engine_link import Connection, ServerEnd, Withdrawals
 
 if TYPE_CHECKING:
     from ocr_core.frame_change import FrameSketch
@@ -36,23 +35,46 @@ Content = bytes | SharedPixels
 
 
 class Prepared(NamedTuple):
-    """What the server needs to know of an image. seconds: of this. keys, sizes: batch key and bytes of each crop.
+    """What the server needs to know of a page. keys, sizes: batch key and bytes of each crop.
 
-    recognition: when there are none. read_s: seconds in which its only line was read as well, whose key is there alone.
+    started: when this was begun, of time.monotonic(). recognition: when there are no crops.
     """
 
+    started: float
     seconds: float
     keys: tuple[Hashable, ...]
     sizes: tuple[int, ...]
     recognition: Recognition | Exception | None = None
-    read_s: float | None = None
+
+
+class SentImage(NamedTuple):
+    """An image of a line. raw: what its content is, unless a file; size: of its part of the payload, in bytes."""
+
+    number: int
+    raw: RawImage | None
+    pickled_options: bytes
+    deadline: float
+    size: int
+
+
+class LineImagesRead(NamedTuple):
+    """started: when this was begun, of time.monotonic(). seconds: that all of it has taken."""
+
+    started: float
+    seconds: float
+    images: ImagesRead
 
 
 class LinesRead(NamedTuple):
-    """seconds: that a batch has taken. images: what has become of those that are read now, by number."""
+    """Lines of a batch. started: when this was begun, of time.monotonic(). seconds: that it has taken.
 
+    images: what has become of those that are read now, by number. left_out: numbers of those that nobody waits for.
+    """
+
+    started: float
     seconds: float
     images: Mapping[int, Recognition | Exception]
+    left_out: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -81,6 +103,11 @@ class EngineHost:
         self._make = make
         self._lock = threading.Lock()
         self._images: dict[int, _Image] = {}
+        self._withdrawals: Withdrawals | None = None
+
+    def follow(self, withdrawals: Withdrawals) -> None:
+        """Begin nothing that is withdrawn."""
+        self._withdrawals = withdrawals
 
     def start(self, config: PipelineConfig) -> tuple[ModelInfo, ...]:
         """Load the models. Returns those that requests can name. Raises SetupError."""
@@ -93,34 +120,31 @@ class EngineHost:
         return self._stages.models()
 
     def prepare(
-        self,
-        number: int,
-        raw: RawImage | None,
-        pickled_options: bytes,
-        deadline: float,
-        is_alone: bool,
-        content: Content,
+        self, number: int, raw: RawImage | None, pickled_options: bytes, deadline: float, content: Content
     ) -> Prepared:
-        """Load an image and find its lines, which are read by this number. raw: what its content is, unless a file.
+        """Load a page and find its lines, which are read by this number. raw: what its content is, unless a file.
 
-        is_alone: nothing else waits, so that a line which has its image to itself is read at once. Raises
-        DeadlineExpired.
+        Raises DeadlineExpired.
         """
         started = time.monotonic()
-        if started >= deadline:
-            raise _late()
+        if self._is_over(number, deadline):
+            raise late()
         options = _options(pickled_options)
         image = _Image(self._stages.prepare(_image(raw, content), options), options, deadline)
         crops = image.prepared.crops
         keys = tuple(self._stages.batch_key(crop, options) for crop in crops)
-        prepared = time.monotonic()
-        if not crops or (is_alone and len(crops) == 1):
-            self._read([(image, place) for place in range(len(crops))])
-            read = self._assembled(image)
-            return Prepared(prepared - started, keys, (), read, time.monotonic() - prepared)
+        if not crops:
+            return Prepared(started, time.monotonic() - started, keys, (), self._assembled(image))
         with self._lock:
             self._images[number] = image
-        return Prepared(prepared - started, keys, tuple(crop.nbytes for crop in crops))
+        return Prepared(started, time.monotonic() - started, keys, tuple(crop.nbytes for crop in crops))
+
+    def read_images(self, images: Sequence[SentImage], content: bytes) -> LineImagesRead:
+        """Prepare and read images of lines. content: of all of them, one after the other."""
+        started = time.monotonic()
+        read = read_images(self._stages, [*self._line_images(images, content)])
+        outcomes = [told(each) if isinstance(each, Exception) else each for each in read.outcomes]
+        return LineImagesRead(started, time.monotonic() - started, read._replace(outcomes=outcomes))
 
     def read_lines(self, places: Sequence[tuple[int, int]]) -> LinesRead:
         """Read lines of one batch key, by image and place. Of images that are over, or unknown, nothing is said."""
@@ -132,10 +156,11 @@ class EngineHost:
             done = [number for number, image in images.items() if image and _is_done(image)]
             finished = {number: image for number in done if (image := self._images.pop(number, None))}
         ended = {number: self._assembled(image) for number, image in finished.items()}
-        return LinesRead(time.monotonic() - started, ended)
+        left_out = frozenset(number for number, image in images.items() if image is None)
+        return LinesRead(started, time.monotonic() - started, ended, left_out)
 
     def forget(self, number: int) -> None:
-        """Nobody waits for this image any more."""
+        """Nobody waits for this page any more."""
         with self._lock:
             self._images.pop(number, None)
 
@@ -156,31 +181,39 @@ class EngineHost:
         getattr(self._stages.shelf, change)(*arguments)
 
     def _read(self, lines: Sequence[tuple[_Image, int]]) -> None:
-        """Lines of one batch key, in one batch, except those that nobody waits for any more."""
-        now = time.monotonic()
-        wanted = [(image, place) for image, place in lines if now < image.deadline]
-        crops = [image.prepared.crops[place] for image, place in wanted]
-        read = read_batch(self._stages, crops, [image.options for image, _ in wanted]) if crops else ()
+        """Lines of one batch key, in one batch."""
+        unread = [
+            UnreadLine(image.prepared.crops[place], image.options, partial(_is_past, image.deadline))
+            for image, place in lines
+        ]
+        read = read_lines(self._stages, unread)
         with self._lock:
-            for image, place in lines:
-                image.lines[place] = _late()
-            for (image, place), line in zip(wanted, read, strict=True):
+            for (image, place), line in zip(lines, read, strict=True):
                 image.lines[place] = line
 
+    def _is_over(self, number: int, deadline: float) -> bool:
+        is_withdrawn = self._withdrawals is not None and self._withdrawals.has(number)
+        return is_withdrawn or _is_past(deadline)
+
+    def _line_images(self, images: Sequence[SentImage], content: bytes) -> Iterator[LineImage]:
+        view, start = memoryview(content), 0
+        for number, raw, pickled_options, deadline, size in images:
+            part = slice(start, start + size)
+            image = replace(raw, pixels=view[part]) if raw else content[part]
+            yield LineImage(image, _options(pickled_options), partial(self._is_over, number, deadline))
+            start += size
+
     def _assembled(self, image: _Image) -> Recognition | Exception:
-        if error := image.error():
-            return told(error)
-        lines = [image.lines[place] for place in range(len(image.lines))]
-        try:
-            return self._stages.assemble(image.prepared, lines, image.options)
-        except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
-            return told(error)
+        lines = [image.lines[place] for place in range(len(image.lines))] if image.error() is None else [image.error()]
+        outcome = assembled(self._stages, image.prepared, lines, image.options)
+        return told(outcome) if isinstance(outcome, Exception) else outcome
 
 
 def serve(host: EngineHost, link: ServerEnd) -> None:
     """Answer the server's calls until it has gone; it alone decides when that is."""
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
+    host.follow(link.withdrawals)
     for note in link.notes():
         if isinstance(note, int):
             host.forget(note)
@@ -236,10 +269,6 @@ def _is_done(image: _Image) -> bool:
     return image.error() is not None or len(image.lines) == len(image.prepared.crops)
 
 
-def _late() -> DeadlineExpired:
-    return DeadlineExpired("the deadline passed while the work was queued")
-
-
 @lru_cache(maxsize=256)
 def _options(pickled: bytes) -> RecognizeOptions:
     options: RecognizeOptions = pickle.loads(pickled)  # noqa: S301 - of the same program
@@ -248,3 +277,7 @@ def _options(pickled: bytes) -> RecognizeOptions:
 
 def _image(raw: RawImage | None, content: Content) -> bytes | RawImage:
     return replace(raw, pixels=content) if raw else cast(bytes, content)
+
+
+def _is_past(deadline: float) -> bool:
+    return time.monotonic() >= deadline

@@ -7,11 +7,11 @@ import itertools
 import pickle
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ocr_core.shared_pixels import SharedPixels
-from server.engine_link import DESCRIPTOR, HEAD, Payload
+from server.engine_link import DESCRIPTOR, HEAD
 
 _RECEIVED_BYTES = 1 << 18
 
@@ -39,24 +39,25 @@ class Exchange:
         self,
         method: str,
         arguments: tuple[object, ...],
-        payload: Payload | None,
+        payload: Sequence[bytes | memoryview] | SharedPixels | None,
         on_answer: Callable[[Any], None],
     ) -> None:
         """Call a method of the EngineHost.
 
-        payload: must not change until the answer. on_answer: called with what it returns or raises, unless the end
-        comes first.
+        payload: bytes, in pieces that must not change until the answer, or pixels. on_answer: called with what it
+        returns or raises, unless the end comes first.
         """
         if self._is_closed:
             return
         number = next(self._numbers)
         self._waiting[number] = on_answer
         pickled = pickle.dumps((number, method, arguments), pickle.HIGHEST_PROTOCOL)
-        piece = payload if isinstance(payload, SharedPixels) else memoryview(payload or b"").cast("B")
-        size = -1 if payload is None else len(piece)
-        head = HEAD.pack(len(pickled), size, isinstance(piece, SharedPixels)) + pickled
-        self._unsent.extend((memoryview(head), piece))
-        if len(self._unsent) == 2:
+        is_shared, is_idle = isinstance(payload, SharedPixels), not self._unsent
+        pieces = [payload] if isinstance(payload, SharedPixels) else [memoryview(p).cast("B") for p in payload or ()]
+        size = -1 if payload is None else sum(map(len, pieces))
+        self._unsent.append(memoryview(HEAD.pack(len(pickled), size, is_shared) + pickled))
+        self._unsent.extend(pieces)
+        if is_idle:
             self._send()
 
     def close(self) -> None:

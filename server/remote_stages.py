@@ -66,9 +66,14 @@ class RemoteImage:
     engine: Engine
     is_kept: bool
 
-    def __del__(self) -> None:
+    def forget(self) -> None:
+        """Nobody waits for it any more."""
         if self.is_kept:
+            self.is_kept = False
             self.engine.forget(self.number)
+
+    def __del__(self) -> None:
+        self.forget()
 
 
 class RemoteStages:
@@ -264,8 +269,16 @@ class Engine:
             raise answer
         return answer
 
+    def begin(self, number: int) -> None:
+        """An image is about to be sent."""
+        self._link.withdrawals.begin(number)
+
+    def withdraw(self, number: int) -> None:
+        """Nobody waits any more for an image that was sent."""
+        self._link.withdrawals.add(number)
+
     def forget(self, number: int) -> None:
-        """Nobody waits for this image any more. Never blocks."""
+        """Nobody waits any more for the lines of a page. Never blocks."""
         self._link.forget(number)
 
     def wait(self) -> None:

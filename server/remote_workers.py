@@ -11,11 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from server.engine_process import LinesRead, Prepared
+from ocr_core.shared_pixels import SharedPixels
+from server.engine_process import LineImagesRead, LinesRead, Prepared, SentImage
 from server.errors import EngineLost
 from server.exchange import Exchange
 from server.remote_stages import Engine, RemoteCrop, RemoteImage, RemoteStages, content, described, engine_lost
-from server.request import Work
+from server.request import Request, Stage, Work
 from server.workers import Desk, Outcome
 
 _AHEAD = 1
@@ -42,6 +43,7 @@ class RemoteWorkers:
         self._in_thread = in_thread
         self._loop = asyncio.get_running_loop()
         self._handed_out: dict[Work, float] = {}
+        self._numbers: dict[Request, int] = {}
         self._is_started = False
         self._link: tuple[Engine, Exchange] | None = None
         self._gone: Engine | None = None
@@ -65,6 +67,16 @@ class RemoteWorkers:
         if not self._is_woken:
             self._is_woken = True
             self._loop.call_soon(self._hand_out)
+
+    def withdraw(self, request: Request) -> None:
+        """As Workers."""
+        if self._link is None:
+            return
+        engine, _ = self._link
+        if (number := self._numbers.get(request)) is not None:
+            engine.withdraw(number)
+        elif isinstance(request.prepared, RemoteImage):
+            request.prepared.forget()
 
     def close(self) -> None:
         """As Workers; does not wait for what is being done, as nobody waits for that any more."""
@@ -96,17 +108,33 @@ class RemoteWorkers:
             return self._desk.take(self.free)
 
     def _give(self, work: Work, engine: Engine, exchange: Exchange) -> None:
-        if work.lines:
+        if work.stage is Stage.LINES:
             places = [(image.number, place) for image, place in zip(_images_of(work), work.lines, strict=True)]
             exchange.ask("read_lines", (places,), None, partial(self._on_lines, work, engine))
             return
-        (request,) = work.requests
-        job, number = request.job, next(_numbers)
-        is_alone = len(self._handed_out) == 1 and self._desk.is_empty
-        arguments = (number, *described(job.image, job.options), request.deadline, is_alone)
-        exchange.ask("prepare", arguments, content(job.image), partial(self._on_prepared, work, number, engine))
-        # From here on the exchange alone has its bytes, until they are sent.
-        request.job = replace(job, image=b"")
+        for request in work.requests:
+            self._numbers[request] = next(_numbers)
+            engine.begin(self._numbers[request])
+        contents = [content(request.job.image) for request in work.requests]
+        if work.stage is Stage.LINE_IMAGE:
+            images = [_sent(self._numbers[request], request) for request in work.requests]
+            views = [part.view() if isinstance(part, SharedPixels) else part for part in contents]
+            exchange.ask("read_images", (images,), views, partial(self._on_images, work))
+        else:
+            (request,), (page,) = work.requests, contents
+            number = self._numbers[request]
+            arguments = (number, *described(request.job.image, request.job.options), request.deadline)
+            payload = page if isinstance(page, SharedPixels) else [page]
+            exchange.ask("prepare", arguments, payload, partial(self._on_prepared, work, number, engine))
+        # From here on the exchange alone has their bytes, until they are sent.
+        for request in work.requests:
+            request.job = replace(request.job, image=b"")
+
+    def _on_images(self, work: Work, answer: LineImagesRead | Exception) -> None:
+        if isinstance(answer, Exception):
+            self._bring(work, self._failed(work, answer))
+        else:
+            self._bring(work, Outcome(answer.started, answer.seconds, images=answer.images))
 
     def _on_prepared(self, work: Work, number: int, engine: Engine, answer: Prepared | Exception) -> None:
         if isinstance(answer, Exception):
@@ -114,7 +142,7 @@ class RemoteWorkers:
             return
         crops = tuple(RemoteCrop(place, size) for place, size in enumerate(answer.sizes))
         image = RemoteImage(number, crops, answer.recognition, engine, is_kept=bool(crops))
-        self._bring(work, Outcome(answer.seconds, image, answer.keys, answer.read_s))
+        self._bring(work, Outcome(answer.started, answer.seconds, image, answer.keys))
 
     def _on_lines(self, work: Work, engine: Engine, answer: LinesRead | Exception) -> None:
         if isinstance(answer, Exception):
@@ -125,17 +153,21 @@ class RemoteWorkers:
         read: list[object] = [None] * len(images)
         for at in {image: at for at, image in enumerate(images)}.values():
             read[at] = answer.images.get(images[at].number) if images[at].engine is engine else engine_lost()
-        self._bring(work, Outcome(answer.seconds, lines=read))
+        requests = zip(images, work.requests, strict=True)
+        left_out = {request for image, request in requests if image.number in answer.left_out}
+        self._bring(work, Outcome(answer.started, answer.seconds, lines=read, left_out=left_out))
 
     def _bring(self, work: Work, outcome: Outcome) -> None:
         del self._handed_out[work]
+        for request in work.requests:
+            self._numbers.pop(request, None)
         self._desk.bring(work, outcome)
         self._hand_out()
 
     def _failed(self, work: Work, error: Exception) -> Outcome:
         """Of all of it. How long it took besides waiting for others is not known."""
-        seconds = time.monotonic() - self._handed_out[work]
-        return Outcome(seconds, error=error, lines=[error] * len(work.lines))
+        started = self._handed_out[work]
+        return Outcome(started, time.monotonic() - started, error=error, lines=[error] * len(work.lines))
 
     def _on_end(self) -> None:
         """The engine process has ended, and what it was doing is lost."""
@@ -145,6 +177,7 @@ class RemoteWorkers:
         for work in [*self._handed_out]:
             self._desk.bring(work, self._failed(work, engine_lost()))
         self._handed_out.clear()
+        self._numbers.clear()
         self._hand_out()
 
     async def _recover(self) -> None:
@@ -155,7 +188,7 @@ class RemoteWorkers:
             self._connect()
         except EngineLost as error:
             while work := self._take():
-                self._desk.bring(work, Outcome(0.0, error=error, lines=[error] * len(work.lines)))
+                self._desk.bring(work, Outcome(time.monotonic(), 0.0, error=error, lines=[error] * len(work.lines)))
         finally:
             self._recovery = None
         if self._link:
@@ -165,3 +198,7 @@ class RemoteWorkers:
 def _images_of(work: Work) -> list[RemoteImage]:
     """Of each line."""
     return [cast(RemoteImage, request.prepared) for request in work.requests]
+
+
+def _sent(number: int, request: Request) -> SentImage:
+    return SentImage(number, *described(request.job.image, request.job.options), request.deadline, request.job.size)

@@ -33,8 +33,11 @@ class Stage(StrEnum):
     """What a request waits for."""
 
     PAGE = "page"
+    """To be prepared."""
     LINE_IMAGE = "line image"
+    """To be prepared and read, with others of its kind."""
     LINES = "lines"
+    """Of a page, to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ class ImageTimes:
     """Of one admitted image, in seconds of time.monotonic; None for what it did not come to.
 
     arrived: admitted. prepare_started: a worker took it. prepared: its lines are queued. read_started: a worker took
-    the first of its lines. ended: answered, failed or given up. deadline: by when it was to be answered.
+    the first of its lines; of an image of a line, both when it was read. ended: answered, failed or given up. deadline:
+    by when it was to be answered.
     """
 
     arrived: float
@@ -101,7 +105,8 @@ class Request:
     """An admitted image on its way through the queue. Times in seconds of time.monotonic().
 
     number: in the order of arrival. answer: done when nobody waits any more. when_prepared: for the event loop to call.
-    stage: what it waits for. started: when a worker took the image. prepared_at: when its lines were queued.
+    left: when all knew that nobody waits.
+    stage: what it waits for. started: when a worker took the image. prepared_at: when its lines were queued, or begun.
     read_started, last_started: when a worker took the first, and the latest, of its lines. lines: those that were read,
     by number. For the queue: unread, the numbers of the lines that wait, by batch key, those at the end first; spent_s
     and cost_s, worker time so far and still to come, by estimate; place, in its lane, while it waits.
@@ -114,6 +119,7 @@ class Request:
     number: int
     answer: asyncio.Future[Recognition]
     when_prepared: Callable[[], None] | None = None
+    left: float | None = None
     stage: Stage = field(init=False)
     started: float | None = None
     prepared_at: float | None = None
@@ -148,12 +154,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """What one worker does at once: an image to prepare, or lines of one batch key to read.
+    """What one worker does at once: a page to prepare, images of lines to read, or lines of one batch key to read.
 
-    kind: the image's stage or the lines' key. cost_s: estimated seconds for each of the requests. lines: the number of
-    the line of each request; empty for an image.
+    stage: of the requests. kind: what its costs are known by, the stage or the lines' key. cost_s: estimated seconds
+    for each of the requests. lines: the number of the line of each request; empty for images.
     """
 
+    stage: Stage
     kind: Hashable
     cost_s: float
     requests: list[Request]

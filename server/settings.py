@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     max_message_bytes: ByteSize = Field(ByteSize(64 * _MIB), ge=1, description="largest gRPC message")
     max_queue: int = Field(512, ge=1, description="images held at once; more get UNAVAILABLE")
     max_queue_bytes: ByteSize = Field(ByteSize(1024 * _MIB), ge=1, description="image bytes held at once")
-    max_batch_size: int = Field(4, ge=1, le=256, description="lines of like width per engine batch, of short lines")
+    max_batch_size: int = Field(4, ge=1, le=256, description="lines that a worker takes at once")
     precision: Literal["f32", "auto"] = Field(
         "auto",
         description="auto: bfloat16 where processor and model are made for it; f32: the same text on any machine",

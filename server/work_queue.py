@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 
 from server.fair_shares import Costs, FairShares
@@ -135,7 +136,6 @@ class WorkQueue:
         self._bytes = 0
         self._pages_in_work = 0
         self._in_work_s = 0.0
-        self._images_in_a_row = 0
         self._last_client: Hashable = None
         self._alone_since = 0.0
 
@@ -181,8 +181,8 @@ class WorkQueue:
     def take(self, now: float, free_workers: int) -> Work | None:
         """What one of the free workers is to do now, or None. Expired requests are dropped on the way.
 
-        free_workers: 0 for work to begin with when one is free. Of clients that share the workers this is an image of a
-        line at most: what is taken cannot be overtaken any more.
+        free_workers: 0 for work to begin with when one is free. What is taken cannot be overtaken any more: of clients
+        that share the workers this is an image of a line at most, of one that is alone not less than a batch of them.
         """
         while request := self._next(now, free_workers):
             if request.is_over(now):
@@ -196,25 +196,20 @@ class WorkQueue:
                 self._last_client, self._alone_since = request.client, now
             if request.stage is Stage.LINES:
                 return self._take_lines(request, now, free_workers)
-            return self._take_image(request, now)
+            if request.stage is Stage.LINE_IMAGE:
+                return self._take_line_images(request, now, free_workers)
+            return self._take_page(request, now)
         return None
 
     def finish(self, work: Work, seconds: float) -> None:
         """Learn what it cost."""
-        self._pages_in_work -= work.kind is Stage.PAGE
+        self._pages_in_work -= work.stage is Stage.PAGE
         self._in_work_s -= work.cost_s * len(work.requests)
         share = seconds / len(work.requests)
         self._costs.learn(work.kind, share)
         for request in work.requests:
             request.spent_s += share
             self._charge(request, share - work.cost_s)
-
-    def finish_line(self, request: Request, key: Hashable, seconds: float, now: float) -> None:
-        """Learn what the only line of an image has cost, which was read as soon as the image was prepared."""
-        request.prepared_at = request.read_started = request.last_started = now - seconds
-        self._costs.learn(key, seconds)
-        request.spent_s += seconds
-        self._charge(request, seconds)
 
     def wait_s(self, priority: Priority, client: Hashable, deadline: float, cost_s: float) -> float:
         """How long new work that costs so much is likely to wait; work in hand is half done on average."""
@@ -240,7 +235,7 @@ class WorkQueue:
             del lanes[request.client]
 
     def _next(self, now: float, free_workers: int) -> Request | None:
-        stages = self._open_stages(now) if free_workers or self._is_alone(now) else (Stage.LINE_IMAGE,)
+        stages = self._open_stages() if free_workers else self._stages_ahead(now)
         # As long as a worker prepares the next page, the others have lines to read.
         ahead_s = (self._workers - 1) * self._costs.of(Stage.PAGE)
         for lane in self._lanes():
@@ -253,20 +248,13 @@ class WorkQueue:
         for priority in self._priorities.in_order(priority for priority in Priority if self._levels[priority].lanes):
             yield from self._levels[priority]
 
-    def _open_stages(self, now: float) -> tuple[Stage, ...]:
-        if self._bytes >= self._max_bytes:
-            return (Stage.LINES,)
-        if self._is_gathering(now):
-            return (Stage.LINE_IMAGE,)
-        return tuple(Stage) if self._pages_in_work < self._max_pages else (Stage.LINES, Stage.LINE_IMAGE)
+    def _open_stages(self) -> tuple[Stage, ...]:
+        has_room = self._bytes < self._max_bytes and self._pages_in_work < self._max_pages
+        return tuple(Stage) if has_room else (Stage.LINES, Stage.LINE_IMAGE)
 
-    def _is_gathering(self, now: float) -> bool:
-        """Whether lines wait for line images to be prepared, so as to meet them in a batch. Bad images do not count."""
-        return (
-            self._waiting[Stage.LINE_IMAGE] > 0
-            and self._images_in_a_row < self._max_batch_size
-            and not any(count >= self._most_at_once(key, now) for key, count in self._lines.items() if count)
-        )
+    def _stages_ahead(self, now: float) -> tuple[Stage, ...]:
+        """Of which work is taken that begins when a worker is free."""
+        return self._open_stages() if self._is_alone(now) else (Stage.LINE_IMAGE,)
 
     def _most_at_once(self, key: Hashable, now: float, deadline: float = math.inf) -> int:
         """How many lines of a key may share a batch. deadline: of the first of them."""
@@ -279,22 +267,38 @@ class WorkQueue:
         """Whether one client has taken every turn for some time."""
         return now - self._alone_since > _ALONE_S
 
-    def _take_image(self, request: Request, now: float) -> Work:
-        work = Work(request.stage, self._costs.of(request.stage), [request], [])
-        self._images_in_a_row += 1
-        self._pages_in_work += request.stage is Stage.PAGE
+    def _take_page(self, request: Request, now: float) -> Work:
+        work = Work(request.stage, request.stage, self._costs.of(request.stage), [], [])
+        self._pages_in_work += 1
+        self._add_image(work, request, now)
+        return work
+
+    def _take_line_images(self, first: Request, now: float, free_workers: int) -> Work:
+        """Images of lines, who is next first; few enough that every free worker gets a share."""
+        work = Work(first.stage, first.stage, self._costs.of(first.stage), [], [])
+        room = min(self._most_at_once(work.kind, now, first.deadline), self._share(first.stage, now, free_workers))
+        for request in islice(self._sharing(first, work.kind, now), room):
+            self._add_image(work, request, now)
+        return work
+
+    def _share(self, stage: Stage, now: float, free_workers: int) -> int:
+        """How many of those that wait for a stage one of the free workers may take."""
+        if free_workers:
+            return -(-self._waiting[stage] // free_workers)
+        return self._max_batch_size if self._is_alone(now) else 1
+
+    def _add_image(self, work: Work, request: Request, now: float) -> None:
+        work.requests.append(request)
         self._pull(request)
         self._charge(request, work.cost_s)
         self._in_work_s += work.cost_s
         request.started = now
-        return work
 
     def _take_lines(self, first: Request, now: float, free_workers: int) -> Work:
         """Lines of one key; few enough that every free worker gets a share."""
         key = next(iter(first.unread))
-        work = Work(key, self._costs.of(key), [], [])
+        work = Work(first.stage, key, self._costs.of(key), [], [])
         room = min(self._most_at_once(key, now, first.deadline), -(-self.lines // max(1, free_workers)))
-        self._images_in_a_row = 0
         for request in self._sharing(first, key, now):
             numbers = self._take_from(request, key, room - len(work.lines), now)
             self._charge(request, work.cost_s * len(numbers))
@@ -305,15 +309,17 @@ class WorkQueue:
         self._in_work_s += work.cost_s * len(work.lines)
         return work
 
-    def _sharing(self, first: Request, key: Hashable, now: float) -> Iterator[Request]:
-        """Requests of one priority with lines of this key, from clients that are not ahead of the first's by a batch.
+    def _sharing(self, first: Request, kind: Hashable, now: float) -> Iterator[Request]:
+        """Requests of one priority with work of this kind, from clients that are not ahead of the first's by a batch.
 
-        Those that are would get further ahead with every turn of clients whose own lines are not prepared yet.
+        Those that are would get further ahead with every turn of clients whose own work is not there yet.
         """
         yield first
         lanes = self._levels[first.job.priority].not_ahead(first.client, self._max_batch_s)
-        waiting = [request for lane in lanes for request in lane.at(Stage.LINES) if key in request.unread]
-        yield from (request for request in waiting if request is not first and not request.is_over(now))
+        waiting = [request for lane in lanes for request in lane.at(first.stage)]
+        for request in waiting:
+            if request is not first and (request.stage is kind or kind in request.unread) and not request.is_over(now):
+                yield request
 
     def _take_from(self, request: Request, key: Hashable, room: int, now: float) -> list[int]:
         """At most so many of the request's lines; it has had its turn then."""

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ocr_core.stages import AnyStages, WaitingImage
-from server.batch_reading import read_batch
-from server.request import Work
+from server.batch_reading import ImagesRead, LineImage, UnreadLine, read_images, read_lines
+from server.request import Request, Stage, Work
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has become of work. seconds: that it took.
+    """What has become of work. started: when it was begun, of time.monotonic(). seconds: that it took.
 
-    Of an image: prepared, with the batch keys of its lines, or error; read_s: seconds in which its only line was read
-    as well. Of lines: a reading or an exception for each.
+    Of a page: prepared, with the batch keys of its lines, or error. Of images of lines: images, and error when all of
+    them failed. Of lines: a reading or an exception for each; left_out: whose lines were not begun.
     """
 
+    started: float
     seconds: float
     prepared: WaitingImage | None = None
     keys: Sequence[Hashable] = ()
-    read_s: float | None = None
     error: Exception | None = None
+    images: ImagesRead | None = None
     lines: Sequence[object] = ()
+    left_out: Container[Request] = ()
 
 
 class Desk(Protocol):
     """Where workers fetch work and bring what has become of it."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no work waits."""
 
     def take(self, free_workers: int) -> Work | None:
         """What is next; free_workers: 0 for work that one begins when it is free. With the lock held."""
@@ -55,6 +53,9 @@ class Workers(Protocol):
 
     def wake(self, pieces: int = 1) -> None:
         """There is work for so many. With the lock held."""
+
+    def withdraw(self, request: Request) -> None:
+        """Nobody waits for it any more: what is in hand of it and not begun is not to be."""
 
     def close(self) -> None:
         """Stop after what is being done now. Blocks, without the lock."""
@@ -85,6 +86,9 @@ class ThreadWorkers:
         """As Workers."""
         self._changed.notify(pieces)
 
+    def withdraw(self, request: Request) -> None:
+        """As Workers. Nothing is in hand that is not begun."""
+
     def close(self) -> None:
         """As Workers."""
         with self._changed:
@@ -114,15 +118,26 @@ class ThreadWorkers:
 
 def _done(stages: AnyStages, work: Work) -> Outcome:
     started = time.monotonic()
-    if work.lines:
-        crops = [request.prepared.crops[number] for request, number in zip(work.requests, work.lines, strict=True)]
-        lines = read_batch(stages, crops, [request.job.options for request in work.requests])
-        return Outcome(time.monotonic() - started, lines=lines)
+    if work.stage is Stage.LINES:
+        unread = [
+            UnreadLine(request.prepared.crops[number], request.job.options, _over(request))
+            for request, number in zip(work.requests, work.lines, strict=True)
+        ]
+        lines = read_lines(stages, unread)
+        return Outcome(started, time.monotonic() - started, lines=lines)
+    if work.stage is Stage.LINE_IMAGE:
+        images = [LineImage(request.job.image, request.job.options, _over(request)) for request in work.requests]
+        read = read_images(stages, images)
+        return Outcome(started, time.monotonic() - started, images=read)
     (request,) = work.requests
     options = request.job.options
     try:
         prepared = stages.prepare(request.job.image, options)
         keys = [stages.batch_key(crop, options) for crop in prepared.crops]
     except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
-        return Outcome(time.monotonic() - started, error=error)
-    return Outcome(time.monotonic() - started, prepared, keys)
+        return Outcome(started, time.monotonic() - started, error=error)
+    return Outcome(started, time.monotonic() - started, prepared, keys)
+
+
+def _over(request: Request) -> Callable[[], bool]:
+    return lambda: request.is_over(time.monotonic())

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from ocr_core.types import LineCrop, Mode, Polygon, PreparedImage, RecognizeOptions, Timings
-from server.request import Job, Priority, Request, Work
+from server.request import Job, Priority, Request, Stage, Work
 from server.work_queue import WorkQueue
 
 LATER = 1e6
@@ -41,7 +41,7 @@ def prepared(queue: WorkQueue, image: Request, keys: list[Hashable], now: float 
 
 
 class Simulation:
-    """Workers that take from a queue whenever they are free. Each line costs a second, preparing an image nothing.
+    """Workers that take from a queue whenever they are free. Each line costs a second, preparing a page nothing.
 
     started: worker seconds of each client by now. waits: how long each request's last line waited. idle_s: time during
     which a worker was free although work waited.
@@ -76,7 +76,7 @@ class Simulation:
 
     def _begin(self) -> None:
         while self._free and (work := self.queue.take(self.now, self._free)):
-            if not work.lines:
+            if work.stage is Stage.PAGE:
                 self.queue.finish(work, 0.0)
                 (image,) = work.requests
                 prepared(self.queue, image, [f"width {image.number % 3}"] * self._lines[image], self.now)
@@ -85,11 +85,11 @@ class Simulation:
             for line in work.requests:
                 self.work_s[line.client] += self._line_s
                 self.begun.append((self.now, line))
-            heapq.heappush(self._events, (self.now + self._line_s * len(work.lines), next(_numbers), work))
+            heapq.heappush(self._events, (self.now + self._line_s * len(work.requests), next(_numbers), work))
 
     def _end(self, work: Work) -> None:
         self._free += 1
-        self.queue.finish(work, self._line_s * len(work.lines))
+        self.queue.finish(work, self._line_s * len(work.requests))
         for image in work.requests:
             self._lines[image] -= 1
             if not self._lines[image]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from ocr_core.errors import ImageUndecodable, OptionInvalid
+from ocr_core.errors import ImageTooSmall, ImageUndecodable, OptionInvalid
 from ocr_core.types import DecodeMethod, DecodeOptions, Mode, PixelFormat, RawImage, Recognition, RecognizeOptions
 from server.batcher import Batcher
 from server.errors import DeadlineExpired, Draining, QueueFull
@@ -21,6 +21,7 @@ from server.settings import Settings
 from tests.server.messages import reached
 
 OPTIONS = RecognizeOptions(mode=Mode.LINE)
+PAGE = RecognizeOptions()
 
 
 def job(text: str, options: RecognizeOptions = OPTIONS) -> Job:
@@ -71,7 +72,7 @@ async def test_lines_come_back_in_reading_order(start_batcher, stages):
     """The lines of an image are complete and in order, however they were spread over batches and workers."""
     batcher = await start_batcher(workers=3)
     rows = [f"line {number}" * (1 + number % 3 * 20) for number in range(20)]
-    assert texts(await batcher.submit(job("\n".join(rows)), after(30))) == rows
+    assert texts(await batcher.submit(job("\n".join(rows), PAGE), after(30))) == rows
     assert len(stages.batches) >= 5
 
 
@@ -81,16 +82,31 @@ async def test_an_image_without_lines_is_answered(batcher, stages):
     assert stages.batches == []
 
 
-async def test_concurrent_callers_share_a_batch(batcher, stages):
+async def test_concurrent_callers_share_a_batch(start_batcher, stages):
     """Lines that wait while the worker is busy are read in one batch, whoever sent them."""
+    batcher = await start_batcher(max_batch_size=3)
     stages.gate.clear()
     busy = await submitted(batcher, job("busy"))
     await reached(stages)
-    others = await submitted(batcher, job("a"), job("b"), job("c"))
+    others = await submitted(batcher, *map(job, "abcd"))
     stages.gate.set()
-    assert [texts(await task) for task in others] == [["a"], ["b"], ["c"]]
+    assert [texts(await task) for task in others] == [["a"], ["b"], ["c"], ["d"]]
     await asyncio.gather(*busy)
-    assert stages.batches == [["busy", "a", "b", "c"]]
+    assert stages.batches == [["busy"], ["a", "b", "c"], ["d"]]
+
+
+async def test_lines_of_unlike_width_are_read_one_after_the_other(batcher, stages):
+    """Images that a worker takes together are read in as many batches as they have keys."""
+    stages.gate.clear()
+    (busy,) = await submitted(batcher, job("busy"))
+    await reached(stages)
+    long = 200 * "long "
+    tasks = await submitted(batcher, job("a"), job(long), job("b"), job("!small"))
+    stages.gate.set()
+    outcomes = await asyncio.gather(busy, *tasks, return_exceptions=True)
+    assert [texts(outcome) for outcome in outcomes[1:4]] == [["a"], [long], ["b"]]
+    assert isinstance(outcomes[4], ImageTooSmall)
+    assert stages.batches == [["busy"], ["a", "b"], [long]]
 
 
 async def test_options_travel_with_their_line(batcher, stages):
@@ -179,7 +195,7 @@ async def test_cancelled_images_never_reach_the_pipeline(batcher, stages):
 async def test_cancelled_lines_never_reach_the_engine(batcher, stages):
     """Of a page whose caller goes away while it is read, the lines that are still queued are not read."""
     stages.read_gate.clear()
-    (gone,) = await submitted(batcher, job("\n".join("abcdefgh")))
+    (gone,) = await submitted(batcher, job("\n".join("abcdefgh"), PAGE))
     await reached(stages, 2)
     gone.cancel()
     await asyncio.wait([gone])
@@ -241,7 +257,7 @@ async def test_pixels_are_let_go_of_once_lines_are_found(batcher, stages):
     prepared = asyncio.Event()
     pixels = memoryview(b"line")
     held = weakref.ref(pixels)
-    frame = Job(RawImage(pixels, 4, 1, PixelFormat.GRAY8), OPTIONS)
+    frame = Job(RawImage(pixels, 4, 1, PixelFormat.GRAY8), PAGE)
     answer = await batcher.submit_in_turn(frame, after(30), prepared=prepared.set)
     del pixels, frame
     await prepared.wait()
@@ -299,8 +315,9 @@ async def test_a_deadline_that_the_queue_will_not_meet_is_refused_at_once(batche
 async def test_a_clients_flood_does_not_delay_another(batcher, stages):
     """The image of a client that has nothing else waiting is next, however many another client has."""
     stages.gate.clear()
-    flood = await submitted(batcher, *[job(f"flood {number}") for number in range(20)])
+    flood = await submitted(batcher, job("flood"))
     await reached(stages)
+    flood += await submitted(batcher, *[job(f"flood {number}") for number in range(20)])
     quiet = asyncio.create_task(batcher.submit(job("quiet"), after(30), "quiet"))
     await asyncio.sleep(0)
     stages.gate.set()
@@ -311,8 +328,9 @@ async def test_a_clients_flood_does_not_delay_another(batcher, stages):
 async def test_bulk_work_waits_for_interactive_work(batcher, stages):
     """An interactive image that comes later is prepared before bulk images of the same client."""
     stages.gate.clear()
-    bulk = await submitted(batcher, *[replace(job(str(number)), priority=Priority.BULK) for number in range(3)])
+    bulk = await submitted(batcher, replace(job("0"), priority=Priority.BULK))
     await reached(stages)
+    bulk += await submitted(batcher, *[replace(job(str(number)), priority=Priority.BULK) for number in (1, 2)])
     (urgent,) = await submitted(batcher, job("urgent"))
     stages.gate.set()
     await asyncio.gather(urgent, *bulk)
@@ -340,8 +358,9 @@ async def test_what_was_done_is_counted(start_batcher, stages):
     batcher = await start_batcher(metrics=metrics)
     count = metrics.registry.get_sample_value
     stages.gate.clear()
-    busy, gone, *fine = await submitted(batcher, job("busy"), job("gone"), job("a"), job("b"), job("!small"))
+    (busy,) = await submitted(batcher, job("busy"))
     await reached(stages)
+    gone, *fine = await submitted(batcher, job("gone"), job("a"), job("b"), job("!small"))
     with pytest.raises(DeadlineExpired):
         await batcher.submit(job("late"), after(0.05))
     gone.cancel()
@@ -386,8 +405,9 @@ async def test_closing_leaves_what_is_queued(start_batcher, stages):
     """close() waits for the batch that is being worked on and starts nothing more."""
     batcher = await start_batcher()
     stages.gate.clear()
-    busy, queued = await submitted(batcher, job("busy"), job("queued"))
+    (busy,) = await submitted(batcher, job("busy"))
     await reached(stages)
+    (queued,) = await submitted(batcher, job("queued"))
     stages.gate.set()
     batcher.close()
     await asyncio.sleep(0)

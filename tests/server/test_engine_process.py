@@ -10,13 +10,16 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from ocr_core.errors import ImageEmpty, ImageTooSmall
 from ocr_core.shared_pixels import SharedPixels
 from ocr_core.types import PixelFormat, RawImage, Recognition, RecognizeOptions
 from server.engine_link import Connection, EngineEnd, ServerEnd
-from server.engine_process import EngineHost, converse, told
+from server.engine_process import EngineHost, LineImagesRead, SentImage, converse, told
 from server.errors import DeadlineExpired
 from server.exchange import Exchange
 from tests.server.messages import until
@@ -33,9 +36,9 @@ def host(stages) -> EngineHost:
     return host
 
 
-def prepared(host: EngineHost, number: int, image: bytes, deadline: float = NEVER, *, is_alone: bool = False):
-    """Of a file."""
-    return host.prepare(number, None, OPTIONS, deadline, is_alone, image)
+def prepared(host: EngineHost, number: int, image: bytes, deadline: float = NEVER):
+    """Of a file with a page."""
+    return host.prepare(number, None, OPTIONS, deadline, image)
 
 
 def texts(recognition: Recognition) -> list[str]:
@@ -52,15 +55,65 @@ def test_an_image_is_complete_with_the_last_of_its_lines(host, stages):
     assert stages.batches == [["b", "c"], ["a"]]
 
 
-def test_a_line_is_read_at_once_when_nothing_else_waits(host, stages):
-    """Of an image with no other line; it is not kept."""
-    alone = prepared(host, 1, b"line", is_alone=True)
-    assert (texts(alone.recognition), len(alone.keys), alone.sizes) == (["line"], 1, ())
-    assert stages.batches == [["line"]]
-    assert prepared(host, 2, b"one\ntwo", is_alone=True).recognition is None
-    assert host.read_lines([(1, 0)]).images == {}
-    poisoned = prepared(host, 3, b"poison", is_alone=True)
-    assert isinstance(poisoned.recognition, ZeroDivisionError)
+def read(host: EngineHost, *images: bytes | RawImage, deadlines: Sequence[float] = ()) -> LineImagesRead:
+    """Images of lines, numbered from 0."""
+    sent, contents = [], []
+    for number, image in enumerate(images):
+        contents.append(image.pixels if isinstance(image, RawImage) else image)
+        raw = replace(image, pixels=b"") if isinstance(image, RawImage) else None
+        deadline = deadlines[number] if deadlines else NEVER
+        sent.append(SentImage(number, raw, OPTIONS, deadline, len(contents[-1])))
+    return host.read_images(sent, b"".join(contents))
+
+
+def test_images_of_lines_are_prepared_and_read_in_one_go(host, stages):
+    """Files and pixels, in a batch for each width; what is wrong with one of them is told to its owner alone."""
+    long = b"long " * 100
+    images = [b"a", long, b"poison", RawImage(b"raw", 3, 1, PixelFormat.GRAY8), b"!small", b"", b"\n"]
+    answer = read(host, *images)
+    a, wide, poison, raw, small, empty, nothing = answer.images.outcomes
+    assert [texts(each) for each in (a, wide, raw, nothing)] == [["a"], [long.decode()], ["raw"], []]
+    assert [type(each) for each in (poison, small, empty)] == [ZeroDivisionError, ImageTooSmall, ImageEmpty]
+    assert stages.batches[0] == ["a", "poison", "raw"]
+    assert list(answer.images.batches) == [3, 1]
+    assert answer.seconds >= answer.images.read_s > 0
+
+
+def test_what_is_withdrawn_is_not_begun(host, stages):
+    """Nor what is late; a page is not prepared either."""
+    ours = EngineEnd()
+    theirs = ServerEnd(socket.dup(ours.descriptor))
+    host.follow(theirs.withdrawals)
+    ours.withdrawals.add(1)
+    outcomes = read(host, b"wanted", b"withdrawn", b"late", deadlines=[NEVER, NEVER, time.monotonic()]).images.outcomes
+    assert texts(outcomes[0]) == ["wanted"]
+    assert [type(outcome) for outcome in outcomes[1:]] == [DeadlineExpired, DeadlineExpired]
+    with pytest.raises(DeadlineExpired):
+        prepared(host, 1, b"page")
+    assert stages.prepared == [b"wanted"]
+    ours.withdrawals.begin(1)
+    prepared(host, 1, b"page")
+    assert stages.prepared == [b"wanted", b"page"]
+    ours.inherited()
+    ours.close()
+    assert list(theirs.notes()) == []
+
+
+def test_what_is_withdrawn_meanwhile_is_not_read(host, stages, monkeypatch):
+    """Between one step and the next."""
+    gone = set()
+    monkeypatch.setattr(host, "_is_over", lambda number, deadline: number in gone)
+    prepare = stages.prepare
+
+    def leave(image, options):
+        gone.add(0)
+        return prepare(image, options)
+
+    monkeypatch.setattr(stages, "prepare", leave)
+    answer = read(host, b"gone", b"stays")
+    assert isinstance(answer.images.outcomes[0], DeadlineExpired)
+    assert stages.batches == [["stays"]]
+    assert list(answer.images.batches) == [1]
 
 
 def test_an_image_without_lines_is_read(host):
@@ -100,7 +153,8 @@ def test_what_is_read_or_forgotten_is_not_kept(host):
     host.read_lines([(1, 0)])
     host.forget(2)
     host.forget(3)
-    assert host.read_lines([(1, 0), (2, 0)]).images == {}
+    answer = host.read_lines([(1, 0), (2, 0)])
+    assert (answer.images, answer.left_out) == ({}, {1, 2})
 
 
 def test_an_error_that_cannot_be_sent_becomes_one_that_can():
@@ -166,7 +220,8 @@ async def test_an_exchange_is_answered_in_whatever_order():
     exchange = Exchange(ours, ended.set)
     payloads = [bytes([number]) * size for number, size in enumerate((1, 3_000_000, 0, 20_000))]
     for payload in payloads:
-        exchange.ask("read", (len(payload),), payload, answers.put_nowait)
+        pieces = [payload[: len(payload) // 2], memoryview(payload)[len(payload) // 2 :]]
+        exchange.ask("read", (len(payload),), pieces, answers.put_nowait)
     exchange.ask("nothing", (), None, answers.put_nowait)
     other = Connection(theirs)
     asked = [await asyncio.to_thread(other.receive) for _ in range(5)]
@@ -192,7 +247,7 @@ async def test_shared_pixels_come_as_the_same_memory():
     pixels = SharedPixels.allocated(100_000).start(50_000)
     sent = weakref.ref(pixels)
     same = os.dup(pixels.descriptor)
-    for payload in (bytes(1_000_000), pixels, b"after", pixels, None):
+    for payload in ([bytes(1_000_000)], pixels, [b"after"], pixels, None):
         exchange.ask("read", (), payload, lambda answer: None)
     del pixels, payload
     received = [(await asyncio.to_thread(other.receive))[1] for _ in range(5)]

@@ -18,7 +18,7 @@ import structlog
 
 from ocr_core import errors
 from ocr_core.shared_pixels import SharedPixels
-from ocr_core.types import PixelFormat, RawImage, RecognizeOptions
+from ocr_core.types import Mode, PixelFormat, RawImage, RecognizeOptions
 from server.batcher import Batcher
 from server.errors import EngineLost, ProcessesFailed
 from server.metrics import Metrics
@@ -29,6 +29,7 @@ from tests.server.messages import until
 from tests.server.shelf_stages import put_bundle
 
 OPTIONS = RecognizeOptions()
+LINE = RecognizeOptions(mode=Mode.LINE)
 
 
 @pytest.fixture
@@ -150,12 +151,30 @@ async def test_an_image_that_nobody_waits_for_is_forgotten(batcher, remote):
     """It keeps no model from being unloaded, although it was never read."""
     engine = remote.engine()
     options = pickle.dumps(OPTIONS)
-    prepared = engine.call("prepare", 1_000_000, None, options, math.inf, False, content=b"x\ny")
+    prepared = engine.call("prepare", 1_000_000, None, options, math.inf, content=b"x\ny")
     crops = tuple(RemoteCrop(place, size) for place, size in enumerate(prepared.sizes))
     image = RemoteImage(1_000_000, crops, None, engine, is_kept=True)
     assert remote.statuses()[0].images > 0
     del image
     await until(lambda: remote.statuses()[0].images == 0)
+
+
+async def test_what_is_cancelled_on_its_way_is_not_begun(batcher, remote, metrics):
+    """Work that waits in the socket of the process: images of lines and a page."""
+    images = [Job(b"first", LINE), Job(b"page", OPTIONS), Job(b"second", LINE), Job(b"third", LINE)]
+    os.kill(pid_of(remote), signal.SIGSTOP)
+    try:
+        tasks = [asyncio.create_task(batcher.submit(job, time.monotonic() + 60)) for job in images]
+        await asyncio.sleep(0.05)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    finally:
+        os.kill(pid_of(remote), signal.SIGCONT)
+    assert await read(batcher, b"next") == ["nexta"]
+    sample = metrics.registry.get_sample_value
+    assert sample("glyphwire_batch_lines_sum") == 1
+    assert sample("glyphwire_late_starts_total") == 0
 
 
 async def test_another_process_takes_the_place_of_one_that_ends(batcher, remote, models_dir, metrics):

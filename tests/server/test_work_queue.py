@@ -73,18 +73,12 @@ def test_who_is_far_ahead_shares_no_batch_of_others(ahead_s, priority, lines):
     ],
 )
 def test_a_batch_takes_a_limited_time(queue, seconds, shared, alone, hurried):
-    """The longer lines take, the fewer share a batch, unless a client has long been alone and is in no hurry.
-
-    Images are not prepared ahead for lines that are enough for a batch.
-    """
+    """The longer lines take, the fewer share a batch, unless a client has long been alone and is in no hurry."""
     prepared(queue, request("a"), ["key"])
     queue.finish(queue.take(0.0, 1), seconds)
     for now, left, sizes in ((10.0, LATER, shared), (20.0, LATER, alone), (30.0, 0.25, hurried)):
-        lines = prepared(queue, request("b", deadline=now + left), ["key"] * 4)
-        queue.add(request("b", deadline=now + left))
-        works = list(iter(lambda now=now: queue.take(now, 1), None))
-        assert [len(work.lines) for work in works if work.lines] == sizes
-        assert works[0].requests[0] is lines
+        prepared(queue, request("b", deadline=now + left), ["key"] * 4)
+        assert list(map(len, taken(queue, now))) == sizes
 
 
 def test_the_earliest_deadline_goes_first(single):
@@ -190,24 +184,46 @@ def test_an_interactive_image_does_not_wait_for_bulk(single):
     assert single.take(0.0, 1).requests == [image]
 
 
-def test_line_images_are_prepared_until_a_batch_is_full(queue):
-    """With batches, lines wait for the line images that wait already to be prepared, but not for pages."""
-    first, second, third, fourth = (request() for _ in range(4))
-    page = request("other", mode=PAGE)
-    for image in (first, second, third, fourth, page):
+def test_images_of_lines_are_taken_together(queue):
+    """As many as may share a batch, of whichever clients, who is next first; none that nobody waits for."""
+    first, late, second, third, gone, fourth = (request(name, deadline=9.0) for name in "abcaab")
+    late.deadline = 1.0
+    for image in (first, late, second, third, gone, fourth, request("d", mode=PAGE)):
         queue.add(image)
-    for image in (first, second, third):
-        assert queue.take(0.0, 1).requests == [image]
-        prepared(queue, image, ["key"])
-    assert queue.take(0.0, 1).requests in ([first, second, third], [page])
+    gone.answer.cancel()
+    works = [work for work in iter(lambda: queue.take(2.0, 1), None) if work.stage is Stage.LINE_IMAGE]
+    assert sorted(len(work.requests) for work in works) == [1, 3]
+    assert {image for work in works for image in work.requests} == {first, second, third, fourth}
 
 
-def test_images_without_lines_cannot_keep_lines_waiting(queue):
-    """After max_batch_size images in a row, which may all be bad, a line is read although more images wait."""
-    lonely = prepared(queue, request(), ["key"])
-    for _ in range(10):
+@pytest.mark.parametrize(("seconds", "shared", "alone", "hurried"), [(0.01, 2, 3, 2), (0.5, 1, 3, 1)])
+def test_images_of_lines_take_a_limited_time(queue, seconds, shared, alone, hurried):
+    """The longer they take, the fewer are taken together, unless a client has long been alone and is in no hurry."""
+    queue.add(request("a"))
+    queue.finish(queue.take(0.0, 1), seconds)
+    for now, left, most in ((10.0, LATER, shared), (20.0, LATER, alone), (30.0, 0.25, hurried)):
+        for _ in range(4):
+            queue.add(request("b", deadline=now + left))
+        assert len(taken(queue, now)[0]) == most
+
+
+def test_images_of_lines_are_shared_out_among_free_workers(queue):
+    """With several workers free, each gets its share of the images."""
+    for _ in range(4):
         queue.add(request())
-    assert [lonely] in [queue.take(0.0, 1).requests for _ in range(4)]
+    assert [len(queue.take(0.0, free).requests) for free in (2, 1)] == [2, 2]
+
+
+def test_what_is_taken_ahead_is_short_when_others_could_come(queue):
+    """Work that begins when a worker is free: an image of a line, or anything when one client has long been alone."""
+    for _ in range(8):
+        queue.add(request())
+    prepared(queue, request(mode=PAGE), ["key"])
+    assert [len(queue.take(0.0, free).requests) for free in (1, 0, 0)] == [3, 1, 1]
+    assert [len(queue.take(5.0, 0).requests) for _ in range(2)] == [3, 1]
+    assert queue.take(5.0, 0) is None
+    first = prepared(queue, request("other", mode=PAGE), ["key"])
+    assert queue.take(5.0, 0).requests == [first]
 
 
 def test_lines_are_shared_out_among_free_workers(queue):
@@ -244,7 +260,7 @@ def test_sums_of_fractions_leave_nothing_behind():
     """When the last line is taken pages may be prepared, whatever rounding has left of the lines' costs."""
     queue = WorkQueue(max_batch_size=1, workers=1, max_bytes=10**9)
     for tenths, key in enumerate("abc", 1):
-        queue.finish(Work(key, 0.0, [request()], [0]), tenths / 10)
+        queue.finish(Work(Stage.LINES, key, 0.0, [request()], [0]), tenths / 10)
     line_image, page = request(deadline=9.0), request(deadline=99.0, mode=PAGE)
     for image in (line_image, page):
         queue.add(image)
