@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from glyphwire.v1 import ocr_pb2
 
 MAX_UNANSWERED = 16
-"""Frames that are kept at most. The server reads ahead by fewer, as a rule by 8."""
+"""Frames that are kept at most. The server reads ahead by as many, as a rule."""
 
 
 class _Unanswered:
