@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from glyphwire.v1 import admin_pb2, ocr_pb2
@@ -29,7 +29,7 @@ from ocr_core.types import (
     VotingOptions,
 )
 from server.convert_enums import chosen
-from server.convert_layout import polygon_message, structure_message
+from server.convert_layout import fill_polygon, polygon_message, structure_message
 from server.convert_rules import correction_messages, field_messages, rule_options
 from server.errors import RequestInvalid
 from server.faults import fault_of
@@ -139,14 +139,17 @@ def _options(message: ocr_pb2.RecognizeOptions) -> RecognizeOptions:
 
 def recognize_response(recognition: Recognition) -> ocr_pb2.RecognizeResponse:
     """Answer of Recognize."""
-    return ocr_pb2.RecognizeResponse(recognition=recognition_message(recognition))
+    response = ocr_pb2.RecognizeResponse()
+    fill_recognition(response.recognition, recognition)
+    return response
 
 
-def batch_result(outcome: Recognition | BaseException) -> ocr_pb2.BatchRecognizeResult:
-    """Outcome of one item of a batch."""
-    if isinstance(outcome, Recognition):
-        return ocr_pb2.BatchRecognizeResult(recognition=recognition_message(outcome))
-    return ocr_pb2.BatchRecognizeResult(error=error_message(outcome))
+def batch_response(outcomes: Iterable[Recognition | BaseException]) -> ocr_pb2.BatchRecognizeResponse:
+    """Answer of BatchRecognize."""
+    response = ocr_pb2.BatchRecognizeResponse()
+    for outcome in outcomes:
+        set_outcome(response.results.add(), outcome)
+    return response
 
 
 def frame_response(frame: ocr_pb2.Frame) -> ocr_pb2.StreamRecognizeResponse:
@@ -157,12 +160,15 @@ def frame_response(frame: ocr_pb2.Frame) -> ocr_pb2.StreamRecognizeResponse:
     return response
 
 
-def set_outcome(response: ocr_pb2.StreamRecognizeResponse, outcome: Recognition | BaseException) -> None:
-    """Complete the answer to a frame."""
+def set_outcome(
+    message: ocr_pb2.BatchRecognizeResult | ocr_pb2.StreamRecognizeResponse | ocr_pb2.RecognizeDocumentResponse,
+    outcome: Recognition | BaseException,
+) -> None:
+    """Complete the answer to an item of a batch, a frame or a page."""
     if isinstance(outcome, Recognition):
-        response.recognition.CopyFrom(recognition_message(outcome))
+        fill_recognition(message.recognition, outcome)
     else:
-        response.error.CopyFrom(error_message(outcome))
+        message.error.CopyFrom(error_message(outcome))
 
 
 def stable_line(line: StableLine) -> ocr_pb2.StableLine:
@@ -211,21 +217,25 @@ def models_response(models: tuple[ModelInfo, ...]) -> ocr_pb2.ListModelsResponse
     )
 
 
-def recognition_message(recognition: Recognition) -> ocr_pb2.Recognition:
+# Messages are filled where they are: one that is put into another is copied, and what is empty costs as much as what
+# is not. A line takes half the time.
+
+
+def fill_recognition(message: ocr_pb2.Recognition, recognition: Recognition) -> None:
     """Everything that was read in one image."""
-    return ocr_pb2.Recognition(
-        lines=[_line(line) for line in recognition.lines],
-        image_width=recognition.image_width,
-        image_height=recognition.image_height,
-        model_name=recognition.model_name,
-        model_version=recognition.model_version,
-        timings=_timings(recognition.timings),
-        applied_steps=[
-            ocr_pb2.AppliedStep(step=_STEPS[each.step], amount=each.amount) for each in recognition.applied_steps
-        ],
-        structure=structure_message(recognition.structure) if recognition.structure else None,
-        fields=field_messages(recognition.fields),
-    )
+    for line in recognition.lines:
+        _fill_line(message.lines.add(), line)
+    message.image_width = recognition.image_width
+    message.image_height = recognition.image_height
+    message.model_name = recognition.model_name
+    message.model_version = recognition.model_version
+    _fill_timings(message.timings, recognition.timings)
+    for each in recognition.applied_steps:
+        message.applied_steps.add(step=_STEPS[each.step], amount=each.amount)
+    if recognition.structure:
+        message.structure.CopyFrom(structure_message(recognition.structure))
+    if recognition.fields:
+        message.fields.extend(field_messages(recognition.fields))
 
 
 def error_message(error: BaseException) -> ocr_pb2.Error:
@@ -313,47 +323,42 @@ def _voting_options(message: ocr_pb2.VotingOptions) -> VotingOptions:
     )
 
 
-def _line(line: Line) -> ocr_pb2.Line:
-    return ocr_pb2.Line(
-        text=line.text,
-        confidence=line.confidence,
-        polygon=polygon_message(line.polygon),
-        characters=[_character(character) for character in line.characters],
-        alternatives=[
-            ocr_pb2.Alternative(
-                text=other.text, confidence=other.confidence, log_prob=other.log_prob, score=other.score
-            )
-            for other in line.alternatives
-        ],
-        raw_text=line.raw_text,
-        corrections=correction_messages(line.corrections),
-    )
+def _fill_line(message: ocr_pb2.Line, line: Line) -> None:
+    message.text = line.text
+    message.confidence = line.confidence
+    fill_polygon(message.polygon, line.polygon)
+    for character in line.characters:
+        _fill_character(message.characters.add(), character)
+    for other in line.alternatives:
+        message.alternatives.add(
+            text=other.text, confidence=other.confidence, log_prob=other.log_prob, score=other.score
+        )
+    if line.raw_text is not None:
+        message.raw_text = line.raw_text
+    if line.corrections:
+        message.corrections.extend(correction_messages(line.corrections))
 
 
-def _character(character: Character) -> ocr_pb2.Character:
-    return ocr_pb2.Character(
-        text=character.text,
-        confidence=character.confidence,
-        timestep=character.timestep,
-        x_start=character.x_start,
-        x_end=character.x_end,
-        start_timestep=character.start_timestep,
-        end_timestep=character.end_timestep,
-        posterior=character.posterior,
-        alternatives=[
-            ocr_pb2.CharacterAlternative(text=other.text, posterior=other.posterior) for other in character.alternatives
-        ],
-    )
+def _fill_character(message: ocr_pb2.Character, character: Character) -> None:
+    message.text = character.text
+    message.confidence = character.confidence
+    message.timestep = character.timestep
+    message.x_start = character.x_start
+    message.x_end = character.x_end
+    message.start_timestep = character.start_timestep
+    message.end_timestep = character.end_timestep
+    if character.posterior is not None:
+        message.posterior = character.posterior
+    for other in character.alternatives:
+        message.alternatives.add(text=other.text, posterior=other.posterior)
 
 
-def _timings(timings: Timings) -> ocr_pb2.Timings:
-    return ocr_pb2.Timings(
-        queue_ms=timings.queue_ms,
-        load_image_ms=timings.load_image_ms,
-        find_lines_ms=timings.find_lines_ms,
-        preprocess_ms=timings.preprocess_ms,
-        infer_ms=timings.infer_ms,
-        decode_ms=timings.decode_ms,
-        postprocess_ms=timings.postprocess_ms,
-        total_ms=timings.total_ms,
-    )
+def _fill_timings(message: ocr_pb2.Timings, timings: Timings) -> None:
+    message.queue_ms = timings.queue_ms
+    message.load_image_ms = timings.load_image_ms
+    message.find_lines_ms = timings.find_lines_ms
+    message.preprocess_ms = timings.preprocess_ms
+    message.infer_ms = timings.infer_ms
+    message.decode_ms = timings.decode_ms
+    message.postprocess_ms = timings.postprocess_ms
+    message.total_ms = timings.total_ms

@@ -5,7 +5,6 @@ from __future__ import annotations
 from glyphwire.v1 import ocr_pb2
 
 from ocr_core.document import DocumentOptions, PageSource, TextLayer
-from ocr_core.types import Recognition
 from server import convert
 from server.convert_enums import chosen
 from server.document_reading import DocumentJob, ReadPage
@@ -47,8 +46,5 @@ def page_response(page: ReadPage) -> ocr_pb2.RecognizeDocumentResponse:
         dpi=page.dpi,
         source=_SOURCES[page.source],
     )
-    if isinstance(page.outcome, Recognition):
-        response.recognition.CopyFrom(convert.recognition_message(page.outcome))
-    else:
-        response.error.CopyFrom(convert.error_message(page.outcome))
+    convert.set_outcome(response, page.outcome)
     return response

@@ -8,9 +8,18 @@ from ocr_core.structure import Cell, Structure, Table
 from ocr_core.types import Polygon
 
 
+def fill_polygon(message: ocr_pb2.Polygon, polygon: Polygon) -> None:
+    """Outline of a line."""
+    add = message.vertices.add
+    for vertex in polygon.vertices:
+        add(x=vertex.x, y=vertex.y)
+
+
 def polygon_message(polygon: Polygon) -> ocr_pb2.Polygon:
-    """Outline of a line, a cell or a table."""
-    return ocr_pb2.Polygon(vertices=[ocr_pb2.Point(x=vertex.x, y=vertex.y) for vertex in polygon.vertices])
+    """Outline of a cell, a table or a field."""
+    message = ocr_pb2.Polygon()
+    fill_polygon(message, polygon)
+    return message
 
 
 def structure_message(structure: Structure) -> ocr_pb2.Structure:

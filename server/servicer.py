@@ -50,7 +50,7 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         jobs = [item for item in items if isinstance(item, Job)]
         read = iter(await self._batcher.submit_all(jobs, self._deadline(context), sharer_of(context)))
         outcomes = [_item_outcome(next(read) if isinstance(item, Job) else item) for item in items]
-        return ocr_pb2.BatchRecognizeResponse(results=[convert.batch_result(outcome) for outcome in outcomes])
+        return convert.batch_response(outcomes)
 
     async def StreamRecognize(  # noqa: N802 - named by the contract
         self, request_iterator: AsyncIterator[ocr_pb2.StreamRecognizeRequest], context: _Context

@@ -59,6 +59,6 @@ def test_what_rules_did_arrives(raw_text):
     sent = types.Recognition(
         (line,), 10, 20, "m", "1", types.Timings(), fields=(Field("amount", "10", 0, 1, 2, CORNERS),)
     )
-    received = _responses.recognition(convert.recognition_message(sent))
+    received = _responses.recognition(convert.recognize_response(sent).recognition)
     assert dataclasses.asdict(received) == dataclasses.asdict(sent)
     assert isinstance(received.fields[0], glyphwire.Field)

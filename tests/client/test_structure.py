@@ -22,7 +22,7 @@ def test_structure_arrives_as_it_was_sent():
         (structure.Table(2, 3, True, (structure.Cell(1, 2, 1, 1, "c", (4,), CORNERS),), CORNERS),),
     )
     recognition = types.Recognition((), 10, 20, "m", "1", types.Timings(), structure=sent)
-    received = _responses.recognition(convert.recognition_message(recognition)).structure
+    received = _responses.recognition(convert.recognize_response(recognition).recognition).structure
     assert received is not None
     assert dataclasses.asdict(received) == dataclasses.asdict(sent)
     assert isinstance(received.tables[0].cells[0], glyphwire.Cell)
@@ -31,7 +31,7 @@ def test_structure_arrives_as_it_was_sent():
 def test_without_structure_there_is_none():
     """A recognition that was not asked for it is None there, not empty."""
     recognition = types.Recognition((), 10, 20, "m", "1", types.Timings())
-    assert _responses.recognition(convert.recognition_message(recognition)).structure is None
+    assert _responses.recognition(convert.recognize_response(recognition).recognition).structure is None
 
 
 @pytest.mark.parametrize("wanted", [True, False])

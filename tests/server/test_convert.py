@@ -343,7 +343,7 @@ def test_no_field_of_a_recognition_is_forgotten():
     applied = (AppliedStep(Step.CONTRAST, 2.5), AppliedStep(Step.DESKEW, -7.5))
     fields = (Field("date", "a", 1, 2, 3, line.polygon),)
     read = types.Recognition((line,), 10, 20, "m", "1", timings, structure, applied, fields)
-    message = convert.recognition_message(read)
+    message = convert.recognize_response(read).recognition
     assert filled(message) == []
     assert message.timings.queue_ms == 1
     assert message.timings.total_ms == 8
@@ -362,7 +362,7 @@ def test_every_step_has_its_switch_and_its_name(step):
     chosen = convert.options(ocr_pb2.RecognizeOptions(preprocess=message)).preprocess.preparation
     assert [each for each in Step if chosen.switch(each) is not Switch.AUTO] == [step]
     read = types.Recognition((), 1, 1, "m", "1", types.Timings(), applied_steps=(AppliedStep(step, 1.0),))
-    (applied,) = convert.recognition_message(read).applied_steps
+    (applied,) = convert.recognize_response(read).recognition.applied_steps
     assert ocr_pb2.PreparationStep.Name(applied.step) == f"PREPARATION_STEP_{step.name}"
 
 

@@ -74,29 +74,48 @@ _PIXEL_FORMATS = {
 }
 
 
+class OptionsMessages:
+    """The messages of one client's options: the last one is kept, as most callers send the same again and again."""
+
+    def __init__(self) -> None:
+        self._defaults = RecognizeOptions()
+        self._last = self._defaults, options_message(self._defaults)
+
+    def of(self, options: RecognizeOptions | None) -> ocr_pb2.RecognizeOptions:
+        """As options_message, of the defaults when there are none. The message must not be changed."""
+        options = options or self._defaults
+        if _has_collections(options):
+            return options_message(options)
+        last, message = self._last
+        if last is not options:
+            message = options_message(options)
+            self._last = options, message
+        return message
+
+
 # Messages are filled where they are, as a message that is put into another is copied, with all its pixels.
 
 
-def recognize_request(image: ImageSource, options: RecognizeOptions) -> ocr_pb2.RecognizeRequest:
+def recognize_request(image: ImageSource, options: ocr_pb2.RecognizeOptions) -> ocr_pb2.RecognizeRequest:
     """For one image. Reads the file when the image is a path."""
-    request = ocr_pb2.RecognizeRequest(options=options_message(options))
+    request = ocr_pb2.RecognizeRequest(options=options)
     _fill_image(request.image, image)
     return request
 
 
-def batch_request(images: Iterable[ImageSource], options: RecognizeOptions) -> ocr_pb2.BatchRecognizeRequest:
+def batch_request(images: Iterable[ImageSource], options: ocr_pb2.RecognizeOptions) -> ocr_pb2.BatchRecognizeRequest:
     """For several images, all with the same options."""
     request = ocr_pb2.BatchRecognizeRequest()
     for image in images:
-        _fill_image(request.requests.add(options=options_message(options)).image, image)
+        _fill_image(request.requests.add(options=options).image, image)
     return request
 
 
-def config_request(options: RecognizeOptions, stream: StreamOptions) -> ocr_pb2.StreamRecognizeRequest:
+def config_request(options: ocr_pb2.RecognizeOptions, stream: StreamOptions) -> ocr_pb2.StreamRecognizeRequest:
     """The first message of a stream."""
     with _fitting("config", ErrorReason.OPTION_INVALID):
         config = ocr_pb2.StreamConfig(
-            options=options_message(options),
+            options=options,
             frame_policy=_FRAME_POLICIES[stream.frame_policy],
             unchanged=_unchanged_message(stream.unchanged) if stream.unchanged else None,
             voting=_voting_message(stream.voting) if stream.voting else None,
@@ -117,11 +136,13 @@ def frame_request(frame: Frame | ImageSource, position: int) -> ocr_pb2.StreamRe
     return request
 
 
-def document_config_request(options: RecognizeOptions, document: DocumentOptions) -> ocr_pb2.RecognizeDocumentRequest:
+def document_config_request(
+    options: ocr_pb2.RecognizeOptions, document: DocumentOptions
+) -> ocr_pb2.RecognizeDocumentRequest:
     """The first message of a document."""
     with _fitting("config", ErrorReason.OPTION_INVALID):
         config = ocr_pb2.DocumentConfig(
-            options=options_message(options),
+            options=options,
             pages=document.pages,
             dpi=document.dpi,
             text_layer=_TEXT_LAYERS[document.text_layer],
@@ -176,6 +197,12 @@ def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
         include_structure=options.include_structure,
         rules=_rules_message(options.rules),
     )
+
+
+def _has_collections(options: RecognizeOptions) -> bool:
+    """Whether there are any, which their owner may change."""
+    language, rules = options.language, options.rules
+    return bool(language.hot_words or language.lexicon or rules.dictionary or rules.field_types or rules.extractors)
 
 
 def _rules_message(rules: RuleOptions) -> ocr_pb2.RuleOptions:

@@ -60,6 +60,7 @@ class AsyncOcrClient:
         else:
             self._channel = grpc.aio.secure_channel(target, _channel.credentials(tls), options)
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
+        self._options = _requests.OptionsMessages()
         self._timeout_s = timeout_s
         self._stream_timeout_s = stream_timeout_s
 
@@ -67,7 +68,7 @@ class AsyncOcrClient:
         self, image: ImageSource, options: RecognizeOptions | None = None, *, timeout_s: float | None = None
     ) -> Recognition:
         """Read one image: a path, the bytes of a file, a RawImage or a NumPy array (RGB)."""
-        request = _requests.recognize_request(image, options or RecognizeOptions())
+        request = _requests.recognize_request(image, self._options.of(options))
         response = await self._call(self._stub.Recognize, request, timeout_s)
         return _responses.recognition(response.recognition)
 
@@ -75,7 +76,7 @@ class AsyncOcrClient:
         self, images: Sequence[ImageSource], options: RecognizeOptions | None = None, *, timeout_s: float | None = None
     ) -> list[Recognition | OcrError]:
         """Read several images in one call. One outcome per image, in order; a bad image yields an OcrError there."""
-        request = _requests.batch_request(images, options or RecognizeOptions())
+        request = _requests.batch_request(images, self._options.of(options))
         return _responses.batch(await self._call(self._stub.BatchRecognize, request, timeout_s))
 
     def stream(
@@ -94,7 +95,7 @@ class AsyncOcrClient:
         stream. stream_options, resume: as in OcrClient.stream.
         """
         timeout_s = _channel.chosen(timeout_s, self._stream_timeout_s)
-        config = _requests.config_request(options or RecognizeOptions(), stream_options or StreamOptions())
+        config = _requests.config_request(self._options.of(options), stream_options or StreamOptions())
         if resume:
             return self._resumed(_each(frames), config, timeout_s)
         return self._streamed(_each(frames), config, timeout_s)
@@ -111,7 +112,7 @@ class AsyncOcrClient:
 
         Closing the iterator cancels the rest. Everything else is as in OcrClient.recognize_document.
         """
-        config = _requests.document_config_request(options or RecognizeOptions(), document_options or DocumentOptions())
+        config = _requests.document_config_request(self._options.of(options), document_options or DocumentOptions())
         return self._pages(document, config, _channel.chosen(timeout_s, self._stream_timeout_s))
 
     async def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
@@ -196,8 +197,10 @@ class AsyncOcrClient:
     async def _call(
         self, method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
     ) -> _Response:
-        with _faults.translated():
+        try:
             return await method(request, timeout=_channel.chosen(timeout_s, self._timeout_s), metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise _faults.from_call(error) from error
 
     async def _is_serving(self, timeout_s: float) -> bool:
         check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)

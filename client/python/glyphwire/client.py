@@ -58,6 +58,7 @@ class OcrClient:
         )
         self._channel = _channel.open_channel(target, max_attempts, tls)
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
+        self._options = _requests.OptionsMessages()
         self._timeout_s = timeout_s
         self._stream_timeout_s = stream_timeout_s
 
@@ -65,14 +66,14 @@ class OcrClient:
         self, image: ImageSource, options: RecognizeOptions | None = None, *, timeout_s: float | None = None
     ) -> Recognition:
         """Read one image: a path, the bytes of a file, a RawImage or a NumPy array (RGB)."""
-        request = _requests.recognize_request(image, options or RecognizeOptions())
+        request = _requests.recognize_request(image, self._options.of(options))
         return _responses.recognition(self._call(self._stub.Recognize, request, timeout_s).recognition)
 
     def recognize_batch(
         self, images: Sequence[ImageSource], options: RecognizeOptions | None = None, *, timeout_s: float | None = None
     ) -> list[Recognition | OcrError]:
         """Read several images in one call. One outcome per image, in order; a bad image yields an OcrError there."""
-        request = _requests.batch_request(images, options or RecognizeOptions())
+        request = _requests.batch_request(images, self._options.of(options))
         return _responses.batch(self._call(self._stub.BatchRecognize, request, timeout_s))
 
     def stream(
@@ -96,7 +97,7 @@ class OcrClient:
         Voting starts anew then.
         """
         timeout_s = _channel.chosen(timeout_s, self._stream_timeout_s)
-        config = _requests.config_request(options or RecognizeOptions(), stream_options or StreamOptions())
+        config = _requests.config_request(self._options.of(options), stream_options or StreamOptions())
         return self._resumed(frames, config, timeout_s) if resume else self._streamed(frames, config, timeout_s)
 
     def recognize_document(
@@ -114,7 +115,7 @@ class OcrClient:
 
         document_options: which pages, how they are rendered, and what becomes of text that a PDF already has.
         """
-        config = _requests.document_config_request(options or RecognizeOptions(), document_options or DocumentOptions())
+        config = _requests.document_config_request(self._options.of(options), document_options or DocumentOptions())
         return self._pages(document, config, _channel.chosen(timeout_s, self._stream_timeout_s))
 
     def list_models(self, *, timeout_s: float | None = None) -> tuple[Model, ...]:
@@ -196,8 +197,10 @@ class OcrClient:
     def _call(
         self, method: grpc.UnaryUnaryMultiCallable[_Request, _Response], request: _Request, timeout_s: float | None
     ) -> _Response:
-        with _faults.translated():
+        try:
             return method(request, timeout=_channel.chosen(timeout_s, self._timeout_s), metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise _faults.from_call(error) from error
 
     def _is_serving(self, timeout_s: float) -> bool:
         check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_channel.HEALTH_METHOD)
