@@ -181,10 +181,12 @@ class WorkQueue:
     def take(self, now: float, free_workers: int) -> Work | None:
         """What one of the free workers is to do now, or None. Expired requests are dropped on the way.
 
-        free_workers: 0 for work to begin with when one is free. What is taken cannot be overtaken any more: of clients
-        that share the workers this is an image of a line at most, of one that is alone not less than a batch of them.
+        free_workers: 0 for work to begin with when one is free. What is taken cannot be overtaken any more, so there is
+        none of clients that share the workers.
         """
-        while request := self._next(now, free_workers):
+        if not free_workers and not self._is_alone(now):
+            return None
+        while request := self._next():
             if request.is_over(now):
                 self.remove(request)
                 continue
@@ -234,8 +236,8 @@ class WorkQueue:
         if not lanes[request.client]:
             del lanes[request.client]
 
-    def _next(self, now: float, free_workers: int) -> Request | None:
-        stages = self._open_stages() if free_workers else self._stages_ahead(now)
+    def _next(self) -> Request | None:
+        stages = self._open_stages()
         # As long as a worker prepares the next page, the others have lines to read.
         ahead_s = (self._workers - 1) * self._costs.of(Stage.PAGE)
         for lane in self._lanes():
@@ -251,10 +253,6 @@ class WorkQueue:
     def _open_stages(self) -> tuple[Stage, ...]:
         has_room = self._bytes < self._max_bytes and self._pages_in_work < self._max_pages
         return tuple(Stage) if has_room else (Stage.LINES, Stage.LINE_IMAGE)
-
-    def _stages_ahead(self, now: float) -> tuple[Stage, ...]:
-        """Of which work is taken that begins when a worker is free."""
-        return self._open_stages() if self._is_alone(now) else (Stage.LINE_IMAGE,)
 
     def _most_at_once(self, key: Hashable, now: float, deadline: float = math.inf) -> int:
         """How many lines of a key may share a batch. deadline: of the first of them."""
@@ -276,16 +274,11 @@ class WorkQueue:
     def _take_line_images(self, first: Request, now: float, free_workers: int) -> Work:
         """Images of lines, who is next first; few enough that every free worker gets a share."""
         work = Work(first.stage, first.stage, self._costs.of(first.stage), [], [])
-        room = min(self._most_at_once(work.kind, now, first.deadline), self._share(first.stage, now, free_workers))
+        share = -(-self._waiting[first.stage] // max(1, free_workers))
+        room = min(self._most_at_once(work.kind, now, first.deadline), share)
         for request in islice(self._sharing(first, work.kind, now), room):
             self._add_image(work, request, now)
         return work
-
-    def _share(self, stage: Stage, now: float, free_workers: int) -> int:
-        """How many of those that wait for a stage one of the free workers may take."""
-        if free_workers:
-            return -(-self._waiting[stage] // free_workers)
-        return self._max_batch_size if self._is_alone(now) else 1
 
     def _add_image(self, work: Work, request: Request, now: float) -> None:
         work.requests.append(request)

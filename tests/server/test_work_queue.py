@@ -214,16 +214,19 @@ def test_images_of_lines_are_shared_out_among_free_workers(queue):
     assert [len(queue.take(0.0, free).requests) for free in (2, 1)] == [2, 2]
 
 
-def test_what_is_taken_ahead_is_short_when_others_could_come(queue):
-    """Work that begins when a worker is free: an image of a line, or anything when one client has long been alone."""
+def test_nothing_is_taken_ahead_when_others_could_come(queue):
+    """Work that begins when a worker is free: none, unless one client has long been alone."""
     for _ in range(8):
         queue.add(request())
     prepared(queue, request(mode=PAGE), ["key"])
-    assert [len(queue.take(0.0, free).requests) for free in (1, 0, 0)] == [3, 1, 1]
-    assert [len(queue.take(5.0, 0).requests) for _ in range(2)] == [3, 1]
-    assert queue.take(5.0, 0) is None
+    assert len(queue.take(0.0, 1).requests) == 3
+    assert queue.take(0.5, 0) is None
+    assert [len(queue.take(5.0, 0).requests) for _ in range(3)] == [3, 2, 1]
     first = prepared(queue, request("other", mode=PAGE), ["key"])
-    assert queue.take(5.0, 0).requests == [first]
+    second = prepared(queue, request("client", mode=PAGE), ["key"])
+    assert queue.take(5.0, 0).requests == [first, second]
+    prepared(queue, request("client"), ["key"])
+    assert queue.take(5.0, 0) is None
 
 
 def test_lines_are_shared_out_among_free_workers(queue):
