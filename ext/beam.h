@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "automaton.h"
-#include "likely.h"
+#include "crowded.h"
 
 enum { NONE = -1, RESCALE_BITS = 256, MAX_AUTOMATA = 8 };
 

@@ -41,7 +41,9 @@ typedef struct {
     const float *values;
     int64_t *keys; /* [collection_room] */
     int32_t count, top_k;
-    uint32_t lowest; /* keys below cannot enter; rises once there are top_k */
+    uint32_t lowest;   /* keys below cannot enter; rises once there are top_k */
+    int32_t new_from;  /* of a long row, parts of which are looked at twice: nothing before can be new */
+    uint32_t greatest; /* of the keys that were collected, blank's among them; of a long row */
 } Collection;
 
 /* When there are as many, all but the likeliest are dropped. There are never as many columns without blank. */
@@ -146,109 +148,94 @@ static inline __attribute__((always_inline)) uint32_t greatest_and_all(Collectio
     return most;
 }
 
-/* In a row of which much is likely, columns LANES apart in a block are a group: what so many groups reach, no fewer
- * columns reach. */
-static inline ptrdiff_t group_count(ptrdiff_t columns) { return block_count(columns) * LANES; }
-
-typedef void GroupKeys(const float_bits *block, uint32_t *groups);
-
-static inline void group_keys(const float_bits *block, uint32_t *groups) {
-    for (int lane = 0; lane < LANES; lane++) {
-        groups[lane] = 0;
-        for (int i = lane; i < BLOCK; i += LANES) groups[lane] = block[i] > groups[lane] ? block[i] : groups[lane];
-    }
-}
-
 #ifdef HAS_AVX2
-AVX2 static inline void group_keys_avx2(const float_bits *block, uint32_t *groups) {
-    _mm256_storeu_si256((__m256i *)groups, lane_keys_avx2(block));
-}
-#endif
-
-/* The first column that has the greatest key of a row. */
-WIDE_CLONES static int32_t
-peak_of_groups(const float *values, ptrdiff_t columns, const uint32_t *groups, uint32_t greatest) {
-    int32_t group = first_equal(groups, (int32_t)group_count(columns), greatest);
-    return first_from((const float_bits *)values, group / LANES * BLOCK, columns, greatest);
-}
-
-/* What a search wants to know of such a row: which labels have at least the key `enters`, as others extend nothing that
- * stays, and of the labels with these other keys whether they are among the likeliest. */
-typedef struct {
-    uint32_t enters;
-    int32_t count;
-    const uint32_t *keys; /* [count] */
-} Interest;
-
-static inline __attribute__((always_inline)) int32_t
-count_reaching(const uint32_t *groups, ptrdiff_t count, uint32_t least) {
-    int32_t reached = 0;
-    for (ptrdiff_t i = 0; i < count; i++) reached += groups[i] >= least;
-    return reached;
-}
-
-/* A key that all labels of interest reach that are among the `wanted` likeliest, and not many more columns: a label is
- * not among them if as many groups are above it. */
-WIDE_CLONES static uint32_t find_floor(
-    const uint32_t *groups, ptrdiff_t count, uint32_t lowest, uint32_t greatest, int32_t wanted, Interest interest
-) {
-    uint32_t low = interest.enters > lowest ? interest.enters : lowest, high = greatest + 1, unlikely = lowest - 1;
-    for (int32_t i = 0; i < interest.count; i++) {
-        uint32_t key = interest.keys[i];
-        if (key >= low || key <= unlikely) continue;
-        if (count_reaching(groups, count, key + 1) >= wanted) unlikely = key;
-        else low = key;
-    }
-    int32_t reached = count_reaching(groups, count, low);
-    while (reached > wanted + wanted / 4 && low + 1 < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int32_t more = count_reaching(groups, count, middle);
-        low = more < wanted ? low : middle;
-        high = more < wanted ? middle : high;
-        reached = more < wanted ? reached : more;
-    }
-    return low;
-}
-
-/* Leaves the greatest key of each group of a row, and returns the greatest of all. */
-static inline __attribute__((always_inline)) uint32_t
-find_groups(const float_bits *bits, int32_t columns, uint32_t *groups, GroupKeys group_keys) {
-    int32_t at = 0;
-    for (; at + BLOCK <= columns; at += BLOCK) group_keys(bits + at, groups + at / BLOCK * LANES);
-    uint32_t *last = groups + at / BLOCK * LANES;
-    for (int lane = 0; at < columns && lane < LANES; lane++) last[lane] = 0;
-    for (; at + LANES <= columns; at += LANES)
-        for (int lane = 0; lane < LANES; lane++)
-            last[lane] = bits[at + lane] > last[lane] ? bits[at + lane] : last[lane];
-    for (int lane = 0; at < columns; at++, lane++) last[lane] = bits[at] > last[lane] ? bits[at] : last[lane];
-    return greatest(groups, group_count(columns));
-}
-
-/* Collects from the blocks of which a group has at least the key found->lowest. */
+/* Collects columns of which a bit is set, and notes the greatest key. Stretches ascend, but may overlap. */
 static inline __attribute__((always_inline)) void
-collect_groups(Collection *found, const uint32_t *groups, HitsOf hits_of) {
-    int32_t count = (int32_t)group_count(found->layout->columns);
-    for (int32_t at = 0; at < count; at += WORD)
-        for (uint64_t hits = hits_from(PROBS, groups, at, count, found->lowest, hits_of), block; hits;) {
-            block = (uint64_t)__builtin_ctzll(hits) / LANES;
-            hits &= ~((uint64_t)((1 << LANES) - 1) << block * LANES);
-            collect_from_block(found, at / LANES + (int32_t)block, hits_of);
-        }
+collect_from_stretch(Collection *found, int32_t start, uint64_t hits) {
+    const float_bits *bits = (const float_bits *)found->values;
+    for (; hits; hits &= hits - 1) {
+        int32_t column = start + __builtin_ctzll(hits);
+        if (column < found->new_from) continue;
+        found->new_from = column + 1;
+        found->greatest = bits[column] > found->greatest ? bits[column] : found->greatest;
+        collect(found, column);
+    }
 }
 
-#ifdef HAS_AVX2
+AVX2 static __attribute__((noinline)) void collect_from_stretch_avx2(Collection *found, int32_t start) {
+    collect_from_stretch(found, start, hits_in_stretch_avx2(found->values + start, found->lowest));
+}
+
+/* What is done with a vector, or with a stretch, of a long row. Most have no hit, and most of the others one. */
+AVX2 static inline __attribute__((always_inline)) int has_hit_avx2(const Collection *found, __m256i keys) {
+    __m256i hits = _mm256_cmpeq_epi32(_mm256_max_epu32(keys, _mm256_set1_epi32((int32_t)found->lowest)), keys);
+    return !_mm256_testz_si256(hits, hits);
+}
+
+AVX2 static inline __attribute__((always_inline)) void
+collect_near_vector_avx2(void *found, const float *row, int32_t start) {
+    int32_t columns = (int32_t)((Collection *)found)->layout->columns;
+    if (has_hit_avx2(found, _mm256_loadu_si256((const __m256i *)(row + start))))
+        collect_from_stretch_avx2(found, start_of_stretch(start, columns));
+}
+
+AVX2 static inline __attribute__((always_inline)) void
+look_through_stretch_avx2(void *found, const float *row, int32_t start) {
+    if (has_hit_avx2(found, greatest_of_stretch_avx2(row + start))) collect_from_stretch_avx2(found, start);
+}
+
+AVX2 static void collect_from_long_row_avx2(Collection *found) {
+    int32_t columns = (int32_t)found->layout->columns;
+    read_row(found->values, columns, LANES, found, collect_near_vector_avx2, look_through_stretch_avx2);
+}
+
+AVX2 static uint32_t collect_from_short_row_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
+
 AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
     collect_all(found, maxima, hits_of_avx2);
 }
+#endif
 
-AVX2 static uint32_t greatest_and_all_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
-
-AVX2 static uint32_t find_groups_avx2(const float_bits *bits, int32_t columns, uint32_t *groups) {
-    return find_groups(bits, columns, groups, group_keys_avx2);
+#ifdef HAS_AVX512
+AVX512 static __attribute__((noinline)) void collect_from_stretch_avx512(Collection *found, int32_t start) {
+    collect_from_stretch(found, start, hits_in_stretch_avx512(found->values + start, found->lowest));
 }
 
-AVX2 static void collect_groups_avx2(Collection *found, const uint32_t *groups) {
-    collect_groups(found, groups, hits_of_avx2);
+AVX512 static inline __attribute__((always_inline)) int has_hit_avx512(const Collection *found, __m512i keys) {
+    return _mm512_cmpge_epu32_mask(keys, _mm512_set1_epi32((int32_t)found->lowest)) != 0;
+}
+
+AVX512 static inline __attribute__((always_inline)) void
+collect_near_vector_avx512(void *found, const float *row, int32_t start) {
+    int32_t columns = (int32_t)((Collection *)found)->layout->columns;
+    if (has_hit_avx512(found, _mm512_loadu_si512(row + start)))
+        collect_from_stretch_avx512(found, start_of_stretch(start, columns));
+}
+
+AVX512 static inline __attribute__((always_inline)) void
+look_through_stretch_avx512(void *found, const float *row, int32_t start) {
+    if (has_hit_avx512(found, greatest_of_stretch_avx512(row + start))) collect_from_stretch_avx512(found, start);
+}
+
+AVX512 static void collect_from_long_row_avx512(Collection *found) {
+    int32_t columns = (int32_t)found->layout->columns;
+    read_row(found->values, columns, WIDE_LANES, found, collect_near_vector_avx512, look_through_stretch_avx512);
+}
+#endif
+
+#ifdef HAS_AVX2
+WIDE_CLONES static uint32_t greatest_in_row(const float *row, ptrdiff_t columns) {
+    return greatest((const float_bits *)row, columns);
+}
+
+/* Collects from a row of at least LONG_ROW columns, and returns its greatest key. */
+static uint32_t collect_from_long_row(Collection *found) {
+#ifdef HAS_AVX512
+    if (HAS_AVX512) collect_from_long_row_avx512(found);
+    else
+#endif
+        collect_from_long_row_avx2(found);
+    return found->greatest ? found->greatest : greatest_in_row(found->values, found->layout->columns);
 }
 #endif
 
@@ -267,36 +254,13 @@ static void collect_likely(Collection *found, const uint32_t *maxima) {
 static uint32_t collect_in_passing(Collection *found) {
     uint32_t greatest;
 #ifdef HAS_AVX2
-    if (HAS_AVX2) greatest = greatest_and_all_avx2(found);
+    if (HAS_AVX2 && found->layout->columns >= LONG_ROW) greatest = collect_from_long_row(found);
+    else if (HAS_AVX2) greatest = collect_from_short_row_avx2(found);
     else
 #endif
         greatest = greatest_and_all(found, hits_of);
     if (found->count > found->top_k) drop_unlikely(found);
     return greatest;
-}
-
-/* The same in two steps, where so many labels are likely that it pays to find out first which matter: the greatest keys
- * of the groups and of all, which is returned, */
-static uint32_t greatest_of_groups(const Collection *found, uint32_t *groups) {
-    const float_bits *bits = (const float_bits *)found->values;
-    int32_t columns = (int32_t)found->layout->columns;
-#ifdef HAS_AVX2
-    if (HAS_AVX2) return find_groups_avx2(bits, columns, groups);
-#endif
-    return find_groups(bits, columns, groups, group_keys);
-}
-
-/* and then the labels. */
-static void collect_likeliest(Collection *found, const uint32_t *groups, uint32_t greatest, Interest interest) {
-    ptrdiff_t count = group_count(found->layout->columns);
-    /* One more, as one may be blank's. */
-    found->lowest = find_floor(groups, count, found->lowest, greatest, found->top_k + 1, interest);
-#ifdef HAS_AVX2
-    if (HAS_AVX2) collect_groups_avx2(found, groups);
-    else
-#endif
-        collect_groups(found, groups, hits_of);
-    if (found->count > found->top_k) drop_unlikely(found);
 }
 
 #endif

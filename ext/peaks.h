@@ -160,22 +160,26 @@ look_at_vector_avx2(void *seen, const float *row, int32_t start) {
     note_avx2(seen, _mm256_loadu_si256((const __m256i *)(row + start)), _mm256_set1_epi32(start));
 }
 
-AVX2 static inline __attribute__((always_inline)) void
-look_at_stretch_avx2(void *seen, const float *row, int32_t start) {
-    const __m256i *from = (const __m256i *)(row + start);
+/* The greatest keys of a stretch, lane by lane. */
+AVX2 static inline __attribute__((always_inline)) __m256i greatest_of_stretch_avx2(const float *stretch) {
+    const __m256i *from = (const __m256i *)stretch;
     __m256i even = _mm256_loadu_si256(from), odd = _mm256_loadu_si256(from + 1);
     for (int i = 2; i < STRETCH / LANES; i += 2) {
         even = _mm256_max_epu32(even, _mm256_loadu_si256(from + i));
         odd = _mm256_max_epu32(odd, _mm256_loadu_si256(from + i + 1));
     }
-    note_avx2(seen, _mm256_max_epu32(even, odd), _mm256_set1_epi32(start));
+    return _mm256_max_epu32(even, odd);
 }
 
-/* The first column of a stretch that has a key, which must be its greatest. */
-AVX2 static inline __attribute__((always_inline)) int32_t find_avx2(const float *from, uint32_t most) {
+AVX2 static inline __attribute__((always_inline)) void
+look_at_stretch_avx2(void *seen, const float *row, int32_t start) {
+    note_avx2(seen, greatest_of_stretch_avx2(row + start), _mm256_set1_epi32(start));
+}
+
+/* Bit i is set if column i of a stretch has a key of at least `lowest`. */
+AVX2 static inline __attribute__((always_inline)) uint64_t hits_in_stretch_avx2(const float *from, uint32_t lowest) {
     const float_bits *bits = (const float_bits *)from;
-    uint64_t low = hits_of_avx2(PROBS, bits, most), high = hits_of_avx2(PROBS, bits + CHUNK, most);
-    return __builtin_ctzll(low | high << CHUNK);
+    return hits_of_avx2(PROBS, bits, lowest) | (uint64_t)hits_of_avx2(PROBS, bits + CHUNK, lowest) << CHUNK;
 }
 
 AVX2 static void
@@ -186,7 +190,8 @@ peaks_of_long_rows_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, int
         read_row(row, columns, LANES, &seen, look_at_vector_avx2, look_at_stretch_avx2);
         Peak noted = first_of_lanes(seen.most, seen.columns);
         int32_t start = start_of_stretch(noted.column, columns);
-        peaks[i] = (Peak){start + find_avx2(row + start, bits_of(noted.value)), noted.value};
+        peaks[i] =
+            (Peak){start + __builtin_ctzll(hits_in_stretch_avx2(row + start, bits_of(noted.value))), noted.value};
     }
 }
 #endif
@@ -210,20 +215,24 @@ look_at_vector_avx512(void *seen, const float *row, int32_t start) {
     note_avx512(seen, _mm512_loadu_si512(row + start), start);
 }
 
-AVX512 static inline __attribute__((always_inline)) void
-look_at_stretch_avx512(void *seen, const float *row, int32_t start) {
-    const float *from = row + start;
+AVX512 static inline __attribute__((always_inline)) __m512i greatest_of_stretch_avx512(const float *from) {
     __m512i keys = _mm512_loadu_si512(from);
     for (int i = WIDE_LANES; i < STRETCH; i += WIDE_LANES) keys = _mm512_max_epu32(keys, _mm512_loadu_si512(from + i));
-    note_avx512(seen, keys, start);
+    return keys;
 }
 
-AVX512 static inline __attribute__((always_inline)) int32_t find_avx512(const float *from, uint32_t most) {
-    const __m512i wanted = _mm512_set1_epi32((int32_t)most);
+AVX512 static inline __attribute__((always_inline)) void
+look_at_stretch_avx512(void *seen, const float *row, int32_t start) {
+    note_avx512(seen, greatest_of_stretch_avx512(row + start), start);
+}
+
+AVX512 static inline __attribute__((always_inline)) uint64_t
+hits_in_stretch_avx512(const float *from, uint32_t lowest) {
+    const __m512i least = _mm512_set1_epi32((int32_t)lowest);
     uint64_t hits = 0;
     for (int i = 0; i < STRETCH; i += WIDE_LANES)
-        hits |= (uint64_t)_mm512_cmpeq_epi32_mask(_mm512_loadu_si512(from + i), wanted) << i;
-    return __builtin_ctzll(hits);
+        hits |= (uint64_t)_mm512_cmpge_epu32_mask(_mm512_loadu_si512(from + i), least) << i;
+    return hits;
 }
 
 AVX512 static void
@@ -235,7 +244,7 @@ peaks_of_long_rows_avx512(const char *rows, ptrdiff_t stride, ptrdiff_t count, i
         uint32_t most = _mm512_reduce_max_epu32(seen.most);
         __mmask16 has_most = _mm512_cmpeq_epi32_mask(seen.most, _mm512_set1_epi32((int32_t)most));
         int32_t start = start_of_stretch(_mm512_mask_reduce_min_epi32(has_most, seen.columns), columns);
-        peaks[i] = (Peak){start + find_avx512(row + start, most), value_of(PROBS, most)};
+        peaks[i] = (Peak){start + __builtin_ctzll(hits_in_stretch_avx512(row + start, most)), value_of(PROBS, most)};
     }
 }
 #endif

@@ -121,6 +121,23 @@ def test_the_first_of_equals_is_found_wherever_it_is_and_rows_begin(ctc, kind, c
     assert found.labels == collapsed(firsts.tolist(), 0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [100, 511, 512, 513, 700, 1000])
+@pytest.mark.parametrize(("likely", "blank"), [(3, 0), (30, 77)])
+def test_every_likely_label_is_found_once_wherever_it_is_and_rows_begin(ctc, kind, classes, likely, blank):
+    """Rows of many lengths, beginning anywhere in a vector: the five likeliest labels above the threshold extend."""
+    rng = np.random.default_rng(classes)
+    firsts = np.concatenate([np.arange(80), np.arange(classes - 160, classes), rng.integers(0, classes, 40)])
+    weights = rng.uniform(1e-7, 1e-6, (len(firsts[firsts >= 0]), classes))
+    for row, first in zip(weights, firsts[firsts >= 0], strict=True):
+        row[[first, blank, *rng.integers(0, classes, likely - 1)]] = rng.uniform(1, 3, likely + 1)
+    for x in as_kind(matrix(weights / weights.sum(axis=1, keepdims=True)), kind):
+        p = probabilities(x[None], kind)[0]
+        found = only(ctc.prefix_beam_search(x[None], blank, 40, 5, 0.001, 40, kind=kind))
+        labels = sorted((c for c in range(classes) if p[c] >= 0.001 and c != blank), key=lambda c: -p[c])[:5]
+        assert [h.labels for h in found if h.labels] == [(c,) for c in labels]
+
+
 def test_zeros_are_equal_whatever_their_sign(ctc):
     """Of two logits 0 and -0 neither is greater: the lower class is taken."""
     logits = matrix([[-0.0, 0.0, -1.0], [-0.0, 0.0, -1.0]])
