@@ -11,13 +11,10 @@ typedef struct {
     const double *most, *z; /* [time] of logits: p = exp(x - most) / z */
 } Line;
 
-static inline double prob_of_value(const Line *line, ptrdiff_t t, double value) {
+static inline double line_prob(const Line *line, ptrdiff_t t, int32_t class) {
+    double value = value_at(line->matrix, t, class);
     if (line->layout->kind == PROBS) return value;
     return line->layout->kind == LOG_PROBS ? exp(value) : exp(value - line->most[t]) / line->z[t];
-}
-
-static inline double line_prob(const Line *line, ptrdiff_t t, int32_t class) {
-    return prob_of_value(line, t, value_at(line->matrix, t, class));
 }
 
 static inline int32_t blank_class(const Line *line) { return class_of(line->layout, line->layout->blank); }
@@ -111,19 +108,26 @@ static inline __attribute__((always_inline)) Doubles moved(Doubles best, Doubles
     return choose_doubles(best < 0.0, best, best * probs);
 }
 
-/* Probabilities of a block's labels. Those that are values as they stand do not go through memory, which would hold up
- * all that comes after. */
-static inline __attribute__((always_inline)) Doubles label_probs(const Line *line, ptrdiff_t t, const Block *block) {
+/* Whether a line's values are its probabilities, in place: loops over them have code of their own. */
+static inline int is_plain(const Line *line) { return line->layout->kind == PROBS && is_in_place(line->matrix); }
+
+static inline __attribute__((always_inline)) double
+prob_at(const Line *line, ptrdiff_t t, int32_t class, int is_plain) {
     const Matrix *matrix = line->matrix;
+    if (!is_plain) return line_prob(line, t, class);
+    return ((const float *)(matrix->data + t * matrix->time_stride))[class];
+}
+
+/* Probabilities of a block's labels. */
+static inline __attribute__((always_inline)) Doubles
+label_probs(const Line *line, ptrdiff_t t, const Block *block, int is_plain) {
     const int32_t *classes = block->classes;
     Doubles probs = {
-        value_at(matrix, t, classes[0]),
-        value_at(matrix, t, classes[1]),
-        value_at(matrix, t, classes[2]),
-        value_at(matrix, t, classes[3]),
+        prob_at(line, t, classes[0], is_plain),
+        prob_at(line, t, classes[1], is_plain),
+        prob_at(line, t, classes[2], is_plain),
+        prob_at(line, t, classes[3], is_plain),
     };
-    for (int pair = 0; line->layout->kind != PROBS && pair < PAIRS; pair++)
-        probs[pair] = prob_of_value(line, t, probs[pair]);
     return (Doubles)((Longs)probs & block->exist);
 }
 
@@ -177,7 +181,8 @@ static inline int is_below(const Block *block, double least) {
 enum { PATIENCE = 64 };
 
 /* CTC forward (Graves et al. 2006, equations 5 to 8) and Viterbi in one pass over the blocks that matter. */
-static inline __attribute__((always_inline)) void sweep(const Line *line, Lattice *lattice, uint32_t *steps) {
+static inline __attribute__((always_inline)) void
+sweep(const Line *line, Lattice *lattice, uint32_t *steps, int is_plain) {
     Block *blocks = lattice->blocks;
     ptrdiff_t times = line->matrix->times, states = 2 * lattice->length + 1, low = 0, high = 0, dead = 0;
     int32_t blank = blank_class(line);
@@ -186,11 +191,11 @@ static inline __attribute__((always_inline)) void sweep(const Line *line, Lattic
     blocks[0].blanks[0] = blocks[0].best_blanks[0] = 1.0;
     lattice->exponent = lattice->best_exponent = 0;
     for (ptrdiff_t t = 0; t < times; t++) {
-        Doubles most = {0}, blank_probs = most + line_prob(line, t, blank);
+        Doubles most = {0}, blank_probs = most + prob_at(line, t, blank, is_plain);
         high += high + 1 < lattice->count && blocks[high].labels[PAIRS - 1] >= least;
         for (ptrdiff_t i = high; i >= low; i--) {
             uint32_t *moves = steps ? steps + t * lattice->count + i : NULL;
-            enter_block(blocks + i, blank_probs, label_probs(line, t, blocks + i), moves);
+            enter_block(blocks + i, blank_probs, label_probs(line, t, blocks + i, is_plain), moves);
             most = greater_doubles(greater_doubles(blocks[i].blanks, blocks[i].labels), most);
         }
         /* What cannot get to the end any more. */
@@ -205,8 +210,9 @@ static inline __attribute__((always_inline)) void sweep(const Line *line, Lattic
 }
 
 WIDE_CLONES static void run_lattice(const Line *line, Lattice *lattice) {
-    if (lattice->steps) sweep(line, lattice, lattice->steps);
-    else sweep(line, lattice, NULL);
+    if (!is_plain(line)) sweep(line, lattice, lattice->steps, 0);
+    else if (lattice->steps) sweep(line, lattice, lattice->steps, 1);
+    else sweep(line, lattice, NULL, 1);
 }
 
 /* Mass of the alignments that end in the last blank or label. best: of the best of them. */
