@@ -68,14 +68,20 @@ class Admission:
             raise self._refusal("late", f"the queue is too long: {times}", ready_in_s)
         self._add(client, len(sizes), sum(sizes))
 
+    def enters(self, client: Hashable, size: int) -> bool:
+        """Admit one image if it need not wait, for room or for others of the client. Raises Draining."""
+        self._check_open()
+        enters = self._fits(client, 1, size) and all(other != client for other, _, _ in self._waiting)
+        if enters:
+            self._add(client, 1, size)
+        return enters
+
     async def wait(self, client: Hashable, size: int) -> None:
         """Admit one image as soon as there is room, after those of the client that wait already.
 
         Raises Draining, and QueueFull when too many bytes wait.
         """
-        self._check_open()
-        if self._fits(client, 1, size) and all(other != client for other, _, _ in self._waiting):
-            self._add(client, 1, size)
+        if self.enters(client, size):
             return
         if self._waiting and sum(size for _, size, _ in self._waiting) + size > self._most.bytes:
             raise self._refusal("room", f"{len(self._waiting)} frames wait for room in the queue", _RETRY_S)
@@ -158,7 +164,7 @@ class Admission:
             held.images += images
             held.bytes += size
             held.streams += streams
-        if theirs == _Held():
+        if not (theirs.images or theirs.streams):
             del self._clients[client]
         if self._all.images:
             self._empty.clear()

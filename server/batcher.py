@@ -171,11 +171,12 @@ class Batcher:
         prepared: called in the event loop when its pixels are no longer needed, unless it is given up before.
         """
         arrived = time.monotonic()
-        try:
-            async with asyncio.timeout(deadline - arrived):
-                await self._admission.wait(client, job.size)
-        except TimeoutError:
-            raise late() from None
+        if not self._admission.enters(client, job.size):
+            try:
+                async with asyncio.timeout(deadline - arrived):
+                    await self._admission.wait(client, job.size)
+            except TimeoutError:
+                raise late() from None
         return self._ask(job, deadline, client, arrived, prepared)
 
     def _admit(self, jobs: Sequence[Job], deadline: float, client: Hashable, now: float) -> None:

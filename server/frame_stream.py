@@ -131,7 +131,7 @@ class FrameStream:
         if image is None:
             return response, None
         try:
-            job = replace(config.job, image=convert.image(image))
+            job = Job(convert.image(image), config.job.options, config.job.priority)
             if config.unchanged:
                 return response, await self._submit_changed(response, job, config.unchanged)
             return response, await self._submit(job)

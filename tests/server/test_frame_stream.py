@@ -93,15 +93,16 @@ async def test_read_ahead_is_bounded(start_app, stages):
     running = await start_app(workers=1, stream_window=2)
     stages.gate.clear()
     most = 0
-    admission = running.app._batcher._admission
-    take = admission.wait
+    batcher = running.app._batcher
+    submit = batcher.submit_in_turn
 
-    async def counted(client: str, size: int) -> None:
+    async def counted(*arguments):
         nonlocal most
-        await take(client, size)
-        most = max(most, admission.images)
+        answer = await submit(*arguments)
+        most = max(most, batcher._admission.images)
+        return answer
 
-    admission.wait = counted
+    batcher.submit_in_turn = counted
     frames = [frame(number, str(number)) for number in range(10)]
     call = running.stub.StreamRecognize(iter([config(), *frames]))
     await reached(stages)
