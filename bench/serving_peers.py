@@ -1,13 +1,14 @@
-"""Lines per second, latency and memory beside other ways to serve the same lines, on the same two cores.
+"""Lines per second, latency, processor time and memory beside other ways to serve the same lines, on two cores.
 
 Ours, RapidOCR and Tesseract behind the plainest gRPC server, and our pipeline behind MOSEC (two processes). All are
 up at the same time and take turns, round after round, with one call at a time and with 16; medians of the rounds. Their
-models differ, so do their texts. Those that are not installed are left out.
+models differ, so do their texts. Those that are not installed are left out. With --ours there are more servers of ours,
+each with settings of its own.
 Takes a minute.
 
     pip install 'glyphwire-server[serving-peers]'           # Debian: tesseract-ocr-chi-sim for Tesseract's models
 
-Run: python -m bench.serving_peers [--images DIR] [--rounds 2] [--json]
+Run: python -m bench.serving_peers [--images DIR] [--rounds 2] [--peers mosec] [--ours=--engine-process=false] [--json]
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import json
 import math
 import os
 import sys
+import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from statistics import median
 from typing import cast
 
@@ -39,7 +42,8 @@ from bench.serving_children import (
     run_load,
 )
 from bench.tables import markdown
-from server.load_report import LoadReport
+from server.load import Plan
+from server.load_report import LoadReport, usages
 
 OURS = "glyphwire"
 _NEEDS = {"rapidocr": "rapidocr", "tesseract": "tesserocr", "mosec": "mosec"}
@@ -51,8 +55,19 @@ _COMMANDS = {
 _CORES = 2
 _CONCURRENCIES = (1, 16)
 _RUN_S = 2.5
+_SMALL_MS = 0.05
 
-_Reports = Mapping[int, Sequence[LoadReport]]
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run took. process_ms: processor time a line, of each process of the server; idle: share of the cores."""
+
+    report: LoadReport
+    process_ms: Sequence[float]
+    idle: float
+
+
+_Runs = Mapping[int, Sequence[Run]]
 """Of one server, by concurrency."""
 
 
@@ -89,7 +104,11 @@ class HttpClient:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Medians of one server at one concurrency. cpu_ms: of the server per line."""
+    """Medians of one server at one concurrency.
+
+    cpu_ms, process_ms, caller_ms: processor time per line, of the server, of each of its processes that takes some, the
+    one that was started first, and of whoever calls. idle: share of the cores.
+    """
 
     server: str
     concurrency: int
@@ -97,6 +116,9 @@ class Peer:
     p50_ms: float
     p99_ms: float
     cpu_ms: float
+    process_ms: tuple[float, ...]
+    caller_ms: float
+    idle: float
     rss_mib: float
 
 
@@ -104,14 +126,17 @@ def main() -> int:
     """Returns 0: who is faster is for people to judge."""
     flags = _flags()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_CORES])
-    missing = [name for name, module in _NEEDS.items() if find_spec(module) is None]
+    missing = [name for name in flags.peers if find_spec(_NEEDS[name]) is None]
     images = line_crops(flags)
     with ExitStack() as stack:
         children = {OURS: stack.enter_context(glyphwire_child())}
-        for name in _NEEDS.keys() - missing:
-            children[name] = stack.enter_context(_child(name, images[0]))
-        reports = asyncio.run(_measure(children, images, flags.rounds))
-    peers = [_peer(name, at_once, each) for name, by in reports.items() for at_once, each in by.items()]
+        for settings in flags.ours:
+            children[f"{OURS} {settings}"] = stack.enter_context(glyphwire_child(*settings.split()))
+        for name in flags.peers:
+            if name not in missing:
+                children[name] = stack.enter_context(_child(name, images[0]))
+        runs = asyncio.run(_measure(children, images, flags.rounds))
+    peers = [_peer(name, at_once, each) for name, by in runs.items() for at_once, each in by.items()]
     if flags.json:
         rows = [{name: getattr(peer, name) for name in Peer.__slots__} for peer in peers]
         print(json.dumps({"peers": rows, "missing": missing}))
@@ -142,8 +167,8 @@ def _client(name: str, target: str) -> glyphwire.AsyncOcrClient:
     return glyphwire.AsyncOcrClient(target, max_attempts=1)
 
 
-async def _measure(children: Mapping[str, Child], images: Sequence[bytes], rounds: int) -> Mapping[str, _Reports]:
-    reports: dict[str, dict[int, list[LoadReport]]] = {name: defaultdict(list) for name in children}
+async def _measure(children: Mapping[str, Child], images: Sequence[bytes], rounds: int) -> Mapping[str, _Runs]:
+    runs: dict[str, dict[int, list[Run]]] = {name: defaultdict(list) for name in children}
     async with AsyncExitStack() as stack:
         clients = {name: _client(name, child.target) for name, child in children.items()}
         for client in clients.values():
@@ -152,24 +177,51 @@ async def _measure(children: Mapping[str, Child], images: Sequence[bytes], round
             for at_once in _CONCURRENCIES:
                 for name, child in children.items():
                     plan = line_plan("unary", images, _RUN_S, at_once, warmup_s=0.5)
-                    _, report = await run_load(child, [clients[name]], plan)
-                    assert not report.images_failed, (name, report.failures)
-                    reports[name][at_once].append(report)
-    return reports
+                    run = await _run(child, clients[name], plan)
+                    assert not run.report.images_failed, (name, run.report.failures)
+                    runs[name][at_once].append(run)
+    return runs
 
 
-def _peer(name: str, at_once: int, reports: Sequence[LoadReport]) -> Peer:
+async def _run(child: Child, client: glyphwire.AsyncOcrClient, plan: Plan) -> Run:
+    running = asyncio.create_task(run_load(child, [client], plan))
+    await asyncio.sleep(plan.warmup_s)
+    began, before, idle_before_s = time.perf_counter(), usages(child.pid), _idle_s()
+    _, report = await running
+    seconds, idle_s, after = time.perf_counter() - began, _idle_s() - idle_before_s, usages(child.pid)
+    process_ms = [1e3 * (after[pid].cpu_s - before[pid].cpu_s) / report.images_read for pid in before]
+    return Run(report, process_ms, idle_s / seconds / _CORES)
+
+
+def _idle_s() -> float:
+    """Since the machine was started, of the cores that are used here, added up. See proc_stat(5)."""
+    cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    rows = (row.split() for row in Path("/proc/stat").read_text(encoding="ascii").splitlines())
+    return sum(int(row[4]) for row in rows if row[0] in cores) / os.sysconf("SC_CLK_TCK")
+
+
+def _peer(name: str, at_once: int, runs: Sequence[Run]) -> Peer:
+    reports = [run.report for run in runs]
     p50_ms, p99_ms = (median(r.latency_ms[share] for r in reports if r.latency_ms) for share in ("p50", "p99"))
-    lines_per_s = median(report.images_per_s for report in reports)
-    cpu_ms = median(report.server_cpu_ms_per_image or math.nan for report in reports)
-    rss_mib = max(report.server_rss_mib or 0 for report in reports)
-    return Peer(name, at_once, lines_per_s, p50_ms, p99_ms, cpu_ms, rss_mib)
+    process_ms = map(median, zip(*(run.process_ms for run in runs), strict=True))
+    return Peer(
+        name,
+        at_once,
+        lines_per_s=median(report.images_per_s for report in reports),
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
+        cpu_ms=median(report.server_cpu_ms_per_image or math.nan for report in reports),
+        process_ms=tuple(spent_ms for spent_ms in process_ms if spent_ms >= _SMALL_MS),
+        caller_ms=median(1e3 * report.client_cpu_cores / report.images_per_s for report in reports),
+        idle=median(run.idle for run in runs),
+        rss_mib=max(report.server_rss_mib or 0 for report in reports),
+    )
 
 
 def _table(peers: Sequence[Peer]) -> str:
     ours = {peer.concurrency: peer.lines_per_s for peer in peers if peer.server == OURS}
-    measured = ("lines per second", "of ours", "p50, ms", "p99, ms", "CPU, ms per line", "resident, MiB")
-    header = ("server", "calls at once", *measured)
+    measured = ("lines per second", "of ours", "p50, ms", "p99, ms", "CPU, ms per line", "by process", "of the caller")
+    header = ("server", "calls at once", *measured, "cores idle", "resident, MiB")
     rows = [
         (
             peer.server,
@@ -177,6 +229,9 @@ def _table(peers: Sequence[Peer]) -> str:
             f"{peer.lines_per_s:.1f}",
             f"{peer.lines_per_s / ours[peer.concurrency]:.2f} x",
             *(f"{value:.1f}" for value in (peer.p50_ms, peer.p99_ms, peer.cpu_ms)),
+            " + ".join(f"{spent_ms:.2f}" for spent_ms in peer.process_ms),
+            f"{peer.caller_ms:.2f}",
+            f"{peer.idle:.0%}",
             f"{peer.rss_mib:.0f}",
         )
         for peer in sorted(peers, key=lambda peer: (peer.concurrency, -peer.lines_per_s))
@@ -189,6 +244,10 @@ def _flags() -> Namespace:
         "python -m bench.serving_peers", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=2, metavar="N", help="[2]")
+    parser.add_argument("--peers", nargs="*", choices=_NEEDS, default=[*_NEEDS], help="[all]")
+    parser.add_argument(
+        "--ours", action="append", default=[], metavar="FLAGS", help="one more server of ours, with flags of `serve`"
+    )
     parser.add_argument("--json", action="store_true")
     add_images(parser)
     return parser.parse_args()

@@ -111,13 +111,19 @@ def table(report: LoadReport) -> Table:
 
 def usage(pid: int) -> Usage | None:
     """Of a process of this machine and those that it has started; None when it is not there. Linux only."""
+    family = usages(pid).values()
+    if not family:
+        return None
+    return Usage(sum(each.cpu_s for each in family), sum(each.rss_bytes for each in family))
+
+
+def usages(pid: int) -> Mapping[int, Usage]:
+    """Of each of them, by pid, those that were there first first."""
     running = dict(_processes())
     family = {pid} & running.keys()
     while children := {child for child, stat in running.items() if stat.parent in family} - family:
         family |= children
-    if not family:
-        return None
-    return Usage(sum(running[each].cpu_s for each in family), sum(running[each].rss_bytes for each in family))
+    return {each: Usage(running[each].cpu_s, running[each].rss_bytes) for each in sorted(family)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import glyphwire
 import pytest
 
 from server.load import Plan, Tally
-from server.load_report import Failure, Usage, summarize, usage
+from server.load_report import Failure, Usage, summarize, usage, usages
 
 PLAN = Plan("unary", [b"a"], glyphwire.RecognizeOptions(), duration_s=10.0)
 
@@ -76,8 +76,11 @@ def test_usage_includes_the_processes_that_were_started():
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
         both, below = usage(os.getpid()), usage(child.pid)
+        each = usages(os.getpid())
         child.communicate(b"\n")
     assert below.rss_bytes > 64 * 2**20
     assert both.rss_bytes > below.rss_bytes
     assert both.cpu_s >= alone.cpu_s > 0
+    assert each[child.pid].rss_bytes > 64 * 2**20
+    assert each[os.getpid()].cpu_s >= alone.cpu_s
     assert usage(child.pid) is None
