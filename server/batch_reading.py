@@ -11,6 +11,9 @@ from ocr_core.stages import AnyStages, WaitingImage, WaitingLine
 from ocr_core.types import RawImage, Recognition, RecognizeOptions
 from server.errors import DeadlineExpired
 
+_PREPARED_BYTES = 32 * 2**20
+"""Of line crops that are prepared before they are read."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,32 +41,69 @@ class ImagesRead(NamedTuple):
     read_s: float
 
 
+class _Prepared(NamedTuple):
+    """keys: the batch key of each crop."""
+
+    image: WaitingImage
+    keys: Sequence[Hashable]
+
+
 def read_images(stages: AnyStages, images: Sequence[LineImage]) -> ImagesRead:
     """Prepare images of lines and read them, those of one batch key together. Of what is over: DeadlineExpired."""
-    prepared: dict[int, WaitingImage] = {}
-    outcomes: dict[int, Recognition | Exception] = {}
-    unread: dict[Hashable, list[tuple[int, UnreadLine]]] = {}
-    for at, (image, options, is_over) in enumerate(images):
+    outcomes: list[Recognition | Exception] = []
+    batches: list[int] = []
+    read_s = 0.0
+    while len(outcomes) < len(images):
+        waiting = images[len(outcomes) :]
+        prepared = _prepare_some(stages, waiting)
+        started = time.monotonic()
+        read, sizes = _read_prepared(stages, waiting[: len(prepared)], prepared)
+        outcomes += read
+        batches += sizes
+        read_s += time.monotonic() - started
+    return ImagesRead(outcomes, batches, read_s)
+
+
+def _prepare_some(stages: AnyStages, images: Sequence[LineImage]) -> list[_Prepared | Exception]:
+    """As many of the first as there is memory for, one at least, or what is wrong with them."""
+    prepared: list[_Prepared | Exception] = []
+    left = _PREPARED_BYTES
+    for image, options, is_over in images:
         try:
             if is_over():
                 raise late()
-            prepared[at] = stages.prepare(image, options)
-            for crop in prepared[at].crops:
-                unread.setdefault(stages.batch_key(crop, options), []).append((at, UnreadLine(crop, options, is_over)))
+            ready = stages.prepare(image, options)
+            prepared.append(_Prepared(ready, [stages.batch_key(crop, options) for crop in ready.crops]))
+            left -= sum(crop.nbytes for crop in ready.crops)
         except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
-            outcomes[at] = error
-    started = time.monotonic()
-    lines: dict[int, list[object]] = {at: [] for at in prepared}
-    batches = []
+            prepared.append(error)
+        if left < 0:
+            break
+    return prepared
+
+
+def _read_prepared(
+    stages: AnyStages, images: Sequence[LineImage], prepared: Sequence[_Prepared | Exception]
+) -> tuple[list[Recognition | Exception], list[int]]:
+    """What has become of images, and sizes of batches."""
+    unread: dict[Hashable, list[tuple[int, UnreadLine]]] = {}
+    for at, ready in enumerate(prepared):
+        if not isinstance(ready, Exception):
+            _, options, is_over = images[at]
+            for key, crop in zip(ready.keys, ready.image.crops, strict=True):
+                unread.setdefault(key, []).append((at, UnreadLine(crop, options, is_over)))
+    lines: list[list[object]] = [[] for _ in prepared]
+    sizes = []
     for batch in unread.values():
         read = read_lines(stages, [line for _, line in batch])
-        batches.append(sum(not isinstance(line, DeadlineExpired) for line in read))
-        for (at, _), line in zip(batch, read, strict=True):
-            lines[at].append(line)
-    for at in prepared.keys() - outcomes.keys():
-        outcomes[at] = assembled(stages, prepared[at], lines[at], images[at].options)
-    in_order = [outcomes[at] for at in range(len(images))]
-    return ImagesRead(in_order, [*filter(None, batches)], time.monotonic() - started)
+        sizes.append(sum(not isinstance(outcome, DeadlineExpired) for outcome in read))
+        for (at, _), outcome in zip(batch, read, strict=True):
+            lines[at].append(outcome)
+    outcomes = [
+        ready if isinstance(ready, Exception) else assembled(stages, ready.image, read, image.options)
+        for image, ready, read in zip(images, prepared, lines, strict=True)
+    ]
+    return outcomes, [*filter(None, sizes)]
 
 
 def read_lines(stages: AnyStages, lines: Sequence[UnreadLine]) -> list[object]:

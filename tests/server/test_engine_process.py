@@ -18,6 +18,7 @@ import pytest
 from ocr_core.errors import ImageEmpty, ImageTooSmall
 from ocr_core.shared_pixels import SharedPixels
 from ocr_core.types import PixelFormat, RawImage, Recognition, RecognizeOptions
+from server import batch_reading
 from server.engine_link import Connection, EngineEnd, ServerEnd
 from server.engine_process import EngineHost, LineImagesRead, SentImage, converse, told
 from server.errors import DeadlineExpired
@@ -77,6 +78,20 @@ def test_images_of_lines_are_prepared_and_read_in_one_go(host, stages):
     assert stages.batches[0] == ["a", "poison", "raw"]
     assert list(answer.images.batches) == [3, 1]
     assert answer.seconds >= answer.images.read_s > 0
+
+
+def test_large_images_are_prepared_one_after_the_other(host, stages, monkeypatch):
+    """When the crops of those that are prepared take as much memory as they may, they are read first."""
+    monkeypatch.setattr(batch_reading, "_PREPARED_BYTES", 5)
+    answer = read(host, b"aaa", b"!small", b"bbb", b"ccc")
+    assert [texts(each) for each in answer.images.outcomes if isinstance(each, Recognition)] == [
+        ["aaa"],
+        ["bbb"],
+        ["ccc"],
+    ]
+    assert isinstance(answer.images.outcomes[1], ImageTooSmall)
+    assert stages.batches == [["aaa", "bbb"], ["ccc"]]
+    assert list(answer.images.batches) == [2, 1]
 
 
 def test_what_is_withdrawn_is_not_begun(host, stages):
