@@ -3,7 +3,7 @@
 Ours, RapidOCR and Tesseract behind the plainest gRPC server, and our pipeline behind MOSEC (two processes). All are
 up at the same time and take turns, round after round, with one call at a time and with 16; medians of the rounds. Their
 models differ, so do their texts. Those that are not installed are left out. With --ours there are more servers of ours,
-each with settings of its own.
+each with settings of its own; --kind=stream sends frames of a stream, to ours alone, instead of calls.
 Takes a minute.
 
     pip install 'glyphwire-server[serving-peers]'           # Debian: tesseract-ocr-chi-sim for Tesseract's models
@@ -135,7 +135,7 @@ def main() -> int:
         for name in flags.peers:
             if name not in missing:
                 children[name] = stack.enter_context(_child(name, images[0]))
-        runs = asyncio.run(_measure(children, images, flags.rounds))
+        runs = asyncio.run(_measure(flags, children, images))
     peers = [_peer(name, at_once, each) for name, by in runs.items() for at_once, each in by.items()]
     if flags.json:
         rows = [{name: getattr(peer, name) for name in Peer.__slots__} for peer in peers]
@@ -167,16 +167,16 @@ def _client(name: str, target: str) -> glyphwire.AsyncOcrClient:
     return glyphwire.AsyncOcrClient(target, max_attempts=1)
 
 
-async def _measure(children: Mapping[str, Child], images: Sequence[bytes], rounds: int) -> Mapping[str, _Runs]:
+async def _measure(flags: Namespace, children: Mapping[str, Child], images: Sequence[bytes]) -> Mapping[str, _Runs]:
     runs: dict[str, dict[int, list[Run]]] = {name: defaultdict(list) for name in children}
     async with AsyncExitStack() as stack:
         clients = {name: _client(name, child.target) for name, child in children.items()}
         for client in clients.values():
             stack.push_async_callback(client.close)
-        for _ in range(rounds):
+        for _ in range(flags.rounds):
             for at_once in _CONCURRENCIES:
                 for name, child in children.items():
-                    plan = line_plan("unary", images, _RUN_S, at_once, warmup_s=0.5)
+                    plan = line_plan(flags.kind, images, _RUN_S, at_once, warmup_s=0.5)
                     run = await _run(child, clients[name], plan)
                     assert not run.report.images_failed, (name, run.report.failures)
                     runs[name][at_once].append(run)
@@ -248,9 +248,13 @@ def _flags() -> Namespace:
     parser.add_argument(
         "--ours", action="append", default=[], metavar="FLAGS", help="one more server of ours, with flags of `serve`"
     )
+    parser.add_argument("--kind", choices=("unary", "stream"), default="unary", help="what is sent [unary]")
     parser.add_argument("--json", action="store_true")
     add_images(parser)
-    return parser.parse_args()
+    flags = parser.parse_args()
+    if flags.kind == "stream":
+        flags.peers = []  # they have none
+    return flags
 
 
 if __name__ == "__main__":
