@@ -5,7 +5,7 @@
 - kinds: the same for logits, log-probabilities and float16;
 - exactness: nats of log-probability lost against the likeliest labelling known, by width and pruning;
 - peers: other decoders on the same lines in the same run, times, nats lost, and timesteps;
-- threads: calls of 64 and 256 lines on two threads against one, and what the machine has to gain;
+- threads: calls of 64 and 256 lines on two threads against one, and what two processes gain that share no work;
 - memory: greatest memory of one call by timesteps and width, and what 10,000 calls leave behind;
 - pipeline: decoding's share of the time that reading a line takes.
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +21,7 @@ import numpy as np
 from bench.bandwidth import stream_reads
 from bench.ctc_inputs import BLANK, InputLine, peaked
 from bench.ctc_peers import Pruning, characters, our_pruning
-from bench.rounds import in_pairs, interleaved, ratios, spread, taking_turns
+from bench.rounds import in_pairs, interleaved, ratios, spread, taking_turns, timed
 from ext import ctc
 from ext.readings import Readings
 from ocr_core.decode import Decoder
@@ -29,7 +33,8 @@ SEED = 1
 
 _LINES_AT_ONCE = 64
 _CALLS_IN_A_ROW = 8
-_LINES_APART = 1024
+_APART_S = 2e-2
+"""A call of a process takes about that long, so that nothing but decoding counts."""
 _CACHE_BYTES = 1_000_000
 """Of a core's own cache."""
 
@@ -142,14 +147,15 @@ def kinds(context: Context) -> Table:
 
 
 def threads(context: Context) -> Table:
-    """Through Decoder and in the kernel alone. To gain: what two threads do that share no work, in long calls.
+    """Through Decoder and in the kernel alone. To gain: what two processes gain against one, that share no work.
 
     Some calls follow upon one another, as under load. Processors may share a core with one another or with a neighbour
-    of this machine, so what the kernel does with two threads is also compared with those two.
+    of this machine, so what the kernel does with two threads is also compared with those two, which decode the
+    same lines on one thread each.
     """
     yield (
         *("C", "T", "lines", "decoder", "one thread, lines/s", "two, lines/s"),
-        *("gain", "kernel's gain", "to gain", "kernel, % of two apart"),
+        *("gain", "kernel's gain", "to gain", "kernel, % of two processes"),
     )
     for name, repeats in product(("en80", "zh80"), (8, 32)):
         batch = [line.probs for line in context.sets[name]] * repeats
@@ -157,26 +163,49 @@ def threads(context: Context) -> Table:
         in_a_row = [batch] * _CALLS_IN_A_ROW
         line_count = len(batch) * len(in_a_row)
         decoder = Decoder(characters(classes)[1:], BLANK)
-        for width in (0, 10):
-            method = partial(decoder.beam, width=width) if width else decoder.best_path
-            calls: dict[tuple[str, int], Callable[[], object]] = {}
-            for count in (1, 2):
-                calls["call", count] = partial(_each, partial(method, threads=count), in_a_row)
-                calls["kernel", count] = partial(_each, partial(decode, width=width, threads=count), in_a_row)
-                calls["apart", count] = partial(_decode_apart, batch, width, count)
-            taken = taking_turns(calls, 2 * context.seconds, time.perf_counter)
-            speeds = (f"{line_count / median(taken['call', count]):.0f}" for count in (1, 2))
-            gains = (f"{ratios(taken[what, 1], taken[what, 2]):.2f}" for what in ("call", "kernel", "apart"))
-            apart = [each * line_count / (2 * _LINES_APART) for each in taken["apart", 2]]
-            share = f"{ratios(apart, taken['kernel', 2]):.0%}"
-            yield classes, times, len(batch), decoder_name(width), *speeds, *gains, share
+        with _two_processes(batch[: len(context.sets[name])]) as decode_apart:
+            for width in (0, 10):
+                method = partial(decoder.beam, width=width) if width else decoder.best_path
+                apart_count = len(batch) * max(1, round(_APART_S / timed(partial(decode, batch, width))))
+                calls: dict[tuple[str, int], Callable[[], object]] = {}
+                for count in (1, 2):
+                    calls["call", count] = partial(_each, partial(method, threads=count), in_a_row)
+                    calls["kernel", count] = partial(_each, partial(decode, width=width, threads=count), in_a_row)
+                    calls["apart", count] = partial(decode_apart, width, apart_count, count)
+                taken = taking_turns(calls, 2 * context.seconds, time.perf_counter)
+                speeds = (f"{line_count / median(taken['call', count]):.0f}" for count in (1, 2))
+                gains = (f"{ratios(taken[what, 1], taken[what, 2]):.2f}" for what in ("call", "kernel", "apart"))
+                apart = [each * line_count / (2 * apart_count) for each in taken["apart", 2]]
+                share = f"{ratios(apart, taken['kernel', 2]):.0%}"
+                yield classes, times, len(batch), decoder_name(width), *speeds, *gains, share
 
 
-def _decode_apart(batch: Sequence[Probs], width: int, thread_count: int) -> None:
-    """Two calls so long that nothing but decoding counts."""
-    lines = [*batch] * (_LINES_APART // len(batch))
-    with ThreadPoolExecutor(thread_count) as pool:
-        list(pool.map(decode, [lines] * 2, [width] * 2))
+@contextmanager
+def _two_processes(lines: Sequence[Probs]) -> Iterator[Callable[[int, int, int], None]]:
+    """A function: decodes twice so many lines with a beam of some width, in one process or shared by two.
+
+    Both have the same memory of lines, so that caches hold these once, as they do for threads.
+    """
+    with TemporaryDirectory(prefix="glyphwire-") as folder, ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        path = Path(folder, "lines.npy")
+        np.save(path, np.stack(lines))
+
+        def decode_apart(width: int, line_count: int, process_count: int) -> None:
+            list(pool.map(partial(_decode_stored, path, width, line_count), [2 // process_count] * process_count))
+
+        decode_apart(0, len(lines), 2)  # starts them
+        yield decode_apart
+
+
+def _decode_stored(path: Path, width: int, line_count: int, call_count: int) -> None:
+    lines = _stored(path)
+    for _ in range(call_count):
+        decode(lines * (line_count // len(lines)), width)
+
+
+@cache
+def _stored(path: Path) -> list[Probs]:
+    return [*np.load(path, mmap_mode="r").view(np.ndarray)]
 
 
 def decode(
