@@ -2,11 +2,11 @@
 
 Ours, RapidOCR and Tesseract behind the plainest gRPC server, and our pipeline behind MOSEC (two processes). All are
 up at the same time and take turns, round after round, with one call at a time and with 16; medians of the rounds. Their
-models differ, so do their texts. Those that are not installed are left out. With --ours there are more servers of ours,
-each with settings of its own; --kind=stream sends frames of a stream, to ours alone, instead of calls.
-Takes a minute.
+models differ, so do their texts. Those that are not installed are left out. Ours is sent calls and, as a way of its
+own, frames of a stream; MOSEC is called over a bare socket, which costs less than any HTTP library, and with httpx.
+With --ours there are more servers of ours, each with settings of its own. Takes two minutes.
 
-    pip install 'glyphwire-server[serving-peers]'           # Debian: tesseract-ocr-chi-sim for Tesseract's models
+    pip install 'glyphwire-server[serving-peers]' httpx     # Debian: tesseract-ocr-chi-sim for Tesseract's models
 
 Run: python -m bench.serving_peers [--images DIR] [--rounds 2] [--peers mosec] [--ours=--engine-process=false] [--json]
 """
@@ -42,7 +42,7 @@ from bench.serving_children import (
     run_load,
 )
 from bench.tables import markdown
-from server.load import Plan
+from server.load import Kind, Plan
 from server.load_report import LoadReport, usages
 
 OURS = "glyphwire"
@@ -68,10 +68,10 @@ class Run:
 
 
 _Runs = Mapping[int, Sequence[Run]]
-"""Of one server, by concurrency."""
+"""Of one way, by concurrency."""
 
 
-class HttpClient:
+class SocketClient:
     """As much of AsyncOcrClient as load needs, for a server that takes an image by POST and answers with its text."""
 
     def __init__(self, target: str) -> None:
@@ -91,10 +91,7 @@ class HttpClient:
             lengths = [field.partition(":")[2] for field in fields if field.lower().startswith("content-length:")]
             text = (await reader.readexactly(int(lengths[0]))).decode()
             self._free.append((reader, writer))
-        if " 200 " not in status:
-            raise glyphwire.OcrError(grpc.StatusCode.INTERNAL, glyphwire.ErrorReason.UNSPECIFIED, f"{status}: {text}")
-        line = glyphwire.Line(text, 0.0, glyphwire.Polygon(()))
-        return glyphwire.Recognition((line,), 0, 0, "", "", glyphwire.Timings())
+        return _recognition(" 200 " in status, text)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -102,15 +99,52 @@ class HttpClient:
             writer.close()
 
 
+class HttpxClient:
+    """As SocketClient, as most would call such a server."""
+
+    def __init__(self, target: str) -> None:
+        import httpx
+
+        self._client = httpx.AsyncClient(base_url=f"http://{target}", limits=httpx.Limits(max_connections=None))
+
+    async def recognize(
+        self, image: bytes, options: glyphwire.RecognizeOptions, *, timeout_s: float
+    ) -> glyphwire.Recognition:
+        """One call. options: not looked at."""
+        del options
+        response = await self._client.post("/inference", content=image, timeout=timeout_s)
+        return _recognition(response.is_success, response.text)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _recognition(is_read: bool, text: str) -> glyphwire.Recognition:
+    if not is_read:
+        raise glyphwire.OcrError(grpc.StatusCode.INTERNAL, glyphwire.ErrorReason.UNSPECIFIED, text)
+    line = glyphwire.Line(text, 0.0, glyphwire.Polygon(()))
+    return glyphwire.Recognition((line,), 0, 0, "", "", glyphwire.Timings())
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one of the servers is called."""
+
+    child: Child
+    client: glyphwire.AsyncOcrClient
+    kind: Kind = "unary"
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Medians of one server at one concurrency.
+    """Medians of one way at one concurrency.
 
     cpu_ms, process_ms, caller_ms: processor time per line, of the server, of each of its processes that takes some, the
     one that was started first, and of whoever calls. idle: share of the cores.
     """
 
-    server: str
+    way: str
     concurrency: int
     lines_per_s: float
     p50_ms: float
@@ -163,28 +197,40 @@ async def _read_one(name: str, target: str, image: bytes) -> None:
 
 def _client(name: str, target: str) -> glyphwire.AsyncOcrClient:
     if name == "mosec":
-        return cast(glyphwire.AsyncOcrClient, HttpClient(target))  # load calls nothing but recognize()
+        return cast(glyphwire.AsyncOcrClient, SocketClient(target))  # load calls nothing but recognize()
     return glyphwire.AsyncOcrClient(target, max_attempts=1)
 
 
+def _ways(children: Mapping[str, Child]) -> dict[str, Way]:
+    ways = {name: Way(child, _client(name, child.target)) for name, child in children.items()}
+    for name, child in children.items():
+        if name.startswith(OURS):
+            ways[f"{name}, a stream"] = Way(child, _client(name, child.target), "stream")
+    if "mosec" in children and find_spec("httpx"):
+        target = children["mosec"].target
+        ways["mosec, with httpx"] = Way(children["mosec"], cast(glyphwire.AsyncOcrClient, HttpxClient(target)))
+    return ways
+
+
 async def _measure(flags: Namespace, children: Mapping[str, Child], images: Sequence[bytes]) -> Mapping[str, _Runs]:
-    runs: dict[str, dict[int, list[Run]]] = {name: defaultdict(list) for name in children}
+    ways = _ways(children)
+    runs: dict[str, dict[int, list[Run]]] = {name: defaultdict(list) for name in ways}
     async with AsyncExitStack() as stack:
-        clients = {name: _client(name, child.target) for name, child in children.items()}
-        for client in clients.values():
-            stack.push_async_callback(client.close)
+        for way in ways.values():
+            stack.push_async_callback(way.client.close)
         for _ in range(flags.rounds):
             for at_once in _CONCURRENCIES:
-                for name, child in children.items():
-                    plan = line_plan(flags.kind, images, _RUN_S, at_once, warmup_s=0.5)
-                    run = await _run(child, clients[name], plan)
+                for name, way in ways.items():
+                    plan = line_plan(way.kind, images, _RUN_S, at_once, warmup_s=0.5)
+                    run = await _run(way, plan)
                     assert not run.report.images_failed, (name, run.report.failures)
                     runs[name][at_once].append(run)
     return runs
 
 
-async def _run(child: Child, client: glyphwire.AsyncOcrClient, plan: Plan) -> Run:
-    running = asyncio.create_task(run_load(child, [client], plan))
+async def _run(way: Way, plan: Plan) -> Run:
+    child = way.child
+    running = asyncio.create_task(run_load(child, [way.client], plan))
     await asyncio.sleep(plan.warmup_s)
     began, before, idle_before_s = time.perf_counter(), usages(child.pid), _idle_s()
     _, report = await running
@@ -219,12 +265,12 @@ def _peer(name: str, at_once: int, runs: Sequence[Run]) -> Peer:
 
 
 def _table(peers: Sequence[Peer]) -> str:
-    ours = {peer.concurrency: peer.lines_per_s for peer in peers if peer.server == OURS}
+    ours = {peer.concurrency: peer.lines_per_s for peer in peers if peer.way == OURS}
     measured = ("lines per second", "of ours", "p50, ms", "p99, ms", "CPU, ms per line", "by process", "of the caller")
-    header = ("server", "calls at once", *measured, "cores idle", "resident, MiB")
+    header = ("server", "at once", *measured, "cores idle", "resident, MiB")
     rows = [
         (
-            peer.server,
+            peer.way,
             peer.concurrency,
             f"{peer.lines_per_s:.1f}",
             f"{peer.lines_per_s / ours[peer.concurrency]:.2f} x",
@@ -248,13 +294,9 @@ def _flags() -> Namespace:
     parser.add_argument(
         "--ours", action="append", default=[], metavar="FLAGS", help="one more server of ours, with flags of `serve`"
     )
-    parser.add_argument("--kind", choices=("unary", "stream"), default="unary", help="what is sent [unary]")
     parser.add_argument("--json", action="store_true")
     add_images(parser)
-    flags = parser.parse_args()
-    if flags.kind == "stream":
-        flags.peers = []  # they have none
-    return flags
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
