@@ -33,9 +33,6 @@ _SHARE = b"s"
 _CONNECT = b"c"
 _FORGET = b"f"
 
-_PLACES = 1 << 16
-"""More than there are images in work, so that none of them shares its place."""
-
 
 class Connection:
     """One end of a stream of messages, for any threads. Blocks. Raises OSError, and EOFError for the end."""
@@ -101,7 +98,8 @@ class Withdrawals:
     descriptor: of a file of SIZE bytes that both have.
     """
 
-    SIZE = _PLACES
+    SIZE = 1 << 16
+    """More than there are images in work, so that none of them shares its place."""
 
     def __init__(self, descriptor: int) -> None:
         self._is_withdrawn = mmap.mmap(descriptor, self.SIZE)

@@ -204,7 +204,8 @@ class EngineHost:
             start += size
 
     def _assembled(self, image: _Image) -> Recognition | Exception:
-        lines = [image.lines[place] for place in range(len(image.lines))] if image.error() is None else [image.error()]
+        # All of them, unless one is an error.
+        lines = [image.lines[place] for place in sorted(image.lines)]
         outcome = assembled(self._stages, image.prepared, lines, image.options)
         return told(outcome) if isinstance(outcome, Exception) else outcome
 

@@ -17,7 +17,9 @@ from glyphwire.v1 import ocr_pb2_grpc
 from server import arrivals
 from server.app import App
 from server.arrivals import every_frame
+from server.batcher import Batcher
 from server.cli import main
+from server.metrics import Metrics
 from server.settings import Settings
 from server.stubs.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.server.fake_stages import FakeStages
@@ -54,6 +56,28 @@ StartApp = Callable[..., Awaitable[RunningApp]]
 def stages() -> FakeStages:
     """The pipeline behind `start_app` and `running`."""
     return FakeStages()
+
+
+@pytest.fixture
+async def start_batcher(stages) -> AsyncIterator[Callable[..., Awaitable[Batcher]]]:
+    """Starts a batcher with the given settings; closes it after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*, warm: bool = True, metrics: Metrics | None = None, **changes) -> Batcher:
+            batcher = Batcher(stages, Settings(**({"workers": 1, "max_batch_size": 4} | changes)), metrics)
+            stack.callback(batcher.close)
+            stack.callback(stages.open_gates)
+            if warm:
+                await batcher.start()
+            return batcher
+
+        yield start
+
+
+@pytest.fixture
+async def batcher(start_batcher) -> Batcher:
+    """One worker, batches of up to 4 lines, started."""
+    return await start_batcher()
 
 
 @pytest.fixture

@@ -5,67 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 
 from ocr_core.errors import ImageTooSmall, ImageUndecodable, OptionInvalid
-from ocr_core.types import DecodeMethod, DecodeOptions, Mode, PixelFormat, RawImage, Recognition, RecognizeOptions
-from server.batcher import Batcher
+from ocr_core.types import DecodeMethod, DecodeOptions, Mode, PixelFormat, RawImage, RecognizeOptions
 from server.errors import DeadlineExpired, Draining, QueueFull
 from server.metrics import Metrics
 from server.request import Job, Priority, Stage
-from server.settings import Settings
+from tests.server.jobs import PAGE, after, job, submitted, texts
 from tests.server.messages import reached
-
-OPTIONS = RecognizeOptions(mode=Mode.LINE)
-PAGE = RecognizeOptions()
-
-
-def job(text: str, options: RecognizeOptions = OPTIONS) -> Job:
-    """An image with these lines."""
-    return Job(text.encode(), options)
-
-
-def texts(recognition: Recognition) -> list[str]:
-    """The texts of the lines."""
-    return [line.text for line in recognition.lines]
-
-
-def after(seconds: float) -> float:
-    """A deadline."""
-    return time.monotonic() + seconds
-
-
-async def submitted(batcher: Batcher, *jobs: Job, seconds: float = 30) -> list[asyncio.Task[Recognition]]:
-    """Tasks whose work is in the queue."""
-    tasks = [asyncio.create_task(batcher.submit(job, after(seconds))) for job in jobs]
-    await asyncio.sleep(0)
-    return tasks
-
-
-@pytest.fixture
-async def start_batcher(stages) -> AsyncIterator[Callable[..., Awaitable[Batcher]]]:
-    """Starts a batcher with the given settings; closes it after the test."""
-    async with AsyncExitStack() as stack:
-
-        async def start(*, warm: bool = True, metrics: Metrics | None = None, **changes) -> Batcher:
-            batcher = Batcher(stages, Settings(**({"workers": 1, "max_batch_size": 4} | changes)), metrics)
-            stack.callback(batcher.close)
-            stack.callback(stages.open_gates)
-            if warm:
-                await batcher.start()
-            return batcher
-
-        yield start
-
-
-@pytest.fixture
-async def batcher(start_batcher) -> Batcher:
-    """One worker, batches of up to 4 lines, started."""
-    return await start_batcher()
 
 
 async def test_lines_come_back_in_reading_order(start_batcher, stages):
@@ -145,78 +95,6 @@ async def test_errors_of_the_pipeline_reach_the_caller(batcher):
     """What prepare raises is raised to the caller."""
     with pytest.raises(ImageUndecodable):
         await batcher.submit(job("!undecodable"), after(30))
-
-
-async def test_late_images_never_reach_the_pipeline(batcher, stages):
-    """An image whose deadline passes in the queue gets DeadlineExpired at once and is never prepared."""
-    stages.gate.clear()
-    (busy,) = await submitted(batcher, job("busy"))
-    await reached(stages)
-    with pytest.raises(DeadlineExpired):
-        await batcher.submit(job("late"), after(0.05))
-    stages.gate.set()
-    await busy
-    assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
-    assert stages.prepared == [b"busy", b"next"]
-
-
-async def test_late_lines_never_reach_the_engine(batcher, stages):
-    """Lines whose deadline passes between prepare and read are not read, and hold up nobody."""
-    stages.gate.clear()
-    (late,) = await submitted(batcher, job("late"), seconds=0.01)
-    await reached(stages)
-    with pytest.raises(DeadlineExpired):
-        await late
-    stages.gate.set()
-    assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
-    assert stages.batches == [["next"]]
-
-
-async def test_a_deadline_in_the_past_is_late(batcher, stages):
-    """Work that is late on arrival is refused without being queued."""
-    with pytest.raises(DeadlineExpired):
-        await batcher.submit(job("late"), after(0))
-    assert stages.prepared == []
-
-
-async def test_cancelled_images_never_reach_the_pipeline(batcher, stages):
-    """An image whose caller goes away in the queue is never prepared."""
-    stages.gate.clear()
-    (busy,) = await submitted(batcher, job("busy"))
-    await reached(stages)
-    (gone,) = await submitted(batcher, job("gone"))
-    gone.cancel()
-    await asyncio.wait([gone])
-    stages.gate.set()
-    await busy
-    assert stages.prepared == [b"busy"]
-
-
-async def test_cancelled_lines_never_reach_the_engine(batcher, stages):
-    """Of a page whose caller goes away while it is read, the lines that are still queued are not read."""
-    stages.read_gate.clear()
-    (gone,) = await submitted(batcher, job("\n".join("abcdefgh"), PAGE))
-    await reached(stages, 2)
-    gone.cancel()
-    await asyncio.wait([gone])
-    stages.read_gate.set()
-    assert texts(await batcher.submit(job("next"), after(30))) == ["next"]
-    assert stages.batches == [["a", "b", "c", "d"], ["next"]]
-
-
-async def test_a_group_that_is_cancelled_holds_nothing(batcher, stages):
-    """When the caller of a group goes away, its images leave the queue and give their room back."""
-    stages.gate.clear()
-    (busy,) = await submitted(batcher, job("busy"))
-    await reached(stages)
-    group = asyncio.create_task(batcher.submit_all([job("a"), job("b")], after(30)))
-    await asyncio.sleep(0)
-    group.cancel()
-    await asyncio.wait([group])
-    stages.gate.set()
-    await busy
-    assert await batcher.drain(30)
-    assert stages.prepared == [b"busy"]
 
 
 async def test_a_full_queue_refuses(start_batcher, stages):

@@ -272,13 +272,16 @@ def test_sums_of_fractions_leave_nothing_behind():
     assert taken(queue)[3:] == [[line_image], [page]]
 
 
-def test_no_image_is_prepared_while_crops_take_too_much_room():
-    """While the crops that wait have max_bytes, lines are read first."""
-    queue = WorkQueue(max_batch_size=1, workers=2, max_bytes=3)
-    first = prepared(queue, request(), ["key"])
-    second = request("other")
-    queue.add(second)
-    assert taken(queue) == [[first], [second]]
+def test_no_page_is_prepared_while_crops_take_too_much_room():
+    """While the crops that wait have max_bytes, lines are read first, and before them images that need no room."""
+    for max_bytes, order in ((4, "page line_image first"), (3, "line_image first page")):
+        queue = WorkQueue(max_batch_size=1, workers=2, max_bytes=max_bytes)
+        first = prepared(queue, request(deadline=9.0), ["key"])
+        page, line_image = request(deadline=5.0, mode=PAGE), request(deadline=7.0)
+        for image in (page, line_image):
+            queue.add(image)
+        names = {first: "first", page: "page", line_image: "line_image"}
+        assert [names[image] for (image,) in taken(queue)] == order.split()
 
 
 def test_expired_work_is_dropped(queue):
