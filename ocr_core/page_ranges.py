@@ -14,8 +14,9 @@ def page_numbers(ranges: str, page_count: int) -> tuple[int, ...]:
     """Numbers from 1, each once, in the order in which `ranges` first names them. Empty ranges name all pages.
 
     Ranges are separated by commas: "4" is a page, "2-5" four pages, "5-2" the same backwards, "7-" all from 7 on. A
-    number below 0 counts from the end: "-1" is the last page, "-2" the one before, "-3--1" the last three. Raises
-    OptionInvalid for anything else, and for pages that the document does not have.
+    number below 0 counts from the end: "-1" is the last page, "-2" the one before, "-3--1" the last three. A range
+    whose ends count from one side may go beyond the document: "1-5" of three pages is "1-3". Raises OptionInvalid for
+    anything else, for pages that the document does not have, and for ranges of such pages alone.
     """
     if not ranges.strip():
         return tuple(range(1, page_count + 1))
@@ -26,20 +27,21 @@ def page_numbers(ranges: str, page_count: int) -> tuple[int, ...]:
         found = _RANGE.fullmatch(part)
         if not found:
             raise _invalid(f"pages has {part.strip()!r}, must be numbers and ranges such as 1-3,7,-2")
-        first = _number(found["first"], page_count)
-        last = first if not found["dash"] else _number(found["last"] or "-1", page_count)
-        step = 1 if first <= last else -1
-        numbers.update(dict.fromkeys(range(first, last + step, step)))
+        first = int(found["first"])
+        last = first if not found["dash"] else int(found["last"] or "-1")
+        numbers.update(dict.fromkeys(_pages(first, last, page_count)))
     return tuple(numbers)
 
 
-def _number(text: str, page_count: int) -> int:
-    """From 1, of a number that may count from the end."""
-    given = int(text)
-    number = given if given >= 0 else page_count + 1 + given
-    if not 1 <= number <= page_count:
-        raise _invalid(f"pages has {given}, the document has {page_count} pages")
-    return number
+def _pages(first: int, last: int, page_count: int) -> range:
+    """Of a range: those that the document has. Where its ends count from two sides, its direction depends on both."""
+    start, end = (given if given >= 0 else page_count + 1 + given for given in (first, last))
+    missing = [given for given, number in ((first, start), (last, end)) if not 1 <= number <= page_count]
+    low, high = max(1, min(start, end)), min(page_count, max(start, end))
+    is_cut = first * last > 0 and low <= high
+    if missing and not is_cut:
+        raise _invalid(f"pages has {missing[0]}, the document has {page_count} pages")
+    return range(low, high + 1) if start <= end else range(high, low - 1, -1)
 
 
 def _invalid(message: str) -> OptionInvalid:

@@ -22,15 +22,40 @@ from ocr_core.page_ranges import page_numbers
         ("3-1", (3, 2, 1)),
         ("2,1-3,2", (2, 1, 3)),
         (" 1 - 2 , 5 ", (1, 2, 5)),
+        ("7-9", (7, 8)),
+        ("999999999-6", (8, 7, 6)),
+        ("-9--7", (1, 2)),
+        ("-7--9", (2, 1)),
     ],
 )
 def test_pages_come_in_the_order_of_the_ranges(ranges, expected):
-    """Each page comes once, where it is named first; numbers below 0 count from the end."""
+    """Each page comes once, where it is named first; numbers below 0 count from the end; ranges may go beyond it."""
     assert page_numbers(ranges, 8) == expected
 
 
 @pytest.mark.parametrize(
-    "ranges", ["0", "9", "-9", "1-9", "a", "1,,2", "1-2-3", "--1", "1;2", ",", "1e1", "٣", "1" * 1001]
+    "ranges",
+    [
+        "0",
+        "9",
+        "-9",
+        "0-3",
+        "9-12",
+        "9-",
+        "9--1",
+        "-9-3",
+        "1--9",
+        "1-3,9-12",
+        "a",
+        "1,,2",
+        "1-2-3",
+        "--1",
+        "1;2",
+        ",",
+        "1e1",
+        "٣",
+        "1" * 1001,
+    ],
 )
 def test_what_is_no_range_is_refused(ranges):
     """Anything that is no range, or names a page that is not there, is an invalid option of the field `pages`."""

@@ -1913,7 +1913,8 @@ type DocumentConfig struct {
 	Options *RecognizeOptions `protobuf:"bytes,1,opt,name=options,proto3" json:"options,omitempty"`
 	// Which pages, for example "1-3,7,-2": numbers from 1, and ranges of them, in the order in which they are to be read; no
 	// page is read twice. "5-" goes to the end, "5-2" backwards. Numbers below 0 count from the end: "-1" is the last
-	// page, "-3--1" the last three. At most 1000 characters. Default: all pages.
+	// page, "-3--1" the last three. A range whose ends count from one side may go beyond the document: "1-5" of three pages
+	// is "1-3". At most 1000 characters. Default: all pages.
 	Pages string `protobuf:"bytes,2,opt,name=pages,proto3" json:"pages,omitempty"`
 	// Dots per inch at which pages of a PDF are rendered. Range [50, 600], default 200. A page that would have more pixels
 	// than the server accepts is rendered with fewer. Image files are read as they are.
