@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from ocr_core.bundle import InputFormat
 from ocr_core.charset import Charset
+from ocr_core.errors import SetupError
 from training.day_one import DayOneSpec
 from training.network import Crnn, NetworkSpec
 from training.slim import SlimSpec
@@ -24,6 +26,10 @@ CHECKPOINT = "checkpoint.pt"
 
 Spec = Annotated[NetworkSpec | DayOneSpec | SlimSpec, Field(discriminator="family")]
 State = Mapping[str, Tensor]
+
+
+class CheckpointInvalid(SetupError):
+    """A file is no checkpoint."""
 
 
 class Progress(BaseModel):
@@ -77,8 +83,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint. Nothing in the file is run."""
-    return Checkpoint.model_validate(torch.load(path, map_location="cpu", weights_only=True))
+    """Read a checkpoint. Nothing in the file is run. Raises CheckpointInvalid, or OSError when it cannot be read."""
+    try:
+        return Checkpoint.model_validate(torch.load(path, map_location="cpu", weights_only=True))
+    except (EOFError, RuntimeError, UnpicklingError, ValidationError) as error:
+        raise CheckpointInvalid(f"{path} is no checkpoint, or is damaged") from error
 
 
 def halved(state: State) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ Run: python -m training.curves FOLDER
 from __future__ import annotations
 
 import json
-import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,6 +16,7 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from training.command import run_command
 from training.train import METRICS
 
 CURVES = "curves.svg"
@@ -62,5 +63,13 @@ def _plot(axes: Axes, rows: list[dict[str, float]], name: str) -> None:
         axes.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 100 else "")
 
 
+def main() -> int:
+    """Draw them and say where to; returns 0."""
+    parser = ArgumentParser("python -m training.curves", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    print(draw_curves(parser.parse_args().folder))
+    return 0
+
+
 if __name__ == "__main__":
-    print(draw_curves(Path(sys.argv[1])))
+    run_command(main)

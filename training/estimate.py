@@ -11,7 +11,6 @@ FOLDER: of a run of that recipe, whose checkpoint and teacher are used; nothing 
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ocr_core.evaluation import LineScore
 from training.batches import LineBatch
 from training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
+from training.command import run_command
 from training.recipe import MODELS, TrainingRecipe, find_recipe
 from training.run import batch_source, teacher_of
 from training.sources import BatchSource
@@ -183,4 +183,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -6,7 +6,6 @@ Run: python -m training.export CHECKPOINT NAME VERSION [--models-dir DIR] [--che
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import warnings
 from argparse import ArgumentParser
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from ocr_core.bundle import WEIGHTS, Check, Kind, ModelBundle, Origin, file_sha256, place_bundle, write_manifest
 from ocr_core.engine import convert_onnx
 from training.checkpoint import load_checkpoint
+from training.command import run_command
 from training.network import Crnn, fuse
 from training.recipe import MODELS
 
@@ -110,4 +110,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -9,7 +9,6 @@ same command goes on, best.pt, metrics.jsonl and curves.svg.
 from __future__ import annotations
 
 import math
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from functools import partial
@@ -20,6 +19,7 @@ import torch
 from ocr_core.bundle import Kind, Registry
 from training.batches import Labeller, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, halved, load_checkpoint, save_checkpoint, widened
+from training.command import run_command
 from training.curves import draw_curves
 from training.loss import Teaches
 from training.original import Original
@@ -147,4 +147,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

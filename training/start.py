@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from argparse import ArgumentParser
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ocr_core.errors import RecipeFailed
 from ocr_core.recipe import fetch_files, read_recipe
 from training.batches import Labeller, bucketed
 from training.checkpoint import CHECKPOINT, Checkpoint, Progress, halved, load_checkpoint
+from training.command import run_command
 from training.day_one import read_day_one
 from training.network import Crnn, NetworkSpec, Sequence
 from training.original import Original, read_original
@@ -195,5 +197,12 @@ def _images(count: int, data: Data, bundle: ModelBundle) -> list[Tensor]:
     return [batch.images for batch in batches]
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Fetch the file and say where it is; returns 0."""
+    ArgumentParser("python -m training.start", description=__doc__).parse_args()
     print(original_file(Registry(TEACHER_BUNDLES).find(DAY_ONE, Kind.RECOGNIZER)))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -16,6 +16,7 @@ from ocr_core.evaluation import LineScore, evaluate
 from ocr_core.pipeline import DETECTOR, ORIENTATION, Pipeline
 from ocr_core.pipeline_config import PipelineConfig
 from ocr_core.types import RecognizeOptions
+from training.command import run_command
 from training.export import export
 from training.recipe import MODELS
 
@@ -38,7 +39,7 @@ def evaluate_folder(checkpoint: Path, directory: Path, models_dir: Path) -> Iter
 
 
 def main() -> int:
-    """Print the scores of each set and their mean; returns 0."""
+    """Print the scores of each set and their mean; returns 0, or 1 when there is none."""
     parser = ArgumentParser("python -m training.validate", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("directory", type=Path)
@@ -47,12 +48,13 @@ def main() -> int:
     scores = list(evaluate_folder(flags.checkpoint, flags.directory, flags.models_dir))
     for result in scores:
         _print(result.name, result.lines, result.exact_norm, result.cer_norm)
-    if scores:
-        count = len(scores)
-        exact, cer = (
-            sum(getattr(result, figure) for result in scores) / count for figure in ("exact_norm", "cer_norm")
-        )
-        _print("mean", sum(result.lines for result in scores), exact, cer)
+    if not scores:
+        print(f"no labelled lines in {flags.directory}", file=sys.stderr)
+        return 1
+    exact, cer = (
+        sum(getattr(result, figure) for result in scores) / len(scores) for figure in ("exact_norm", "cer_norm")
+    )
+    _print("mean", sum(result.lines for result in scores), exact, cer)
     return 0
 
 
@@ -61,4 +63,4 @@ def _print(name: str, lines: int, exact: float, cer: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from ocr_core.bundle import InputFormat
+from ocr_core.errors import SetupError
 from training.average import averaged, main
 from training.checkpoint import Checkpoint, halved, load_checkpoint, save_checkpoint
 from training.network import NetworkSpec, Sequence, Stage
@@ -37,5 +38,14 @@ def test_weights_are_means(tmp_path: Path) -> None:
 
 def test_different_networks_have_no_mean() -> None:
     """Checkpoints of networks of other shapes are refused."""
-    with pytest.raises(ValueError, match="different networks"):
+    with pytest.raises(SetupError, match="different networks"):
         averaged([(1.0, checkpoint(8, 1)), (1.0, checkpoint(16, 1))])
+
+
+@pytest.mark.parametrize("arguments", [["out.pt"], ["out.pt", "1"], ["out.pt", "much", "one.pt"]])
+def test_weights_and_checkpoints_come_in_pairs(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Anything else is refused with a line about how the command is used."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: python -m training.average" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `training`")
 
 from ocr_core.bundle import InputFormat
-from training.checkpoint import Checkpoint, Progress, halved, load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, CheckpointInvalid, Progress, halved, load_checkpoint, save_checkpoint
 from training.network import NetworkSpec, Sequence, Stage
 
 SPEC = NetworkSpec(
@@ -58,3 +58,19 @@ def test_weights_that_are_averaged_already_are_written_once(tmp_path: Path) -> N
     sizes = [(tmp_path / name).stat().st_size for name in ("one.pt", "two.pt")]
     assert sizes[0] < 0.6 * sizes[1]
     assert torch.equal(load_checkpoint(tmp_path / "two.pt").weights["classifier.bias"], moved["classifier.bias"])
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 nor this"])
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    """Whatever else the file holds, its name is in the message."""
+    path = tmp_path / "other.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointInvalid, match=r"other\.pt is no checkpoint"):
+        load_checkpoint(path)
+
+
+def test_other_content_is_no_checkpoint(tmp_path: Path) -> None:
+    """Tensors alone are none either."""
+    torch.save({"weights": {}}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointInvalid):
+        load_checkpoint(tmp_path / "other.pt")

@@ -19,6 +19,7 @@ from ocr_core.image import load_image
 from ocr_core.image_limits import ImageLimits
 from ocr_core.preprocess import in_model_order, resize
 from ocr_core.types import Image
+from training.command import run_command
 from training.compress.graph import compiled, read_graph
 from training.recipe import MODELS
 
@@ -60,4 +61,4 @@ def greatest(models_dir: Path, name: str, images: list[Image], count: int) -> li
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -13,6 +13,7 @@ import numpy as np
 from ocr_core.bundle import Kind, Registry
 from ocr_core.charset import Charset
 from ocr_core.types import Image
+from training.command import run_command
 from training.recipe import find_recipe
 from training.synth.corpus import build_corpus, character_counts, han_count, load_corpus
 from training.synth.fonts import build_fonts, load_fonts
@@ -153,4 +154,4 @@ def _speed(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

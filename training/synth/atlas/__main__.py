@@ -23,6 +23,7 @@ from PIL import Image
 from ocr_core.bundle import InputFormat, read_bundle
 from ocr_core.charset import Charset
 from training.batches import LineBatch
+from training.command import run_command
 from training.synth.atlas.cost import CostMeter
 from training.synth.atlas.glyphs import GlyphAtlas, Writer, build_atlas
 from training.synth.atlas.lines import AtlasLines, AtlasSettings
@@ -204,4 +205,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
