@@ -14,6 +14,8 @@ from ocr_core.shared_pixels import SharedPixels
 from server.engine_link import DESCRIPTOR, HEAD
 
 _RECEIVED_BYTES = 1 << 18
+_MOST_PIECES = 1024
+"""That the system takes at once (IOV_MAX); with large batches, or many workers, more of them may wait."""
 
 
 class Exchange:
@@ -92,7 +94,7 @@ class Exchange:
     def _send_bytes(self) -> None:
         """As many of those ahead of the next descriptor as there is room for. Raises BlockingIOError for none."""
         views: list[memoryview] = []
-        for piece in self._unsent:
+        for piece in itertools.islice(self._unsent, _MOST_PIECES):
             if isinstance(piece, SharedPixels):
                 break
             views.append(piece)
