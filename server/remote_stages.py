@@ -100,7 +100,10 @@ class RemoteStages:
 
     def start(self) -> None:
         """Start the process and load its models. Raises OcrError."""
-        engine = Engine(self._command, self._nice)
+        try:
+            engine = Engine(self._command, self._nice)
+        except OSError as error:
+            raise ProcessesFailed(f"the process that reads cannot be started: {error}") from None
         try:
             self._models = engine.call("start", self._config)
         except BaseException as error:
@@ -233,17 +236,22 @@ class RemoteShelf:
 
 
 class Engine:
-    """One such process. Each thread that calls it has a connection of its own."""
+    """One such process. Each thread that calls it has a connection of its own. Raises OSError for no process."""
 
     def __init__(self, command: Sequence[str], nice: int) -> None:
         self._link = EngineEnd()
         self._of_thread = threading.local()
         self._connections: list[Connection] = []
         descriptor = self._link.descriptor
-        self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            [*command, f"{ENGINE_FLAG}={descriptor}"], pass_fds=[descriptor], stdin=subprocess.DEVNULL
-        )
-        self._link.inherited()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+                [*command, f"{ENGINE_FLAG}={descriptor}"], pass_fds=[descriptor], stdin=subprocess.DEVNULL
+            )
+        except OSError:
+            self._link.close()
+            raise
+        finally:
+            self._link.inherited()
         # It has one thread yet; those to come inherit from it. Where that is not allowed, it reads all the same.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)

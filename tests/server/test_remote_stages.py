@@ -206,14 +206,33 @@ async def test_a_process_that_cannot_be_replaced_is_tried_again(batcher, models_
     assert await read(batcher, b"x") == ["xa"]
 
 
+async def test_a_process_that_the_system_refuses_is_tried_again(tmp_path, models_dir):
+    """As one that cannot load its models: out of memory, a system starts no process."""
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o700)
+    remote = RemoteStages(
+        Settings(workers=2), (str(program), "-m", "tests.server.engine_program", str(models_dir)), Metrics()
+    )
+    with closing(Batcher(remote, Settings(workers=2))) as batcher:
+        await batcher.start()
+        program.chmod(0o600)
+        for image in (b"!die", b"x"):
+            with pytest.raises(EngineLost):
+                await read(batcher, image)
+        program.chmod(0o700)
+        assert await read(batcher, b"x") == ["xa"]
+
+
 def test_a_start_that_fails_is_told(models_dir):
-    """What the pipeline says, or that the process has ended; neither leaves a process behind."""
+    """What the pipeline says, that the process has ended, or that there is none; nothing is left behind."""
     (models_dir / "broken").touch()
     command = (sys.executable, "-m", "tests.server.engine_program", str(models_dir))
     with closing(RemoteStages(Settings(), command, Metrics())) as stages, pytest.raises(errors.BundleInvalid):
         stages.start()
-    with closing(RemoteStages(Settings(), ("false",), Metrics())) as stages, pytest.raises(ProcessesFailed):
-        stages.start()
+    for program in ("false", "/nowhere/python"):
+        with closing(RemoteStages(Settings(), (program,), Metrics())) as stages, pytest.raises(ProcessesFailed):
+            stages.start()
 
 
 async def test_signals_of_the_terminal_do_not_end_it(batcher, remote):
