@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import socket
+from contextlib import suppress
 
 from server.settings import Settings
 
@@ -54,7 +55,9 @@ class SupervisorLink:
     def send_settings(self, settings: Settings) -> None:
         """Once the process has been started. They fit into the socket's buffer, so nobody waits."""
         self._of_process.close()
-        self._socket.sendall(settings.model_dump_json().encode() + _END)
+        # A process may have ended already; serving() says so.
+        with suppress(ConnectionError):
+            self._socket.sendall(settings.model_dump_json().encode() + _END)
 
     async def serving(self) -> bool:
         """Wait until the process serves: True, or has ended: False."""
@@ -64,6 +67,7 @@ class SupervisorLink:
     def close(self) -> None:
         """Tells a process that is still there to stop."""
         self._socket.close()
+        self._of_process.close()
 
 
 async def _read(end: socket.socket) -> bytes:

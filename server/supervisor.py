@@ -147,8 +147,8 @@ class Supervisor:
             self._check_hope(child, status, failures)
             await asyncio.sleep(pause_s)
             async with self._changing:
-                if child is self._children[place]:
-                    self._children[place] = await self._start(self._settings[place])
+                if child is self._children[place] and (new := await self._try_start(self._settings[place])):
+                    self._children[place] = new
 
     def _check_hope(self, child: _Child, status: int, failures: int) -> None:
         if child.served_s or any(other.is_serving for other in self._children):
@@ -172,7 +172,9 @@ class Supervisor:
 
     async def _replace(self, place: int) -> bool:
         """Put a new process in a place when it serves, and only then stop the old one. Returns whether it does."""
-        new = await self._start(self._settings[place])
+        new = await self._try_start(self._settings[place])
+        if new is None:
+            return False
         if not await new.serves():
             _log.error("replacement_failed", process=new.pid, status=await new.ended())
             self._forget(new)
@@ -182,6 +184,14 @@ class Supervisor:
         _log.info("process_replaced", process=old.pid, by=new.pid)
         await self._stop(old)
         return True
+
+    async def _try_start(self, settings: Settings) -> _Child | None:
+        """None when the system starts no process now: those that serve go on."""
+        try:
+            return await self._start(settings)
+        except OSError as error:
+            _log.error("process_not_started", error=str(error))
+            return None
 
     async def _start(self, settings: Settings) -> _Child:
         """In a task of its own: when the supervisor stops meanwhile, the process is there and has to be stopped too."""
@@ -221,12 +231,16 @@ class _Child:
 
     @classmethod
     async def start(cls, settings: Settings, command: Sequence[str], environment: Mapping[str, str]) -> Self:
-        """Does not wait until it serves."""
+        """Does not wait until it serves. Raises OSError for no process."""
         link = SupervisorLink()
         flag = f"{LINK_FLAG}={link.descriptor}"
-        process = await asyncio.create_subprocess_exec(
-            *command, flag, stdin=DEVNULL, env=environment, pass_fds=[link.descriptor]
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, flag, stdin=DEVNULL, env=environment, pass_fds=[link.descriptor]
+            )
+        except OSError:
+            link.close()
+            raise
         link.send_settings(settings)
         return cls(process, link, settings)
 

@@ -29,15 +29,22 @@ class Supervised:
         self.settings = Settings(listen="127.0.0.1:0", processes=2, workers=3, drain_timeout_s=0)
         self.settings_error: SettingsInvalid | None = None
         self.logs: list[dict] = []
+        self.program = folder / "program"
+        self.program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        self.refuse_processes(False)
         self.plan("serve")
 
     def plan(self, plan: str) -> None:
         """What processes that start from now on do."""
         (self._folder / "plan").write_text(plan, encoding="utf-8")
 
+    def refuse_processes(self, is_refused: bool) -> None:
+        """Whether the system starts none from now on, as when it is out of memory."""
+        self.program.chmod(0o600 if is_refused else 0o700)
+
     def run(self) -> asyncio.Task[None]:
         """Start it."""
-        command = (sys.executable, "-S", str(STUB), str(self._folder))
+        command = (str(self.program), "-S", str(STUB), str(self._folder))
         return asyncio.create_task(supervise(self._load, command))
 
     async def started(self, count: int) -> list[dict]:
@@ -136,6 +143,23 @@ async def test_while_one_serves_the_others_are_tried_on(supervised):
     os.kill(first["pid"], signal.SIGKILL)
     await supervised.started(9)
     assert is_alive(second["pid"])
+    stop()
+    await running
+
+
+async def test_what_the_system_refuses_is_tried_again(supervised):
+    """While it starts no process those that serve go on, and it is asked again until it does."""
+    running = supervised.run()
+    first, second = await supervised.started(2)
+    await supervised.logged("process_started", 2)
+    supervised.refuse_processes(True)
+    os.kill(os.getpid(), signal.SIGHUP)
+    await supervised.logged("process_not_started")
+    os.kill(first["pid"], signal.SIGKILL)
+    await supervised.logged("process_not_started", 3)
+    assert is_alive(second["pid"])
+    supervised.refuse_processes(False)
+    assert (await supervised.started(3))[2]["settings"] == first["settings"]
     stop()
     await running
 
