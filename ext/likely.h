@@ -167,26 +167,24 @@ AVX2 static __attribute__((noinline)) void collect_from_stretch_avx2(Collection 
 }
 
 /* What is done with a vector, or with a stretch, of a long row. Most have no hit, and most of the others one. */
-AVX2 static inline __attribute__((always_inline)) int has_hit_avx2(const Collection *found, __m256i keys) {
+AVX2 static inline __attribute__((always_inline)) int hits_avx2(const Collection *found, __m256i keys) {
     __m256i hits = _mm256_cmpeq_epi32(_mm256_max_epu32(keys, _mm256_set1_epi32((int32_t)found->lowest)), keys);
-    return !_mm256_testz_si256(hits, hits);
+    return _mm256_movemask_ps(_mm256_castsi256_ps(hits));
 }
 
 AVX2 static inline __attribute__((always_inline)) void
-collect_near_vector_avx2(void *found, const float *row, int32_t start) {
-    int32_t columns = (int32_t)((Collection *)found)->layout->columns;
-    if (has_hit_avx2(found, _mm256_loadu_si256((const __m256i *)(row + start))))
-        collect_from_stretch_avx2(found, start_of_stretch(start, columns));
+look_through_vector_avx2(void *found, const float *row, int32_t start) {
+    collect_from_stretch(found, start, (uint64_t)hits_avx2(found, _mm256_loadu_si256((const __m256i *)(row + start))));
 }
 
 AVX2 static inline __attribute__((always_inline)) void
 look_through_stretch_avx2(void *found, const float *row, int32_t start) {
-    if (has_hit_avx2(found, greatest_of_stretch_avx2(row + start))) collect_from_stretch_avx2(found, start);
+    if (hits_avx2(found, greatest_of_stretch_avx2(row + start))) collect_from_stretch_avx2(found, start);
 }
 
 AVX2 static void collect_from_long_row_avx2(Collection *found) {
     int32_t columns = (int32_t)found->layout->columns;
-    read_row(found->values, columns, LANES, found, collect_near_vector_avx2, look_through_stretch_avx2);
+    read_row(found->values, columns, LANES, found, look_through_vector_avx2, look_through_stretch_avx2);
 }
 
 AVX2 static uint32_t collect_from_short_row_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
@@ -201,25 +199,23 @@ AVX512 static __attribute__((noinline)) void collect_from_stretch_avx512(Collect
     collect_from_stretch(found, start, hits_in_stretch_avx512(found->values + start, found->lowest));
 }
 
-AVX512 static inline __attribute__((always_inline)) int has_hit_avx512(const Collection *found, __m512i keys) {
-    return _mm512_cmpge_epu32_mask(keys, _mm512_set1_epi32((int32_t)found->lowest)) != 0;
+AVX512 static inline __attribute__((always_inline)) __mmask16 hits_avx512(const Collection *found, __m512i keys) {
+    return _mm512_cmpge_epu32_mask(keys, _mm512_set1_epi32((int32_t)found->lowest));
 }
 
 AVX512 static inline __attribute__((always_inline)) void
-collect_near_vector_avx512(void *found, const float *row, int32_t start) {
-    int32_t columns = (int32_t)((Collection *)found)->layout->columns;
-    if (has_hit_avx512(found, _mm512_loadu_si512(row + start)))
-        collect_from_stretch_avx512(found, start_of_stretch(start, columns));
+look_through_vector_avx512(void *found, const float *row, int32_t start) {
+    collect_from_stretch(found, start, hits_avx512(found, _mm512_loadu_si512(row + start)));
 }
 
 AVX512 static inline __attribute__((always_inline)) void
 look_through_stretch_avx512(void *found, const float *row, int32_t start) {
-    if (has_hit_avx512(found, greatest_of_stretch_avx512(row + start))) collect_from_stretch_avx512(found, start);
+    if (hits_avx512(found, greatest_of_stretch_avx512(row + start))) collect_from_stretch_avx512(found, start);
 }
 
 AVX512 static void collect_from_long_row_avx512(Collection *found) {
     int32_t columns = (int32_t)found->layout->columns;
-    read_row(found->values, columns, WIDE_LANES, found, collect_near_vector_avx512, look_through_stretch_avx512);
+    read_row(found->values, columns, WIDE_LANES, found, look_through_vector_avx512, look_through_stretch_avx512);
 }
 #endif
 
