@@ -86,6 +86,8 @@ typedef struct {
     uint32_t *keys;        /* [width] of last labels */
     uint32_t *maxima;      /* [group_count] of blocks, or of groups of columns */
     float *row, *columns;  /* [classes], [columns] scratch */
+    void *lattice;         /* [lattice_room] scratch, in bytes */
+    size_t lattice_room;
     int32_t exponent;
     int bad; /* a row was no distribution */
     int in_place;
@@ -166,6 +168,7 @@ static int allocate(Search *s, const Layout *layout, const SearchOptions *option
 
 static void release(Search *s) {
     free(s->fixed);
+    free(s->lattice);
     free(s->nodes);
     free(s->states);
     free(s->node_weights);

@@ -189,6 +189,16 @@ typedef struct {
     int align;
 } Wanted;
 
+/* Memory that vectors may be in, which the next alignment has as well. NULL: there is none. */
+static void *lattice_memory(Search *s, size_t bytes) {
+    if (bytes > s->lattice_room) {
+        free(s->lattice);
+        s->lattice = aligned_alloc(VECTOR, 2 * bytes); /* the next line may be longer */
+        s->lattice_room = s->lattice ? 2 * bytes : 0;
+    }
+    return s->lattice;
+}
+
 /* Adds the best hypotheses of a finished search to the store. Returns 0 when out of memory. */
 static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
     ptrdiff_t times = line->matrix->times;
@@ -209,11 +219,8 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         ptrdiff_t blocks = (ptrdiff_t)length / PAIRS + 1;
         size_t steps = wanted.align ? (size_t)(blocks * times) * sizeof(uint32_t) : 0;
         char *scratch =
-            aligned_alloc(VECTOR, (size_t)(blocks + 1) * sizeof(Block) + (steps + VECTOR - 1) / VECTOR * VECTOR);
-        if (!scratch || !make_room(store, 1, length)) {
-            free(scratch);
-            return 0;
-        }
+            lattice_memory(s, (size_t)(blocks + 1) * sizeof(Block) + (steps + VECTOR - 1) / VECTOR * VECTOR);
+        if (!scratch || !make_room(store, 1, length)) return 0;
         Lattice lattice = {
             .labels = store->labels + place,
             .length = (ptrdiff_t)length,
@@ -226,7 +233,6 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
             line, &lattice, found, store->timesteps + place, store->starts + place, store->ends + place,
             store->confidences + place
         );
-        free(scratch);
         if (store->alternatives && !describe_alternatives(s, line, store, (ptrdiff_t)length)) return 0;
         end_hypothesis(store, length, log_prob, score);
     }
