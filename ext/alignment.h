@@ -58,8 +58,8 @@ static inline __attribute__((always_inline)) double greatest_lane(Doubles lanes)
  * of which make a block. The last blank has no label, nor have the pairs that fill up the last block. */
 typedef struct {
     Doubles blanks, labels;           /* mass of all alignments that are in the state */
-    Doubles best_blanks, best_labels; /* mass of the best of them; below 0: the state cannot be reached */
-    Longs exist, may_skip;            /* labels, and those that may follow the label before without a blank */
+    Doubles best_blanks, best_labels; /* mass of the best of them; sign bit set: the state cannot be reached */
+    Longs exist, must_wait;           /* labels, and those that must have a blank between them and the label before */
     int32_t classes[PAIRS];
 } Block;
 
@@ -71,8 +71,8 @@ typedef struct {
     ptrdiff_t count; /* of blocks */
     Block *blocks;   /* [-1 to count] nothing is in the first */
     uint32_t *steps; /* [time, count] a byte for each pair of a block, the first lowest: how many states the best
-                        alignments moved to get there, on ties the fewest; in bit 0 to the blank, in bits 1 and 2 to the
-                        label; NULL: not asked for */
+                        alignments moved to get there, on ties the fewest; bit 0: one to the blank, bit 1: one to the
+                        label, bit 2: rather two; NULL: not asked for */
     Mass least;
     int32_t exponent, best_exponent;
 } Lattice;
@@ -95,17 +95,13 @@ static void lay_out(Lattice *lattice, int32_t blank) {
         int exists = i < lattice->length;
         block->classes[i % PAIRS] = exists ? lattice->labels[i] : blank;
         block->exist[i % PAIRS] = -(int64_t)exists;
-        block->may_skip[i % PAIRS] = -(int64_t)(exists && i && lattice->labels[i] != lattice->labels[i - 1]);
+        block->must_wait[i % PAIRS] = -(int64_t)(!exists || !i || lattice->labels[i] == lattice->labels[i - 1]);
     }
 }
 
 /* The labels before those of a block. */
 static inline __attribute__((always_inline)) Doubles shifted(Doubles before, Doubles labels) {
     return (Doubles){before[3], labels[0], labels[1], labels[2]};
-}
-
-static inline __attribute__((always_inline)) Doubles moved(Doubles best, Doubles probs) {
-    return choose_doubles(best < 0.0, best, best * probs);
 }
 
 /* Whether a line's values are its probabilities, in place: loops over them have code of their own. */
@@ -136,20 +132,21 @@ static inline __attribute__((always_inline)) void
 enter_block(Block *block, Doubles blank_probs, Doubles label_probs, uint32_t *steps) {
     const Block *before = block - 1;
     Doubles blanks = block->blanks;
-    Doubles labels = shifted(before->labels, block->labels), skipping = (Doubles)((Longs)labels & block->may_skip);
+    Doubles labels = shifted(before->labels, block->labels), skipping = (Doubles)((Longs)labels & ~block->must_wait);
     block->blanks = (blanks + labels) * blank_probs;
     block->labels = (block->labels + blanks + skipping) * label_probs;
     if (!steps) return;
-    Doubles nowhere = (Doubles){0} - 1.0;
     blanks = block->best_blanks;
     labels = shifted(before->best_labels, block->best_labels);
-    skipping = choose_doubles(block->may_skip, labels, nowhere);
+    skipping = (Doubles)((Longs)labels | block->must_wait); /* NaN, which is greater than nothing */
     Doubles own = block->best_labels, best = greater_doubles(blanks, own);
     Longs one = blanks > own, two = skipping > best, to_blank = labels > blanks;
-    block->best_labels = moved(greater_doubles(skipping, best), label_probs);
-    block->best_blanks = moved(greater_doubles(labels, blanks), blank_probs);
-    Longs moves = ((to_blank & 1) | (two & 4) | (~two & one & 2)) << (Longs){0, 8, 16, 24};
-    *steps = (uint32_t)(moves[0] | moves[1] | moves[2] | moves[3]);
+    block->best_labels = greater_doubles(skipping, best) * label_probs;
+    block->best_blanks = greater_doubles(labels, blanks) * blank_probs;
+    const Longs bytes = {1, 1 << 8, 1 << 16, 1 << 24};
+    Longs moves = (to_blank & bytes) | (one & bytes << 1) | (two & bytes << 2);
+    moves |= __builtin_shuffle(moves, (Longs){2, 3, 0, 1});
+    *steps = (uint32_t)(moves[0] | moves[1]);
 }
 
 /* How far the greatest of the masses is below 2 ** -256, in steps of as much; lifts them by that. best: those of the
@@ -248,7 +245,7 @@ static void trace(
             }
             starts[i] = (int32_t)t;
         }
-        state -= state & 1 ? moves >> 1 & 3 : moves & 1;
+        state -= !(state & 1) ? moves & 1 : moves & 4 ? 2 : moves >> 1 & 1;
     }
 }
 
