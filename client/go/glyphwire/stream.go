@@ -162,7 +162,7 @@ func (s *frameStream) run(ctx context.Context, options ClientOptions) error {
 			return s.sourceErr
 		}
 		var failure *OcrError
-		if !errors.As(err, &failure) || failure.Code != codes.Unavailable {
+		if !errors.As(err, &failure) || !serverGone(ctx, failure) {
 			return err
 		}
 		if s.finished() {
@@ -184,6 +184,12 @@ func (s *frameStream) run(ctx context.Context, options ClientOptions) error {
 		}
 		wait = shorter(backoffMultiplier*wait, maxBackoff)
 	}
+}
+
+// serverGone tells that a server has stopped or cannot be reached. One that stops cancels calls that gRPC has not handed on
+// to it.
+func serverGone(ctx context.Context, failure *OcrError) bool {
+	return failure.Code == codes.Unavailable || failure.Code == codes.Canceled && ctx.Err() == nil
 }
 
 // attempt opens one stream, sends the frames without an answer and all that follow, and yields the results.

@@ -156,6 +156,32 @@ func TestResumeAfterUnavailable(t *testing.T) {
 	}
 }
 
+// A server that stops cancels calls that gRPC has not handed on to it; what the caller cancels is over.
+func TestResumeAfterTheServerHasCancelled(t *testing.T) {
+	attempts := 0
+	client := connect(t, &fakeServer{stream: func(stream glyphwirev1.OcrService_StreamRecognizeServer) error {
+		attempts++
+		receiveConfig(stream)
+		if attempts == 1 {
+			return status.Error(codes.Canceled, "")
+		}
+		_, err := answerFrames(stream, -1)
+		return err
+	}}, glyphwire.ClientOptions{})
+	results, err := collect(client.Stream(ctx, glyphwire.Frames(bytesOf("a"), bytesOf("b")), nil))
+	if ids := idsOf(results); err != nil || !reflect.DeepEqual(ids, upTo(2)) {
+		t.Errorf("ids %v, %v", ids, err)
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err = collect(client.Stream(cancelled, glyphwire.Frames(bytesOf("a")), nil)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if attempts > 3 {
+		t.Errorf("%d attempts", attempts)
+	}
+}
+
 // A server that goes away for a while and loses the connection costs no frame.
 func TestResumeAfterADroppedConnection(t *testing.T) {
 	listener := listen(t, "tcp", "127.0.0.1:0")
