@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +112,7 @@ async def _from_form(request: Request, query: Mapping[str, str], max_files: int)
 def _from_json(body: bytes, query: Mapping[str, str], max_files: int) -> Submission:
     try:
         fields = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise refused(400, "REQUEST_INVALID", f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise refused(400, "REQUEST_INVALID", "the body must be a JSON object")
@@ -133,7 +132,7 @@ def _decoded(text: str) -> bytes:
         text = text.partition(",")[2]
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # of characters beyond ASCII not even binascii.Error
         hint = "; addresses of files are not fetched" if "://" in text[:20] else ""
         raise refused(400, "REQUEST_INVALID", f"an image is no Base64: {error}{hint}", "image") from None
 
