@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glyphwire
 import grpc
 import pytest
 from glyphwire import ErrorReason, _faults
@@ -26,3 +27,10 @@ def test_reasons_of_a_newer_server_are_unspecified():
     """A reason that this client does not know is UNSPECIFIED; its message is kept."""
     error = _faults.from_message(ocr_pb2.Error(reason=999, message="new"))
     assert (error.reason, error.code, error.message) == (ErrorReason.UNSPECIFIED, grpc.StatusCode.UNKNOWN, "new")
+
+
+def test_an_error_says_what_there_is_to_say():
+    """Its text has the code and the message, and the reason and the field of those that have them."""
+    with_all = glyphwire.OcrError(grpc.StatusCode.NOT_FOUND, ErrorReason.MODEL_NOT_FOUND, "no model", field="model")
+    assert str(with_all) == "NOT_FOUND, MODEL_NOT_FOUND: no model (model)"
+    assert str(glyphwire.OcrError(grpc.StatusCode.UNAVAILABLE, ErrorReason.UNSPECIFIED, "gone")) == "UNAVAILABLE: gone"

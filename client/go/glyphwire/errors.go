@@ -43,9 +43,12 @@ type OcrError struct {
 	RetryAfter time.Duration
 }
 
-// Error has the code, the reason, the message and the field.
+// Error has the code, the message, and the reason and the field where there are any.
 func (e *OcrError) Error() string {
-	text := fmt.Sprintf("%v, %s: %s", e.Code, strings.TrimPrefix(e.Reason.String(), reasonPrefix), e.Message)
+	text := fmt.Sprintf("%v: %s", e.Code, e.Message)
+	if e.Reason != glyphwirev1.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		text = fmt.Sprintf("%v, %s: %s", e.Code, strings.TrimPrefix(e.Reason.String(), reasonPrefix), e.Message)
+	}
 	if e.Field == "" {
 		return text
 	}

@@ -45,6 +45,18 @@ def translated() -> Iterator[None]:
         raise from_call(error) from error
 
 
+@contextmanager
+def ready_within(timeout_s: float) -> Iterator[None]:
+    """As translated(), around waiting so long for a server: gRPC does not say what it was that took longer."""
+    try:
+        with translated():
+            yield
+    except OcrError as error:
+        if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise
+        raise OcrError(error.code, error.reason, f"no server is ready after {timeout_s:g} s") from error
+
+
 def from_call(error: grpc.RpcError) -> OcrError:
     """Of a call that failed, sync or async."""
     trailers = _trailers(error.trailing_metadata())

@@ -124,8 +124,9 @@ class OcrClient:
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until the server says that it serves. Raises OcrError when it does not in time."""
-        deadline = time.monotonic() + _channel.chosen(timeout_s, self._timeout_s)
-        with _faults.translated():
+        timeout_s = _channel.chosen(timeout_s, self._timeout_s)
+        deadline = time.monotonic() + timeout_s
+        with _faults.ready_within(timeout_s):
             while not self._is_serving(deadline - time.monotonic()):
                 time.sleep(_channel.HEALTH_POLL_S)
 

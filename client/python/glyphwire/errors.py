@@ -65,5 +65,6 @@ class OcrError(Exception):
         self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
+        reason = "" if self.reason is ErrorReason.UNSPECIFIED else f", {self.reason.name}"
         place = f" ({self.field})" if self.field else ""
-        return f"{self.code.name}, {self.reason.name}: {self.message}{place}"
+        return f"{self.code.name}{reason}: {self.message}{place}"
