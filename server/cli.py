@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 
 import glyphwire
 
@@ -71,6 +72,9 @@ def _parser(arguments: Sequence[str]) -> ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
+    # Looked up only when it is asked for: it stands in a file.
+    shown = version("glyphwire-server") if "--version" in arguments else ""
+    parser.add_argument("--version", action="version", version=f"glyphwire {shown}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     given = next((argument for argument in arguments if argument in _COMMANDS), "")
     for name, (adder, sentence) in _COMMANDS.items():

@@ -153,13 +153,18 @@ def _add_rules(parser: ArgumentParser) -> None:
 
 
 def _extractor(flag: str) -> tuple[str, str]:
-    name, _, pattern = flag.partition("=")
+    name, has_pattern, pattern = flag.partition("=")
+    if not has_pattern:
+        raise ArgumentTypeError(f"{flag!r} is no NAME=REGEX")
     return name, pattern
 
 
 def _hot_word(flag: str) -> tuple[str, float]:
     text, _, nats = flag.rpartition("=")
-    return text, float(nats)
+    try:
+        return text, float(nats)
+    except ValueError:
+        raise ArgumentTypeError(f"{flag!r} is no TEXT=NATS, such as Glyphwire=2.5") from None
 
 
 def _words(path: str) -> tuple[str, ...]:

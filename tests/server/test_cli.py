@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 
 from server import cli
@@ -16,6 +18,14 @@ def test_every_command_explains_itself(command, capsys):
         cli.main([*command.split(), "--help"])
     assert caught.value.code == 0
     assert "usage: glyphwire" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    """--version names it, and nothing else is done."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"glyphwire {version('glyphwire-server')}\n"
 
 
 def test_a_bad_setting_is_status_2(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 
@@ -145,12 +146,14 @@ async def test_unknown_steps_and_switches_are_named(glyphwire_command, folder, f
     assert f"argument --prepare: {named} is " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags", [["--hot-word", "ab"], ["--lexicon", "nowhere.txt"]])
+@pytest.mark.parametrize(
+    "flags", [["--hot-word", "ab"], ["--hot-word", "ab=much"], ["--extract", "ab"], ["--lexicon", "nowhere.txt"]]
+)
 async def test_bad_words_are_named(glyphwire_command, folder, flags, capsys):
-    """A hot word without a weight and a file that is not there end the command with the flag's name."""
+    """Hot words without weights, texts without names and missing files end the command, with the flag's name."""
     with pytest.raises(SystemExit):
         await glyphwire_command("recognize", *flags, folder / "a.jpg")
-    assert f"argument {flags[0]}: " in capsys.readouterr().err
+    assert re.search(rf"argument {flags[0]}: .*'{re.escape(flags[1])}'", capsys.readouterr().err)
 
 
 async def test_timings_go_to_standard_error(glyphwire_command, fake_pipeline, folder):
