@@ -11,6 +11,7 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,8 +19,9 @@ import cv2
 import glyphwire
 import numpy as np
 
-from server.load import Load, Plan, Tally
-from server.load_report import LoadReport, Usage, summarize, usage
+from bench.senders import Sender
+from server.load import Plan
+from server.load_report import LoadReport, Usage, usage, usages
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "sample" / "page.jpg"
@@ -126,14 +128,45 @@ def glyphwire_child(*flags: str, token: str | None = None) -> Child:
     return Child([sys.executable, "-m", "server", "--listen=127.0.0.1:{port}", "--log-level=warning", *flags], answers)
 
 
-async def run_load(child: Child, clients: Sequence[glyphwire.AsyncOcrClient], plan: Plan) -> tuple[Tally, LoadReport]:
-    """One run of a plan, and its figures with those of the child."""
-    load = Load(clients, plan)
-    running = asyncio.create_task(load.run())
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of load, and what the server took from the end of the warm-up on.
+
+    process_ms: processor time a line, of each of its processes, the one that was started first first. idle: share of
+    the cores.
+    """
+
+    report: LoadReport
+    process_ms: Sequence[float]
+    idle: float
+    rss_mib: float
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time a line, of the whole server."""
+        return sum(self.process_ms)
+
+
+async def run_load(child: Child, sender: Sender, plan: Plan) -> Run:
+    """One run of a plan."""
+    running = asyncio.create_task(sender.send(plan))
     await asyncio.sleep(plan.warmup_s)
-    cpu_s, before = time.process_time(), child.usage()
-    tally = await running
-    return tally, summarize(plan, tally, time.process_time() - cpu_s, before, child.usage())
+    began, idle_before_s, before = time.perf_counter(), _idle_s(), usages(child.pid)
+    report = await running
+    seconds, idle_s, after = time.perf_counter() - began, _idle_s() - idle_before_s, usages(child.pid)
+    return Run(
+        report,
+        process_ms=[1e3 * (after[pid].cpu_s - before[pid].cpu_s) / report.images_read for pid in before],
+        idle=idle_s / seconds / len(os.sched_getaffinity(0)),
+        rss_mib=sum(each.rss_bytes for each in after.values()) / 2**20,
+    )
+
+
+def _idle_s() -> float:
+    """Since the machine was started, of the cores that are used here, added up. See proc_stat(5)."""
+    cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    rows = (row.split() for row in Path("/proc/stat").read_text(encoding="ascii").splitlines())
+    return sum(int(row[4]) for row in rows if row[0] in cores) / os.sysconf("SC_CLK_TCK")
 
 
 def line_plan(kind: str, images: Sequence[bytes], seconds: float, concurrency: int, **more: Any) -> Plan:  # noqa: ANN401 - fields of Plan

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -24,6 +23,7 @@ from statistics import median
 
 import glyphwire
 
+from bench.senders import PythonSender
 from bench.serving_children import LINE_MODE, Child, add_images, glyphwire_child, line_crops, line_plan, run_load
 from bench.tables import markdown
 from ocr_core.pipeline import Pipeline
@@ -86,15 +86,16 @@ async def _measure_cpu(
 ) -> Mapping[str, Samples]:
     samples = {way: Samples() for way in ("in process", *_KINDS)}
     async with glyphwire.AsyncOcrClient(child.target, max_attempts=1) as client:
+        sender = PythonSender(client)
         for kind in _KINDS:
-            await run_load(child, [client], line_plan(kind, images, _BUSY_S, _CONCURRENCY))
+            await run_load(child, sender, line_plan(kind, images, _BUSY_S, _CONCURRENCY))
         for _ in range(rounds):
             # Nothing else runs in the loop meanwhile.
             samples["in process"].cpu_ms.append(_busy_ms(pipeline, workers, images))
             for kind in _KINDS:
-                _, report = await run_load(child, [client], line_plan(kind, images, _BUSY_S, _CONCURRENCY))
-                assert not report.images_failed, report.failures
-                samples[kind].cpu_ms.append(report.server_cpu_ms_per_image or math.nan)
+                run = await run_load(child, sender, line_plan(kind, images, _BUSY_S, _CONCURRENCY))
+                assert not run.report.images_failed, run.report.failures
+                samples[kind].cpu_ms.append(run.cpu_ms)
     return samples
 
 

@@ -1,11 +1,13 @@
 """What callers get when a server has more to do than it can: goodput, refusals, and what is left to the well-behaved.
 
-Starts a server of its own on this machine. First the rate that it sustains, by a closed loop on line images. Then open
-loops at multiples of that rate, every call with a deadline of four times the median latency at half the rate: goodput
-is what is answered in time. Then a stream of a fifth of the rate, alone, and while another client, a process of its
-own, floods the server with line images, or with pages. Takes a minute; the senders run on the same cores.
+Starts a server of its own on this machine. Each round finds the rate that it sustains, by a closed loop on line images.
+Then open loops at multiples of that rate, every call with a deadline of four times the median latency at half the rate:
+goodput is what is answered in time. Then a stream of a fifth of the rate, alone, and while another client floods the
+server with line images, or with pages. Medians of the rounds: goodput as a share of the rate that was sustained in the
+round, latency of a stream as times that of it alone. A round takes a minute. The senders run on the same cores: in Go,
+where there is one, else in Python.
 
-Run: python -m bench.serving_overload [--json]
+Run: python -m bench.serving_overload [--rounds 5] [--sender go] [--json]
 Exit status 1: work was begun after its deadline.
 """
 
@@ -15,47 +17,57 @@ import asyncio
 import json
 import math
 import socket
-import subprocess
 import sys
-import time
 import urllib.request
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from statistics import median
+from typing import Any
 
 import glyphwire
 
+from bench.senders import Sender, go_program, has_go, python_program
+from bench.serving_children import LINE_MODE
 from bench.tables import markdown
 from server.commands_demo import ServerProcess
-from server.load import Kind, Load, Plan, Tally
+from server.load import Kind, Plan
+from server.load_report import LoadReport
 from server.readers import LOCAL_SETTINGS
 from server.settings import add_flags, load_settings
 
 _DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
-_LINE, _PAGE = _DATA / "line_amount.png", _DATA / "page_small.jpg"
-_OPTIONS = glyphwire.RecognizeOptions(mode=glyphwire.Mode.LINE)
+_LINE, _PAGE = ((_DATA / name).read_bytes() for name in ("line_amount.png", "page_small.jpg"))
+_PAGE_MODE = glyphwire.RecognizeOptions(mode=glyphwire.Mode.PAGE)
 
-_CALIBRATION_S = 4.0
-_OVERLOAD_S = 5.0
+_CALIBRATION_S = 3.0
+_OVERLOAD_S = 3.0
 _STREAM_S = 7.0
+_WARMUP_S = 1.0
+_AHEAD_S = 2.0
+"""A flood begins so long before the stream beside it is measured."""
+
 _MULTIPLES = (0.8, 1.0, 1.5, 2.0, 3.0)
 _DEADLINE_MEDIANS = 4
 _STREAM_SHARE = 0.2
-_FLOODS = {
-    "line images, three times the rate": [str(_LINE), "--mode=line", "--rate={three_rates}"],
-    "pages, 16 unanswered": [str(_PAGE), "--mode=page", "--concurrency=16"],
-}
+_FLOOD_MULTIPLE = 3
+_FLOOD_PAGES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Overload:
-    """One open loop. Rates are per second; refused: share of the calls; refusal_p99_ms: how soon they were told."""
+    """One open loop. Rates are per second.
 
+    of_rate: its goodput, of the rate that was sustained in the round. refused, late: shares of the calls;
+    refusal_p99_ms: how soon they were told.
+    """
+
+    multiple: float
     rate: float
     goodput: float
+    of_rate: float
     refused: float
     late: float
     p50_ms: float
@@ -65,100 +77,107 @@ class Overload:
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
-    """Latency of the frames of a well-behaved stream. beside: what another client did meanwhile."""
+    """Latency of the frames of a well-behaved stream.
+
+    beside: what another client did meanwhile. of_alone: its p99, of that alone in the round.
+    """
 
     beside: str
     p50_ms: float
     p99_ms: float
+    of_alone: float
     flood_per_s: float
 
 
-@dataclass(slots=True)
-class _Watched:
-    """A client whose refusals are timed."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """rate: lines a second that were sustained."""
 
-    client: glyphwire.AsyncOcrClient
-    refusals: list[float] = field(default_factory=list)
-
-    async def recognize(
-        self, image: bytes, options: glyphwire.RecognizeOptions, *, timeout_s: float
-    ) -> glyphwire.Recognition:
-        """As AsyncOcrClient's."""
-        started = time.perf_counter()
-        try:
-            return await self.client.recognize(image, options, timeout_s=timeout_s)
-        except glyphwire.OcrError as error:
-            if error.reason is glyphwire.ErrorReason.QUEUE_FULL:
-                self.refusals.append(time.perf_counter() - started)
-            raise
+    rate: float
+    deadline_s: float
+    overloads: Sequence[Overload]
+    fairness: Sequence[Fairness]
 
 
 def main() -> int:
     """Returns 1 when work was begun after its deadline."""
     flags = _flags()
     with _server(flags) as (target, metrics):
-        rate, deadline_s, overloads, fairness = asyncio.run(_measure(target))
+        rounds = asyncio.run(_measure(target, flags))
         late_starts = _metric(metrics, "glyphwire_late_starts_total")
     if flags.json:
-        found = {"rate": rate, "deadline_ms": 1e3 * deadline_s, "late_starts": late_starts}
-        print(json.dumps(found | {"overload": [*map(asdict, overloads)], "fairness": [*map(asdict, fairness)]}))
+        print(json.dumps({"sender": flags.sender, "late_starts": late_starts, "rounds": [*map(asdict, rounds)]}))
     else:
+        rates, deadlines = ([getattr(each, name) for each in rounds] for name in ("rate", "deadline_s"))
         print(
-            f"Sustained: {rate:.0f} lines a second; deadline {1e3 * deadline_s:.0f} ms; late starts: {late_starts:.0f}."
+            f"Sender in {flags.sender.title()}, {len(rounds)} rounds. Sustained: {median(rates):.0f} lines a second; "
+            f"deadline {1e3 * median(deadlines):.0f} ms; late starts: {late_starts:.0f}."
         )
-        print(_overload_table(rate, overloads))
-        print(_fairness_table(fairness))
+        print(_overload_table([each.overloads for each in rounds]))
+        print(_fairness_table([each.fairness for each in rounds]))
     return int(late_starts > 0)
 
 
-async def _measure(target: str) -> tuple[float, float, list[Overload], list[Fairness]]:
-    async with glyphwire.AsyncOcrClient(target, max_attempts=1) as client:
-        calibration = await _run(client, "unary", _CALIBRATION_S, concurrency=16)
-        rate = calibration.read / (calibration.last - calibration.begin)
-        half = await _run(client, "unary", _CALIBRATION_S, rate=rate / 2)
-        deadline_s = _DEADLINE_MEDIANS * _quantile(half.latency, 0.5)
-        overloads = [await _overload(client, multiple * rate, deadline_s) for multiple in _MULTIPLES]
-        fairness = [await _fairness(client, target, rate, beside) for beside in ("", *_FLOODS)]
-    return rate, deadline_s, overloads, fairness
+async def _measure(target: str, flags: Namespace) -> list[Round]:
+    sender = go_program(target) if flags.sender == "go" else python_program(target)
+    return [await _round(sender) for _ in range(flags.rounds)]
 
 
-async def _overload(client: glyphwire.AsyncOcrClient, rate: float, deadline_s: float) -> Overload:
-    watched = _Watched(client)
-    tally = await _run(watched, "unary", _OVERLOAD_S, rate=rate, deadline_s=deadline_s)
-    refused = sum(count for (_, reason), count in tally.failed.items() if reason == "QUEUE_FULL")
+async def _round(sender: Sender) -> Round:
+    calibration = await sender.send(_lines("unary", _CALIBRATION_S, concurrency=16))
+    rate = calibration.images_per_s
+    half = await sender.send(_lines("unary", _CALIBRATION_S, rate=rate / 2))
+    deadline_s = _DEADLINE_MEDIANS * _latency_ms(half, "p50") / 1e3
+    reports = [
+        await sender.send(_lines("unary", _OVERLOAD_S, rate=multiple * rate, deadline_s=deadline_s))
+        for multiple in _MULTIPLES
+    ]
+    overloads = [_overload(*run, rate) for run in zip(_MULTIPLES, reports, strict=True)]
+    return Round(rate, deadline_s, overloads, await _fairness(sender, rate))
+
+
+def _overload(multiple: float, report: LoadReport, rate: float) -> Overload:
+    goodput = report.goodput_per_s or 0.0
+    refused = sum(failure.count for failure in report.failures if failure.reason == "QUEUE_FULL")
     return Overload(
-        rate=rate,
-        goodput=tally.in_time / _OVERLOAD_S,
-        refused=refused / tally.sent,
-        late=1 - (refused + tally.in_time) / tally.sent,
-        p50_ms=1e3 * _quantile(tally.latency, 0.5),
-        p99_ms=1e3 * _quantile(tally.latency, 0.99),
-        refusal_p99_ms=1e3 * _quantile(watched.refusals, 0.99),
+        multiple=multiple,
+        rate=multiple * rate,
+        goodput=goodput,
+        of_rate=goodput / rate,
+        refused=refused / report.requests_sent,
+        late=1 - (refused + goodput * report.seconds) / report.requests_sent,
+        p50_ms=_latency_ms(report, "p50"),
+        p99_ms=_latency_ms(report, "p99"),
+        refusal_p99_ms=(report.refusal_ms or {}).get("p99", math.nan),
     )
 
 
-async def _fairness(client: glyphwire.AsyncOcrClient, target: str, rate: float, beside: str) -> Fairness:
-    flood = None
-    if beside:
-        arguments = [argument.format(three_rates=3 * rate) for argument in _FLOODS[beside]]
-        command = [
-            str(Path(sys.executable).with_name("glyphwire")),
-            "bench",
-            f"--server={target}",
-            "--json",
-            *arguments,
-        ]
-        times = ["--warmup=2", f"--duration={_STREAM_S}"]
-        flood = await asyncio.create_subprocess_exec(*command, *times, stdout=subprocess.PIPE)
-    tally = await _run(client, "stream", _STREAM_S, rate=_STREAM_SHARE * rate, warmup_s=3.0 if beside else 1.0)
-    report = json.loads((await flood.communicate())[0]) if flood else {"images_per_s": 0.0}
-    p50_ms, p99_ms = (1e3 * _quantile(tally.latency, share) for share in (0.5, 0.99))
-    return Fairness(beside or "nothing", p50_ms, p99_ms, report["images_per_s"])
+async def _fairness(sender: Sender, rate: float) -> list[Fairness]:
+    """Of a stream, alone and beside what is sent over another connection."""
+    seconds = _AHEAD_S + _WARMUP_S + _STREAM_S
+    floods = {
+        "nothing": None,
+        "line images, three times the rate": _lines("unary", seconds, rate=_FLOOD_MULTIPLE * rate, warmup_s=0.0),
+        "pages, 16 unanswered": Plan("unary", [_PAGE], _PAGE_MODE, seconds, concurrency=_FLOOD_PAGES),
+    }
+    found: list[Fairness] = []
+    for beside, plan in floods.items():
+        flood = asyncio.create_task(sender.send(plan)) if plan else None
+        await asyncio.sleep(_AHEAD_S if plan else 0.0)
+        report = await sender.send(_lines("stream", _STREAM_S, rate=_STREAM_SHARE * rate, concurrency=1))
+        p50_ms, p99_ms = (_latency_ms(report, share) for share in ("p50", "p99"))
+        alone_ms = found[0].p99_ms if found else p99_ms
+        flood_per_s = (await flood).images_per_s if flood else 0.0
+        found.append(Fairness(beside, p50_ms, p99_ms, p99_ms / alone_ms, flood_per_s))
+    return found
 
 
-async def _run(client: glyphwire.AsyncOcrClient | _Watched, kind: Kind, seconds: float, **plan: Any) -> Tally:  # noqa: ANN401 - fields of Plan
-    caller = cast(glyphwire.AsyncOcrClient, client)  # load of calls needs nothing but recognize()
-    return await Load([caller], Plan(kind, [_LINE.read_bytes()], _OPTIONS, seconds, **{"warmup_s": 1.0, **plan})).run()
+def _lines(kind: Kind, seconds: float, **plan: Any) -> Plan:  # noqa: ANN401 - fields of Plan
+    return Plan(kind, [_LINE], LINE_MODE, seconds, **{"warmup_s": _WARMUP_S, **plan})
+
+
+def _latency_ms(report: LoadReport, share: str) -> float:
+    return (report.latency_ms or {}).get(share, math.nan)
 
 
 @contextmanager
@@ -178,32 +197,43 @@ def _metric(url: str, name: str) -> float:
     return next(float(row.split()[1]) for row in rows if row.startswith(f"{name} "))
 
 
-def _quantile(seconds: Sequence[float], share: float) -> float:
-    ordered = sorted(seconds)
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else math.nan
-
-
-def _overload_table(rate: float, overloads: Sequence[Overload]) -> str:
-    header = ("offered", "per second", "goodput", "refused", "late", "p50, ms", "p99, ms", "refusal p99, ms")
+def _overload_table(rounds: Sequence[Sequence[Overload]]) -> str:
+    measured = ("refused", "late", "p50, ms", "p99, ms", "refusal p99, ms")
+    header = ("offered", "goodput per second", "of the sustained", "of the best", *measured)
+    runs = [*zip(*rounds, strict=True)]
+    middles = [{name: median(getattr(run, name) for run in each) for name in Overload.__slots__} for each in runs]
+    best = max(middle["of_rate"] for middle in middles)
     rows = [
         (
-            f"{run.rate / rate:.1f}",
-            *(f"{value:.0f}" for value in (run.rate, run.goodput)),
-            *(f"{value:.1%}" for value in (run.refused, run.late)),
-            *(f"{value:.1f}" for value in (run.p50_ms, run.p99_ms, run.refusal_p99_ms)),
+            f"{middle['multiple']:.1f}",
+            f"{middle['goodput']:.0f}",
+            f"{middle['of_rate']:.0%} ({', '.join(f'{run.of_rate:.0%}' for run in each)})",
+            f"{middle['of_rate'] / best:.0%}",
+            *(f"{middle[name]:.1%}" for name in ("refused", "late")),
+            *(f"{middle[name]:.1f}" for name in ("p50_ms", "p99_ms", "refusal_p99_ms")),
         )
-        for run in overloads
+        for middle, each in zip(middles, runs, strict=True)
     ]
     return markdown(header, rows)
 
 
-def _fairness_table(fairness: Sequence[Fairness]) -> str:
-    header = ("beside the stream", "p50, ms", "p99, ms", "p99, times that alone", "read of the flood per second")
-    alone = fairness[0].p99_ms
-    rows = [
-        (run.beside, *(f"{value:.1f}" for value in (run.p50_ms, run.p99_ms, run.p99_ms / alone, run.flood_per_s)))
-        for run in fairness
-    ]
+def _fairness_table(rounds: Sequence[Sequence[Fairness]]) -> str:
+    header = (
+        "beside the stream",
+        "p50, ms",
+        "p99, ms",
+        "p99, times that alone",
+        "of each round",
+        "read of the flood per second",
+    )
+    rows = []
+    for runs in zip(*rounds, strict=True):
+        p50_ms, p99_ms, of_alone, flood_per_s = (
+            median(getattr(run, name) for run in runs) for name in ("p50_ms", "p99_ms", "of_alone", "flood_per_s")
+        )
+        times = ", ".join(f"{run.of_alone:.1f}" for run in runs)
+        measured = (f"{p50_ms:.1f}", f"{p99_ms:.1f}", f"{of_alone:.1f}", times, f"{flood_per_s:.1f}")
+        rows.append((runs[0].beside, *measured))
     return markdown(header, rows)
 
 
@@ -211,9 +241,13 @@ def _flags() -> Namespace:
     parser = ArgumentParser(
         "python -m bench.serving_overload", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="[5]")
+    parser.add_argument("--sender", choices=("go", "python"), help="who sends [go where there is one]")
     parser.add_argument("--json", action="store_true")
     add_flags(parser, LOCAL_SETTINGS)
-    return parser.parse_args()
+    flags = parser.parse_args()
+    flags.sender = flags.sender or ("go" if has_go() else "python")
+    return flags
 
 
 if __name__ == "__main__":

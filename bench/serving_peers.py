@@ -4,7 +4,8 @@ Ours, RapidOCR and Tesseract behind the plainest gRPC server, and our pipeline b
 up at the same time and take turns, round after round, with one call at a time and with 16; medians of the rounds. Their
 models differ, so do their texts. Those that are not installed are left out. Ours is sent calls and, as a way of its
 own, frames of a stream; MOSEC is called over a bare socket, which costs less than any HTTP library, and with httpx.
-With --ours there are more servers of ours, each with settings of its own. Takes two minutes.
+Where there is a Go, both are called by a program in Go as well, with the Go client and with net/http. With --ours there
+are more servers of ours, each with settings of its own. Takes three minutes.
 
     pip install 'glyphwire-server[serving-peers]' httpx     # Debian: tesseract-ocr-chi-sim for Tesseract's models
 
@@ -15,26 +16,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import sys
-import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
 from typing import cast
 
 import glyphwire
 import grpc
 
+from bench.senders import PythonSender, Sender, go_program, has_go
 from bench.serving_children import (
     LINE_MODE,
     Child,
+    Run,
     add_images,
     glyphwire_child,
     line_crops,
@@ -42,8 +42,7 @@ from bench.serving_children import (
     run_load,
 )
 from bench.tables import markdown
-from server.load import Kind, Plan
-from server.load_report import LoadReport, usages
+from server.load import Kind
 
 OURS = "glyphwire"
 _NEEDS = {"rapidocr": "rapidocr", "tesseract": "tesserocr", "mosec": "mosec"}
@@ -52,19 +51,13 @@ _COMMANDS = {
     "tesseract": ["bench.peer_servers", "tesseract", "{port}"],
     "mosec": ["bench.mosec_server", "--address=127.0.0.1", "--port={port}", "--timeout=30000"],
 }
+_PATHS = {"mosec": "/inference"}
+"""Of servers that are called by HTTP."""
+
 _CORES = 2
 _CONCURRENCIES = (1, 16)
 _RUN_S = 2.5
 _SMALL_MS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What one run took. process_ms: processor time a line, of each process of the server; idle: share of the cores."""
-
-    report: LoadReport
-    process_ms: Sequence[float]
-    idle: float
 
 
 _Runs = Mapping[int, Sequence[Run]]
@@ -132,7 +125,7 @@ class Way:
     """How one of the servers is called."""
 
     child: Child
-    client: glyphwire.AsyncOcrClient
+    sender: Sender
     kind: Kind = "unary"
 
 
@@ -202,13 +195,19 @@ def _client(name: str, target: str) -> glyphwire.AsyncOcrClient:
 
 
 def _ways(children: Mapping[str, Child]) -> dict[str, Way]:
-    ways = {name: Way(child, _client(name, child.target)) for name, child in children.items()}
+    ways = {}
     for name, child in children.items():
-        if name.startswith(OURS):
-            ways[f"{name}, a stream"] = Way(child, _client(name, child.target), "stream")
+        is_ours = name.startswith(OURS)
+        ways[name] = Way(child, PythonSender(_client(name, child.target)))
+        if is_ours:
+            ways[f"{name}, a stream"] = Way(child, PythonSender(_client(name, child.target)), "stream")
+        if has_go() and (is_ours or name in _PATHS):
+            ways[f"{name}, from Go"] = Way(child, go_program(child.target, _PATHS.get(name, "")))
+        if has_go() and is_ours:
+            ways[f"{name}, a stream from Go"] = Way(child, go_program(child.target), "stream")
     if "mosec" in children and find_spec("httpx"):
-        target = children["mosec"].target
-        ways["mosec, with httpx"] = Way(children["mosec"], cast(glyphwire.AsyncOcrClient, HttpxClient(target)))
+        client = cast(glyphwire.AsyncOcrClient, HttpxClient(children["mosec"].target))
+        ways["mosec, with httpx"] = Way(children["mosec"], PythonSender(client))
     return ways
 
 
@@ -217,33 +216,15 @@ async def _measure(flags: Namespace, children: Mapping[str, Child], images: Sequ
     runs: dict[str, dict[int, list[Run]]] = {name: defaultdict(list) for name in ways}
     async with AsyncExitStack() as stack:
         for way in ways.values():
-            stack.push_async_callback(way.client.close)
+            stack.push_async_callback(way.sender.close)
         for _ in range(flags.rounds):
             for at_once in _CONCURRENCIES:
                 for name, way in ways.items():
                     plan = line_plan(way.kind, images, _RUN_S, at_once, warmup_s=0.5)
-                    run = await _run(way, plan)
+                    run = await run_load(way.child, way.sender, plan)
                     assert not run.report.images_failed, (name, run.report.failures)
                     runs[name][at_once].append(run)
     return runs
-
-
-async def _run(way: Way, plan: Plan) -> Run:
-    child = way.child
-    running = asyncio.create_task(run_load(child, [way.client], plan))
-    await asyncio.sleep(plan.warmup_s)
-    began, before, idle_before_s = time.perf_counter(), usages(child.pid), _idle_s()
-    _, report = await running
-    seconds, idle_s, after = time.perf_counter() - began, _idle_s() - idle_before_s, usages(child.pid)
-    process_ms = [1e3 * (after[pid].cpu_s - before[pid].cpu_s) / report.images_read for pid in before]
-    return Run(report, process_ms, idle_s / seconds / _CORES)
-
-
-def _idle_s() -> float:
-    """Since the machine was started, of the cores that are used here, added up. See proc_stat(5)."""
-    cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
-    rows = (row.split() for row in Path("/proc/stat").read_text(encoding="ascii").splitlines())
-    return sum(int(row[4]) for row in rows if row[0] in cores) / os.sysconf("SC_CLK_TCK")
 
 
 def _peer(name: str, at_once: int, runs: Sequence[Run]) -> Peer:
@@ -256,11 +237,11 @@ def _peer(name: str, at_once: int, runs: Sequence[Run]) -> Peer:
         lines_per_s=median(report.images_per_s for report in reports),
         p50_ms=p50_ms,
         p99_ms=p99_ms,
-        cpu_ms=median(report.server_cpu_ms_per_image or math.nan for report in reports),
+        cpu_ms=median(run.cpu_ms for run in runs),
         process_ms=tuple(spent_ms for spent_ms in process_ms if spent_ms >= _SMALL_MS),
         caller_ms=median(1e3 * report.client_cpu_cores / report.images_per_s for report in reports),
         idle=median(run.idle for run in runs),
-        rss_mib=max(report.server_rss_mib or 0 for report in reports),
+        rss_mib=max(run.rss_mib for run in runs),
     )
 
 

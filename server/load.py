@@ -76,6 +76,7 @@ class Tally:
     last: float
     latency: array[float] = field(default_factory=lambda: array("d"))
     lag: array[float] = field(default_factory=lambda: array("d"))
+    refusals: array[float] = field(default_factory=lambda: array("d"))
     sent: int = 0
     unsent: int = 0
     read: int = 0
@@ -105,6 +106,11 @@ class Tally:
         if read:
             self.latency.append(now - due)
             self.in_time += read if deadline_s is None or now - due <= deadline_s else 0
+
+    def add_refusal(self, due: float, seconds: float) -> None:
+        """A call that is over was refused so long after it was sent."""
+        if self._counts(due):
+            self.refusals.append(seconds)
 
     def _counts(self, due: float) -> bool:
         return self.begin <= due < self.end
@@ -163,7 +169,8 @@ class Load:
     async def _call(self, due: float) -> Sequence[_Outcome]:
         plan, client = self._plan, next(self._clients)
         images = list(itertools.islice(self._images, plan.images_per_request))
-        left_s = _TIMEOUT_S if plan.deadline_s is None else max(0.0, due + plan.deadline_s - time.perf_counter())
+        sent = time.perf_counter()
+        left_s = _TIMEOUT_S if plan.deadline_s is None else max(0.0, due + plan.deadline_s - sent)
         self.tally.add_sent(due)
         outcomes: Sequence[_Outcome]
         try:
@@ -173,6 +180,8 @@ class Load:
                 outcomes = [await client.recognize(images[0], plan.options, timeout_s=left_s)]
         except glyphwire.OcrError as error:
             outcomes = [error] * len(images)
+            if error.reason is glyphwire.ErrorReason.QUEUE_FULL:
+                self.tally.add_refusal(due, time.perf_counter() - sent)
         self.tally.add_answer(due, outcomes, plan.deadline_s)
         return outcomes
 

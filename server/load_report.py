@@ -39,7 +39,8 @@ class LoadReport:
     """One run. Rates are per second of `seconds`, from the end of the warm-up to the last answer.
 
     requests_*: calls or frames; images_*: what they carried. goodput_per_s: images read within the deadline.
-    send_lag_ms: how late the sender itself was; latency_ms includes it. server_*: None where the process was not named
+    send_lag_ms: how late the sender itself was; latency_ms includes it. refusal_ms: how soon calls were refused by a
+    server that was too busy. server_*: None where the process was not named
     or has gone. client_cpu_cores: near 1 means that this program was the bottleneck.
     """
 
@@ -55,13 +56,14 @@ class LoadReport:
     images_per_s: float
     goodput_per_s: float | None
     latency_ms: Mapping[str, float] | None
+    refusal_ms: Mapping[str, float] | None
     send_lag_ms: Mapping[str, float] | None
     failures: tuple[Failure, ...]
     broken_streams: tuple[Failure, ...]
     client_cpu_cores: float
-    server_cpu_cores: float | None
-    server_cpu_ms_per_image: float | None
-    server_rss_mib: float | None
+    server_cpu_cores: float | None = None
+    server_cpu_ms_per_image: float | None = None
+    server_rss_mib: float | None = None
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Name and value, for people."""
@@ -91,6 +93,7 @@ def summarize(plan: Plan, tally: Tally, client_cpu_s: float, before: Usage | Non
         images_per_s=round(tally.read / seconds, 3),
         goodput_per_s=None if plan.deadline_s is None else round(tally.in_time / seconds, 3),
         latency_ms=_quantiles(tally.latency),
+        refusal_ms=_quantiles(tally.refusals),
         send_lag_ms=_quantiles(tally.lag) if plan.rate is not None else None,
         failures=_failures(tally.failed),
         broken_streams=_failures(tally.broken),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import glyphwire
 import pytest
 
+from server.load_report import LoadReport
 from tests.e2e.conftest import serving
 from tests.server.authorities import Authority
 
@@ -62,6 +67,77 @@ def test_the_command_names_the_images_it_cannot_read(built: Path, address: str) 
     assert run.returncode == 1
     assert "labels.tsv: InvalidArgument, IMAGE_UNDECODABLE" in run.stderr
     assert run.stdout.startswith(f"==> {LINES[0]} <==\n")
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+@pytest.mark.parametrize("loop", ["--concurrency=3", "--rate=60"])
+def test_load_is_reported_as_glyphwire_bench_does(built: Path, address: str, kind: str, loop: str) -> None:
+    """Every request is answered and counted, with the fields of LoadReport but those of the server's process."""
+    report = _load(built, address, f"--kind={kind}", loop, *LINES)
+    assert report.keys() == {name for name in _FIELDS if not name.startswith("server_")}
+    assert report["requests_sent"] == report["requests_answered"] == report["images_read"] > 0
+    assert (report["images_failed"], report["failures"], report["loop"] == "open") == (0, [], loop.startswith("--rate"))
+    latency = report["latency_ms"]
+    assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"]
+    assert report["images_per_s"] * report["seconds"] == pytest.approx(report["images_read"])
+
+
+def test_load_counts_what_fails_by_code_and_reason(built: Path, address: str) -> None:
+    """An image that cannot be read is a failure of its own kind; a call that takes too long is late."""
+    report = _load(built, address, "--rate=40", LINES[0], str(DATA / "labels.tsv"))
+    failed = report["images_failed"]
+    assert report["failures"] == [{"code": "INVALID_ARGUMENT", "reason": "IMAGE_UNDECODABLE", "count": failed}]
+    assert failed == report["requests_sent"] - report["images_read"] > 0
+    late = _load(built, address, "--deadline-ms=0.1", *LINES, status=1)
+    assert "DEADLINE_EXCEEDED" in {failure["code"] for failure in late["failures"]}
+    assert (late["goodput_per_s"], late["latency_ms"]) == (0, None)
+
+
+def test_load_of_another_kind_of_server(built: Path) -> None:
+    """Images are sent by POST to the path that is named, and answers that are not 200 are failures."""
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200 if self.path == "/inference" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        target = f"127.0.0.1:{server.server_port}"
+        report = _load(built, f"{target}/inference", "--kind=post", LINES[0])
+        failed = _load(built, f"{target}/elsewhere", "--kind=post", LINES[0], status=1)
+        server.shutdown()
+    assert set(bodies) == {Path(LINES[0]).read_bytes()}
+    assert report["images_read"] > 0
+    assert report["failures"] == []
+    assert failed["images_failed"] == failed["requests_sent"] > 0
+
+
+_FIELDS = [field.name for field in dataclasses.fields(LoadReport)]
+
+
+def _load(built: Path, address: str, *arguments: str, status: int = 0) -> dict[str, Any]:
+    """What a short run prints."""
+    command = [
+        built / "glyphwire-load",
+        "--server",
+        address,
+        "--mode=line",
+        "--warmup=0.1",
+        "--duration=0.4",
+        *arguments,
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == status, run.stderr
+    return json.loads(run.stdout)
 
 
 def test_the_command_over_tls_with_a_token(built: Path, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ async def test_failures_are_counted_by_code_and_reason(loaded):
     """Images that could not be read have no latency; of a batch, those that could be read count."""
     tally = await loaded(images=[b"!small"])
     assert tally.failed == {("INVALID_ARGUMENT", "IMAGE_TOO_SMALL"): tally.sent}
-    assert (len(tally.latency), tally.read) == (0, 0)
+    assert (len(tally.latency), len(tally.refusals), tally.read) == (0, 0, 0)
     tally = await loaded("batch", images=[b"a", b"!small", b"!bug"], batch_size=3)
     assert tally.read == len(tally.latency) == tally.sent
     assert tally.failed == {
@@ -122,6 +122,19 @@ async def test_failures_are_counted_by_code_and_reason(loaded):
     tally = await loaded("stream", images=[b"a", b"!small"])
     assert tally.read + tally.failed[("INVALID_ARGUMENT", "IMAGE_TOO_SMALL")] == tally.sent
     assert tally.broken == {}
+
+
+async def test_refusals_are_timed(start_app, stages):
+    """How soon callers of a server that is too busy are told so; other failures have no such time."""
+    running = await start_app(max_queue=1, max_batch_items=1)
+    stages.gate.clear()
+    async with glyphwire.AsyncOcrClient(running.target, max_attempts=1) as client:
+        task = asyncio.create_task(Load([client], plan(rate=100.0)).run())
+        await passed(0.3)
+        stages.gate.set()
+        tally = await task
+    assert len(tally.refusals) == tally.failed[("UNAVAILABLE", "QUEUE_FULL")] == tally.sent - tally.read > 0
+    assert max(tally.refusals) < max(tally.latency)
 
 
 async def test_late_answers_are_failures_of_calls_and_no_goodput_of_frames(loaded, stages):
