@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import cast
 
 import glyphwire
@@ -191,5 +191,7 @@ def _stable(line: glyphwire.StableLine) -> StableAnswer:
 
 
 async def _refuse(socket: WebSocket, problem: Problem) -> None:
-    await socket.send_text(problem.model_dump_json(exclude_none=True))
-    await socket.close(_POLICY_VIOLATION, problem.reason)
+    """Unless the caller has gone already."""
+    with suppress(WebSocketDisconnect):
+        await socket.send_text(problem.model_dump_json(exclude_none=True))
+        await socket.close(_POLICY_VIOLATION, problem.reason)

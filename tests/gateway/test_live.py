@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway import live
 from tests.gateway.conftest import GatewayClient
 
 
@@ -58,6 +60,25 @@ async def test_bad_beginnings_are_told(gateway: GatewayClient, first):
         assert json.loads(await socket.recv())["reason"] in {"OPTION_INVALID", "REQUEST_INVALID"}
         with pytest.raises(ConnectionClosed):
             await socket.recv()
+
+
+async def test_who_leaves_before_being_refused_is_no_error():
+    """Nobody is told then, and nothing is raised that would stand in the log with its traceback."""
+    received = iter([{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "nonsense"}])
+    refused: list[str] = []
+
+    async def receive() -> dict:
+        return next(received)
+
+    async def send(message: dict) -> None:
+        if message["type"] != "websocket.accept":
+            refused.append(message["type"])
+            raise OSError("the caller has gone")
+
+    socket = WebSocket({"type": "websocket"}, receive, send)
+    await socket.accept()
+    await live._serve(socket, None, 1)
+    assert refused == ["websocket.send"]
 
 
 async def test_pages_from_elsewhere_are_refused(gateway: GatewayClient):
