@@ -145,12 +145,15 @@ class Lines(Sequence[tuple[Hypothesis, ...]]):
         if isinstance(index, slice):
             return tuple(self[i] for i in range(len(self))[index])
         line = range(len(self))[index]
-        return tuple(map(self._hypothesis, range(self._lines[line], self._lines[line + 1])))
+        offsets = self._offsets
+        return tuple(
+            [
+                Hypothesis(self.readings, i, slice(offsets[i], offsets[i + 1]), self._texts)
+                for i in range(self._lines[line], self._lines[line + 1])
+            ]
+        )
 
     @property
     def best_texts(self) -> list[str]:
         """The best text of each line, empty where there is none."""
         return [hypotheses[0].text if hypotheses else "" for hypotheses in self]
-
-    def _hypothesis(self, index: int) -> Hypothesis:
-        return Hypothesis(self.readings, index, slice(*self._offsets[index : index + 2]), self._texts)
