@@ -60,15 +60,19 @@ def _variant(path: Path, rng: np.random.Generator) -> bytes:
 class Child:
     """A server that is a child of this process, on a free port; its output goes to a file.
 
-    command: its arguments; {port} in them becomes the port. answers: raises OSError or OcrError until it serves.
+    command: its arguments; {port} in them becomes the port. answers: raises OSError or OcrError until it serves. root:
+    the folder that it is started in.
     """
 
-    def __init__(self, command: Sequence[str], answers: Callable[[str], None], **environment: str) -> None:
+    def __init__(
+        self, command: Sequence[str], answers: Callable[[str], None], root: Path = ROOT, **environment: str
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.target = f"127.0.0.1:{port}"
         self._command = [part.format(port=port) for part in command]
         self._answers = answers
+        self._root = root
         self.status: int | None = None
         self._environment = os.environ | environment
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed on exit
@@ -80,7 +84,7 @@ class Child:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, stdout=self._log, stderr=self._log, env=self._environment, cwd=ROOT
+            self._command, stdout=self._log, stderr=self._log, env=self._environment, cwd=self._root
         )
         try:
             self._wait()
@@ -118,14 +122,16 @@ class Child:
         raise RuntimeError(f"{' '.join(self._command)} does not serve:\n{self._log.read()[-2000:]}")
 
 
-def glyphwire_child(*flags: str, token: str | None = None) -> Child:
-    """Our server. flags: of `glyphwire serve`."""
+def glyphwire_child(*flags: str, token: str | None = None, root: Path = ROOT) -> Child:
+    """Our server. flags: of `glyphwire serve`. root: another checkout, with an environment of its own in .venv."""
 
     def answers(target: str) -> None:
         with glyphwire.OcrClient(target, max_attempts=1, token=token) as client:
             client.wait_ready(timeout_s=1.0)
 
-    return Child([sys.executable, "-m", "server", "--listen=127.0.0.1:{port}", "--log-level=warning", *flags], answers)
+    python = sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python")
+    command = [python, "-m", "server", "--listen=127.0.0.1:{port}", "--log-level=warning", *flags]
+    return Child(command, answers, root)
 
 
 @dataclass(frozen=True, slots=True)
