@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -28,7 +30,13 @@ def serving(*command: str) -> Iterator[str]:
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout
         events = map(json.loads, server.stdout)
-        yield next(str(event["addresses"][0]) for event in events if event["event"] == "listening")
-        server.terminate()
-        server.communicate()
-        assert server.returncode == 0
+        address = next(str(event["addresses"][0]) for event in events if event["event"] == "listening")
+        # Where nobody reads the log, the server waits for that after 64 KB of it.
+        reading = Thread(target=deque, args=(server.stdout, 0))
+        reading.start()
+        try:
+            yield address
+        finally:
+            server.terminate()
+            reading.join()
+        assert server.wait() == 0
