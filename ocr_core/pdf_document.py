@@ -108,14 +108,19 @@ class _Renderer:
         self._max_pixels = min(limits.image.max_pixels, limits.image.max_bytes // _BYTES_PER_PIXEL)
         self._memories, theirs = socket.socketpair()
         self._their_memories = theirs.fileno()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - a program of ours
-                [sys.executable, "-m", _PROGRAM],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[file.fileno(), self._their_memories],
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - a program of ours
+                    [sys.executable, "-m", _PROGRAM],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[file.fileno(), self._their_memories],
+                )
+        except BaseException:
+            # Whoever has given the document up meanwhile has closed its file.
+            self._memories.close()
+            raise
         # Pipes were asked for, which the type checker does not see.
         self._commands = cast(BinaryIO, self._process.stdin)
         self._answers = cast(BinaryIO, self._process.stdout)

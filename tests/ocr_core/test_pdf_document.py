@@ -333,6 +333,22 @@ def test_stopping_ends_what_waits_for_a_page():
         assert process.returncode == -signal.SIGKILL
 
 
+def test_a_document_whose_file_is_closed_leaves_nothing_open():
+    """When it is given up while another thread is about to prepare it, no descriptor is left behind."""
+    with tempfile.TemporaryFile() as file:
+        file.write(b"%PDF-")
+        file.flush()
+        document = document_of(file, DocumentOptions(), LIMITS)
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        document.prepare()
+    except ValueError:
+        # What the failed frame has opened is kept open until the traceback goes, unless it was closed.
+        assert len(os.listdir("/proc/self/fd")) == before
+    else:
+        pytest.fail("a process was started for a file that is closed")
+
+
 def test_a_document_closed_before_it_is_open_leaves_no_process():
     """When it is closed while another thread is about to open it, the process that this one starts is gone at once."""
     with tempfile.TemporaryFile() as file:
