@@ -3,8 +3,8 @@
     python -m bench.serving [--only cost,peers] [--images DIR]
     python -m bench.serving --only soak --minutes 30
 
-Each section is a command of its own, in a process of its own, and takes a minute or less; soak runs only when it is
-named. Other programs make figures worse: look at ratios, and at `load` below.
+Each section is a command of its own, in a process of its own, and takes a minute or less, but overload and peers, five
+and three; soak runs only when it is named. Other programs make figures worse: look at ratios, and at `load` below.
 Exit status 1: a section found what must not be.
 """
 
