@@ -92,8 +92,10 @@ def test_secrets_are_not_kept(site):
     page.fill("[name=token]", "my token")
     page.fill("[name=password]", "my password")
     page.click("#settings [value=save]")
-    assert "my" not in page.evaluate("JSON.stringify(localStorage)")
+    # They are kept when the dialog has closed, which is after the click.
+    page.wait_for_function("sessionStorage.getItem('token') !== null")
     assert page.evaluate("sessionStorage.getItem('token')") == "my token"
+    assert "my" not in page.evaluate("JSON.stringify(localStorage)")
     with page.expect_request("**/api/models") as asked:
         page.click("#open-settings")
     assert asked.value.headers["authorization"] == "Bearer my token"
