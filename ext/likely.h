@@ -173,18 +173,20 @@ AVX2 static inline __attribute__((always_inline)) int hits_avx2(const Collection
 }
 
 AVX2 static inline __attribute__((always_inline)) void
-look_through_vector_avx2(void *found, const float *row, int32_t start) {
-    collect_from_stretch(found, start, (uint64_t)hits_avx2(found, _mm256_loadu_si256((const __m256i *)(row + start))));
+look_through_vector_avx2(void *found, const float *row, ptrdiff_t start) {
+    collect_from_stretch(
+        found, (int32_t)start, (uint64_t)hits_avx2(found, _mm256_loadu_si256((const __m256i *)(row + start)))
+    );
 }
 
 AVX2 static inline __attribute__((always_inline)) void
-look_through_stretch_avx2(void *found, const float *row, int32_t start) {
-    if (hits_avx2(found, greatest_of_stretch_avx2(row + start))) collect_from_stretch_avx2(found, start);
+look_through_stretch_avx2(void *found, const float *row, ptrdiff_t start) {
+    if (hits_avx2(found, greatest_of_stretch_avx2(row + start))) collect_from_stretch_avx2(found, (int32_t)start);
 }
 
 AVX2 static void collect_from_long_row_avx2(Collection *found) {
     int32_t columns = (int32_t)found->layout->columns;
-    read_row(found->values, columns, LANES, found, look_through_vector_avx2, look_through_stretch_avx2);
+    read_row(found->values, columns, LANES, 0, found, look_through_vector_avx2, look_through_stretch_avx2);
 }
 
 AVX2 static uint32_t collect_from_short_row_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
@@ -204,18 +206,18 @@ AVX512 static inline __attribute__((always_inline)) __mmask16 hits_avx512(const 
 }
 
 AVX512 static inline __attribute__((always_inline)) void
-look_through_vector_avx512(void *found, const float *row, int32_t start) {
-    collect_from_stretch(found, start, hits_avx512(found, _mm512_loadu_si512(row + start)));
+look_through_vector_avx512(void *found, const float *row, ptrdiff_t start) {
+    collect_from_stretch(found, (int32_t)start, hits_avx512(found, _mm512_loadu_si512(row + start)));
 }
 
 AVX512 static inline __attribute__((always_inline)) void
-look_through_stretch_avx512(void *found, const float *row, int32_t start) {
-    if (hits_avx512(found, greatest_of_stretch_avx512(row + start))) collect_from_stretch_avx512(found, start);
+look_through_stretch_avx512(void *found, const float *row, ptrdiff_t start) {
+    if (hits_avx512(found, greatest_of_stretch_avx512(row + start))) collect_from_stretch_avx512(found, (int32_t)start);
 }
 
 AVX512 static void collect_from_long_row_avx512(Collection *found) {
     int32_t columns = (int32_t)found->layout->columns;
-    read_row(found->values, columns, WIDE_LANES, found, look_through_vector_avx512, look_through_stretch_avx512);
+    read_row(found->values, columns, WIDE_LANES, 0, found, look_through_vector_avx512, look_through_stretch_avx512);
 }
 #endif
 

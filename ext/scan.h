@@ -6,9 +6,9 @@
 
 #include "rows.h"
 
-enum { BLOCK = 128 }; /* of 64 to 256 columns the fastest on AVX2 */
-enum { LANES = 8 };
-enum { NOWHERE = 1 << 30 }; /* gcc 12 does not vectorise the search for INT32_MAX */
+enum { BLOCK = 128 };          /* of 64 to 256 columns the fastest on AVX2 */
+enum { LANES = 8, LINE = 16 }; /* columns of a vector, and of a cache line */
+enum { NOWHERE = 1 << 30 };    /* gcc 12 does not vectorise the search for INT32_MAX */
 
 #define INFINITY_BITS 0x7F800000u
 #define SIGN_BIT 0x80000000u

@@ -71,27 +71,75 @@ AVX2 static inline __m256d add_floats_avx2(__m256d sums, __m256 x) {
     return _mm256_add_pd(sums, _mm256_add_pd(low, high));
 }
 
+/* Sums of exp(x - most), lane by lane, of a block or of fewer lines. ahead: see below. */
+typedef __m256 SumOfBlock(const float *block, ptrdiff_t columns, float most, const char *ahead);
+
+AVX2 static inline __attribute__((always_inline)) __m256
+sum_of_block_avx2(const float *block, ptrdiff_t columns, float most, const char *ahead) {
+    __m256 even = _mm256_setzero_ps(), odd = even, greatest = _mm256_set1_ps(most);
+    for (ptrdiff_t i = 0; i < columns; i += LINE) {
+        _mm_prefetch(ahead + i * (ptrdiff_t)sizeof *block, _MM_HINT_T1);
+        even = add_exp_avx2(even, _mm256_sub_ps(_mm256_loadu_ps(block + i), greatest));
+        odd = add_exp_avx2(odd, _mm256_sub_ps(_mm256_loadu_ps(block + i + LANES), greatest));
+    }
+    return _mm256_add_ps(even, odd);
+}
+
 /* ahead: what will be read next, as many bytes as the row has. The sum is so slow that memory can bring them meanwhile.
  */
-AVX2 static double sum_of_exps_avx2(const float *row, ptrdiff_t classes, float most, const void *ahead) {
-    enum { PAIR = 2 * LANES }; /* a cache line */
+AVX2 static inline __attribute__((always_inline)) double
+sum_by_blocks(const float *row, ptrdiff_t classes, float most, const char *ahead, SumOfBlock *sum_of_block) {
     __m256d sums = _mm256_setzero_pd();
-    __m256 greatest = _mm256_set1_ps(most), last[2];
-    ptrdiff_t i = 0;
-    while (i + PAIR <= classes) {
-        __m256 even = _mm256_setzero_ps(), odd = even;
-        for (ptrdiff_t end = i + BLOCK; i < end && i + PAIR <= classes; i += PAIR) {
-            _mm_prefetch((const char *)ahead + (size_t)i * sizeof *row, _MM_HINT_T1);
-            even = add_exp_avx2(even, _mm256_sub_ps(_mm256_loadu_ps(row + i), greatest));
-            odd = add_exp_avx2(odd, _mm256_sub_ps(_mm256_loadu_ps(row + i + LANES), greatest));
-        }
-        sums = add_floats_avx2(sums, _mm256_add_ps(even, odd));
+    __m256 last[2];
+    ptrdiff_t lines = classes / LINE * LINE;
+    for (ptrdiff_t i = 0; i < lines; i += BLOCK) {
+        ptrdiff_t columns = lines - i < BLOCK ? lines - i : BLOCK;
+        sums = add_floats_avx2(sums, sum_of_block(row + i, columns, most, ahead + i * (ptrdiff_t)sizeof *row));
     }
     last[0] = last[1] = _mm256_set1_ps(-INFINITY);
-    memcpy(last, row + i, (size_t)(classes - i) * sizeof *row);
+    memcpy(last, row + lines, (size_t)(classes - lines) * sizeof *row);
     for (int k = 0; k < 2; k++)
-        sums = add_floats_avx2(sums, add_exp_avx2(_mm256_setzero_ps(), _mm256_sub_ps(last[k], greatest)));
+        sums = add_floats_avx2(sums, add_exp_avx2(_mm256_setzero_ps(), _mm256_sub_ps(last[k], _mm256_set1_ps(most))));
     return sums[0] + sums[1] + sums[2] + sums[3];
+}
+
+AVX2 static double sum_of_exps_avx2(const float *row, ptrdiff_t classes, float most, const char *ahead) {
+    return sum_by_blocks(row, classes, most, ahead, sum_of_block_avx2);
+}
+#endif
+
+#ifdef HAS_AVX512
+/* add_exp_avx2 for as many lanes again. */
+AVX512 static inline __m512 add_exp_avx512(__m512 sum, __m512 x) {
+    const __m512 to_integer = _mm512_set1_ps(0x1.8p23f), one = _mm512_set1_ps(1.0f);
+    const __m512i fractions = _mm512_setr_epi32(
+        0x3F800000, 0x3F7B95C2, 0x3F7837F0, 0x3F75FED7, 0x3F7504F3, 0x3F75672A, 0x3F7744FD, 0x3F7AC0C7, 0x3F800000,
+        0x3F7B95C2, 0x3F7837F0, 0x3F75FED7, 0x3F7504F3, 0x3F75672A, 0x3F7744FD, 0x3F7AC0C7
+    );
+    x = _mm512_max_ps(x, _mm512_set1_ps(-87.0f));
+    __m512 rounded = _mm512_fmadd_ps(x, _mm512_set1_ps(8 * 1.44269504f), to_integer);
+    __m512 r = _mm512_fnmadd_ps(_mm512_sub_ps(rounded, to_integer), _mm512_set1_ps(0.693147182f / 8), x);
+    __m512 p = _mm512_fmadd_ps(r, _mm512_set1_ps(1.0f / 6), _mm512_set1_ps(0.5f));
+    p = _mm512_fmadd_ps(_mm512_fmadd_ps(p, r, one), r, one);
+    __m512i n = _mm512_castps_si512(rounded);
+    __m512i scale = _mm512_add_epi32(_mm512_permutexvar_epi32(n, fractions), _mm512_slli_epi32(n, 20));
+    return _mm512_fmadd_ps(p, _mm512_castsi512_ps(scale), sum);
+}
+
+/* To the last bit what AVX2 finds, whose even and odd vectors are the halves of this one. */
+AVX512 static inline __attribute__((always_inline)) __m256
+sum_of_block_avx512(const float *block, ptrdiff_t columns, float most, const char *ahead) {
+    __m512 sum = _mm512_setzero_ps(), greatest = _mm512_set1_ps(most);
+    for (ptrdiff_t i = 0; i < columns; i += LINE) {
+        _mm_prefetch(ahead + i * (ptrdiff_t)sizeof *block, _MM_HINT_T1);
+        sum = add_exp_avx512(sum, _mm512_sub_ps(_mm512_loadu_ps(block + i), greatest));
+    }
+    __m256 odd = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(sum), 1));
+    return _mm256_add_ps(_mm512_castps512_ps256(sum), odd);
+}
+
+AVX512 static double sum_of_exps_avx512(const float *row, ptrdiff_t classes, float most, const char *ahead) {
+    return sum_by_blocks(row, classes, most, ahead, sum_of_block_avx512);
 }
 #endif
 
@@ -108,16 +156,22 @@ WIDE_CLONES static float greatest_value(const float *row, ptrdiff_t classes, flo
     return least;
 }
 
+static double fastest_sum(const float *row, ptrdiff_t classes, float most, const void *ahead) {
+#ifdef HAS_AVX512
+    if (HAS_AVX512) return sum_of_exps_avx512(row, classes, most, ahead);
+#endif
+#ifdef HAS_AVX2
+    if (HAS_AVX2) return sum_of_exps_avx2(row, classes, most, ahead);
+#endif
+    (void)ahead;
+    return sum_of_exps(row, classes, most);
+}
+
 /* Sum of exp(x - most) over all classes, `most` being the greatest among the columns: classes that are no columns may
  * be greater. ahead: as above; the row itself where that is not known. */
 static double sum_of_row(const Layout *layout, const float *row, float most, const void *ahead) {
     float greatest = layout->class_of ? greatest_value(row, layout->classes, most) : most;
-    double sum;
-#ifdef HAS_AVX2
-    if (HAS_AVX2) sum = sum_of_exps_avx2(row, layout->classes, greatest, ahead);
-    else
-#endif
-        sum = sum_of_exps(row, layout->classes, greatest);
+    double sum = fastest_sum(row, layout->classes, greatest, ahead);
     return greatest > most ? sum * exp((double)greatest - most) : sum;
 }
 
