@@ -37,6 +37,16 @@ class Site:
         return page
 
 
+def apply_settings(page: Page) -> None:
+    """Press Apply in the dialog, and wait until the page has heard of it, which is after the click."""
+    page.evaluate(
+        "window.applied = new Promise((hear) => {"
+        " document.getElementById('settings').addEventListener('close', hear, { once: true }) }); null"
+    )
+    page.click("#settings [value=save]")
+    page.evaluate("applied.then(() => null)")
+
+
 def start_site() -> tuple[str, subprocess.Popen[str]]:
     """`glyphwire web` on a free port."""
     command = [sys.executable, "-c", "import sys; from server.cli import main; sys.exit(main())"]

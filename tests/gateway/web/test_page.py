@@ -7,7 +7,7 @@ import json
 import pytest
 from glyphwire import ErrorReason, FieldType, Step
 
-from tests.gateway.web.site import LINE, SAMPLE
+from tests.gateway.web.site import LINE, SAMPLE, apply_settings
 from tests.pdf_files import encrypted_pdf
 
 pytestmark = pytest.mark.timeout(300)
@@ -41,7 +41,7 @@ def test_settings_are_options_of_the_gateway(site):
     page.select_option("[name=step-deskew]", "on")
     page.select_option("[name=decoder]", "best_path")
     page.uncheck("[name=structure]")
-    page.click("#settings [value=save]")
+    apply_settings(page)
     page.reload()
     page.evaluate(_NOTE_FIELDS)
     page.set_input_files("#input", LINE)
@@ -77,8 +77,10 @@ def test_what_is_not_applied_is_forgotten(site, read_page):
         read_page.fill("[name=doubt]", doubt)
         if leave == "Escape":
             read_page.keyboard.press("Escape")
+        elif leave == "save":
+            apply_settings(read_page)
         else:
-            read_page.click(f"#settings [value={leave}]")
+            read_page.click("#settings [value=cancel]")
         read_page.click("#open-settings")
         assert read_page.input_value("[name=doubt]") == kept
         read_page.keyboard.press("Escape")
@@ -91,9 +93,7 @@ def test_secrets_are_not_kept(site):
     page.click("#open-settings")
     page.fill("[name=token]", "my token")
     page.fill("[name=password]", "my password")
-    page.click("#settings [value=save]")
-    # They are kept when the dialog has closed, which is after the click.
-    page.wait_for_function("sessionStorage.getItem('token') !== null")
+    apply_settings(page)
     assert page.evaluate("sessionStorage.getItem('token')") == "my token"
     assert "my" not in page.evaluate("JSON.stringify(localStorage)")
     with page.expect_request("**/api/models") as asked:
@@ -245,7 +245,7 @@ def test_an_encrypted_document_asks_for_its_password(site, tmp_path):
     assert "needs a password" in page.text_content("#queue .failed")
     page.click("#open-settings")
     page.fill("[name=password]", "open sesame")
-    page.click("#settings [value=save]")
+    apply_settings(page)
     page.click("#queue [title^='Read again']")
     page.wait_for_selector("#queue .done")
     assert "Only for those" in page.text_content("#lines")

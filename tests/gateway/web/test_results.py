@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from tests.gateway.web.site import LINE, SAMPLE, start_site, stop_site
+from tests.gateway.web.site import LINE, SAMPLE, apply_settings, start_site, stop_site
 from tests.pdf_files import image_file, text_pdf
 
 # Chromium has to start, and reads a whole page on a machine that may be busy.
@@ -227,7 +227,7 @@ def test_rules_find_fields(site):
     page.click("#open-settings")
     page.check("[name=type-date]")
     page.fill("[name=extractors]", "number=BLW-[0-9-]+")
-    page.click("#settings [value=save]")
+    apply_settings(page)
     page.set_input_files("#input", SAMPLE)
     page.wait_for_selector("#queue .done")
     assert page.locator("#fields dt").all_text_contents() == ["number", "Date"]
