@@ -13,7 +13,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import cv2
 import glyphwire
@@ -153,7 +153,15 @@ class Run:
         return sum(self.process_ms)
 
 
-async def run_load(child: Child, sender: Sender, plan: Plan) -> Run:
+class Started(Protocol):
+    """A server that was started here."""
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+
+
+async def run_load(child: Started, sender: Sender, plan: Plan) -> Run:
     """One run of a plan."""
     running = asyncio.create_task(sender.send(plan))
     await asyncio.sleep(plan.warmup_s)

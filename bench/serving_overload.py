@@ -5,7 +5,8 @@ Then open loops at multiples of that rate, every call with a deadline of four ti
 goodput is what is answered in time. Then a stream of a fifth of the rate, alone, and while another client floods the
 server with line images, or with pages. Medians of the rounds: goodput as a share of the rate that was sustained in the
 round, latency of a stream as times that of it alone. A round takes a minute. The senders run on the same cores: in Go,
-where there is one, else in Python.
+where there is one, else in Python. Beside them stands what a line took of the processors, by process, and for how long
+these had nothing to do: when a machine changes its speed, or something else runs on it, it shows there.
 
 Run: python -m bench.serving_overload [--rounds 5] [--sender go] [--json]
 Exit status 1: work was begun after its deadline.
@@ -30,7 +31,7 @@ from typing import Any
 import glyphwire
 
 from bench.senders import Sender, go_program, has_go, python_program
-from bench.serving_children import LINE_MODE
+from bench.serving_children import LINE_MODE, Run, run_load
 from bench.tables import markdown
 from server.commands_demo import ServerProcess
 from server.load import Kind, Plan
@@ -61,7 +62,8 @@ class Overload:
     """One open loop. Rates are per second.
 
     of_rate: its goodput, of the rate that was sustained in the round. refused, late: shares of the calls;
-    refusal_p99_ms: how soon they were told.
+    refusal_p99_ms: how soon they were told. front_ms, engine_ms: processor time for each line that was read, of the
+    process that answers, refusals included, and of the one that reads; idle: share of the cores.
     """
 
     multiple: float
@@ -73,6 +75,9 @@ class Overload:
     p50_ms: float
     p99_ms: float
     refusal_p99_ms: float
+    front_ms: float
+    engine_ms: float
+    idle: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,8 @@ class Round:
 def main() -> int:
     """Returns 1 when work was begun after its deadline."""
     flags = _flags()
-    with _server(flags) as (target, metrics):
-        rounds = asyncio.run(_measure(target, flags))
+    with _server(flags) as (server, metrics):
+        rounds = asyncio.run(_measure(server, flags))
         late_starts = _metric(metrics, "glyphwire_late_starts_total")
     if flags.json:
         print(json.dumps({"sender": flags.sender, "late_starts": late_starts, "rounds": [*map(asdict, rounds)]}))
@@ -118,25 +123,27 @@ def main() -> int:
     return int(late_starts > 0)
 
 
-async def _measure(target: str, flags: Namespace) -> list[Round]:
-    sender = go_program(target) if flags.sender == "go" else python_program(target)
-    return [await _round(sender) for _ in range(flags.rounds)]
+async def _measure(server: ServerProcess, flags: Namespace) -> list[Round]:
+    sender = go_program(server.target) if flags.sender == "go" else python_program(server.target)
+    return [await _round(server, sender) for _ in range(flags.rounds)]
 
 
-async def _round(sender: Sender) -> Round:
+async def _round(server: ServerProcess, sender: Sender) -> Round:
     calibration = await sender.send(_lines("unary", _CALIBRATION_S, concurrency=16))
     rate = calibration.images_per_s
     half = await sender.send(_lines("unary", _CALIBRATION_S, rate=rate / 2))
     deadline_s = _DEADLINE_MEDIANS * _latency_ms(half, "p50") / 1e3
-    reports = [
-        await sender.send(_lines("unary", _OVERLOAD_S, rate=multiple * rate, deadline_s=deadline_s))
+    runs = [
+        await run_load(server, sender, _lines("unary", _OVERLOAD_S, rate=multiple * rate, deadline_s=deadline_s))
         for multiple in _MULTIPLES
     ]
-    overloads = [_overload(*run, rate) for run in zip(_MULTIPLES, reports, strict=True)]
+    overloads = [_overload(*run, rate) for run in zip(_MULTIPLES, runs, strict=True)]
     return Round(rate, deadline_s, overloads, await _fairness(sender, rate))
 
 
-def _overload(multiple: float, report: LoadReport, rate: float) -> Overload:
+def _overload(multiple: float, run: Run, rate: float) -> Overload:
+    report = run.report
+    *front_ms, engine_ms = run.process_ms
     goodput = report.goodput_per_s or 0.0
     refused = sum(failure.count for failure in report.failures if failure.reason == "QUEUE_FULL")
     return Overload(
@@ -149,6 +156,9 @@ def _overload(multiple: float, report: LoadReport, rate: float) -> Overload:
         p50_ms=_latency_ms(report, "p50"),
         p99_ms=_latency_ms(report, "p99"),
         refusal_p99_ms=(report.refusal_ms or {}).get("p99", math.nan),
+        front_ms=sum(front_ms),
+        engine_ms=engine_ms,
+        idle=run.idle,
     )
 
 
@@ -181,14 +191,14 @@ def _latency_ms(report: LoadReport, share: str) -> float:
 
 
 @contextmanager
-def _server(flags: Namespace) -> Iterator[tuple[str, str]]:
-    """Address of a server, and that of its metrics."""
+def _server(flags: Namespace) -> Iterator[tuple[ServerProcess, str]]:
+    """A server, and the address of its metrics."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         metrics = f"127.0.0.1:{free.getsockname()[1]}"
     with ServerProcess(load_settings(flags), flags=[f"--metrics-listen={metrics}"]) as server:
         with glyphwire.OcrClient(server.target) as client:
             server.wait_ready(client)
-        yield server.target, f"http://{metrics}/metrics"
+        yield server, f"http://{metrics}/metrics"
 
 
 def _metric(url: str, name: str) -> float:
@@ -198,8 +208,9 @@ def _metric(url: str, name: str) -> float:
 
 
 def _overload_table(rounds: Sequence[Sequence[Overload]]) -> str:
-    measured = ("refused", "late", "p50, ms", "p99, ms", "refusal p99, ms")
-    header = ("offered", "goodput per second", "of the sustained", "of the best", *measured)
+    shares = ("goodput per second", "of the sustained", "of the best", "refused", "late")
+    taken = ("front + engine, CPU ms per line", "cores idle")
+    header = ("offered", *shares, "p50, ms", "p99, ms", "refusal p99, ms", *taken)
     runs = [*zip(*rounds, strict=True)]
     middles = [{name: median(getattr(run, name) for run in each) for name in Overload.__slots__} for each in runs]
     best = max(middle["of_rate"] for middle in middles)
@@ -211,6 +222,8 @@ def _overload_table(rounds: Sequence[Sequence[Overload]]) -> str:
             f"{middle['of_rate'] / best:.0%}",
             *(f"{middle[name]:.1%}" for name in ("refused", "late")),
             *(f"{middle[name]:.1f}" for name in ("p50_ms", "p99_ms", "refusal_p99_ms")),
+            f"{middle['front_ms']:.1f} + {middle['engine_ms']:.1f}",
+            f"{middle['idle']:.0%}",
         )
         for middle, each in zip(middles, runs, strict=True)
     ]
