@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     engine_process: bool = Field(
         True, description="read in a process of its own, which bears overload and crashes better, for 30 MB"
     )
-    engine_nice: int = Field(5, ge=0, le=19, description="how far that process stands back behind others, as of nice")
+    engine_nice: int = Field(2, ge=0, le=19, description="how far that process stands back behind others, as of nice")
     stream_window: int = Field(16, ge=1, le=1024, description="frames of a stream that are read ahead")
     max_streams: int = Field(256, ge=1, description="streams open at once; more get UNAVAILABLE")
     max_client_streams: int = Field(64, ge=1, description="of them, those of one client")

@@ -245,7 +245,7 @@ async def test_signals_of_the_terminal_do_not_end_it(batcher, remote):
 async def test_it_stands_back_behind_others(batcher, remote):
     """All of its threads, so that calls are answered while it reads."""
     threads = os.listdir(f"/proc/{pid_of(remote)}/task")
-    assert {os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in threads} == {5}
+    assert {os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in threads} == {2}
 
 
 async def test_callers_survive_the_end_of_the_process(batcher):
