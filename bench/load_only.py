@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 import grpc.aio
 from glyphwire.v1 import ocr_pb2, ocr_pb2_grpc
 
-from ocr_core.frame_change import FrameSketch
+from ocr_core.frame_change import FrameSketch, sketch
 from ocr_core.image import load_image
 from ocr_core.image_limits import ImageLimits
 from ocr_core.pipeline_config import PipelineConfig
@@ -75,16 +75,17 @@ class LoadOnly:
         return ()
 
     def sketch(self, image: bytes | RawImage, options: RecognizeOptions) -> FrameSketch:
-        """Nobody asks for it."""
-        raise NotImplementedError
+        """As Pipeline's."""
+        del options
+        return sketch(load_image(image, ImageLimits()))
 
     def batch_key(self, crop: object, options: RecognizeOptions) -> Hashable:
-        """As sketch()."""
-        raise NotImplementedError
+        """One for all lines, of which there are none."""
 
     def read_lines(self, crops: Sequence[object], options: Sequence[RecognizeOptions]) -> list[object]:
-        """As sketch()."""
-        raise NotImplementedError
+        """As many readings."""
+        del options
+        return [*crops]
 
     def rules(self, options: RuleOptions) -> None:
         """None."""
