@@ -106,10 +106,12 @@ class RemoteStages:
             raise ProcessesFailed(f"the process that reads cannot be started: {error}") from None
         try:
             self._models = engine.call("start", self._config)
+        except EngineLost:
+            raise ProcessesFailed(f"the process that reads has ended with status {engine.close()}") from None
         except BaseException as error:
-            status = engine.close()
-            if isinstance(error, (OSError, EOFError)):
-                raise ProcessesFailed(f"the process that reads has ended with status {status}") from None
+            engine.close()
+            if isinstance(error, OSError):
+                raise ProcessesFailed(f"the process that reads cannot start: {error}") from error
             raise
         self._engine = engine
         threading.Thread(target=self._watch, args=(engine,), name="engine-end", daemon=True).start()
@@ -193,7 +195,7 @@ class RemoteStages:
         try:
             if engine:
                 return engine.call(method, *arguments, content=content)
-        except (OSError, EOFError):
+        except EngineLost:
             pass
         self.renew(engine)
         raise engine_lost()
@@ -269,10 +271,13 @@ class Engine:
             raise engine_lost() from None
 
     def call(self, method: str, *arguments: object, content: Payload | None = None) -> Any:  # noqa: ANN401 - what EngineHost returns
-        """Call a method of its EngineHost. Blocks. Raises what that raises; OSError or EOFError when it has ended."""
-        connection = self._connection()
-        connection.send((0, method, arguments), content)
-        (_, answer), _ = connection.receive()
+        """Call a method of its EngineHost. Blocks. Raises what that raises, and EngineLost when it has ended."""
+        try:
+            connection = self._connection()
+            connection.send((0, method, arguments), content)
+            (_, answer), _ = connection.receive()
+        except (OSError, EOFError):
+            raise engine_lost() from None
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -147,6 +147,22 @@ async def test_models_change_in_the_other_process(batcher, remote, models_dir):
     ]
 
 
+async def test_what_the_system_refuses_the_process_does_not_end_it(models_dir, tmp_path_factory, metrics):
+    """A file that it cannot write, on a full disk, say: the change fails with that, and reading goes on."""
+    agreement = tmp_path_factory.mktemp("agreement") / "models.json"
+    agreement.with_name("models.json.draft").mkdir()
+    put_bundle(models_dir, "2", "b")
+    command = (sys.executable, "-m", "tests.server.engine_program", str(models_dir))
+    remote = RemoteStages(Settings(workers=2, model_agreement=agreement), command, metrics)
+    with closing(Batcher(remote, Settings(workers=2), metrics)) as batcher:
+        await batcher.start()
+        first = pid_of(remote)
+        with pytest.raises(IsADirectoryError):
+            await changed(batcher, remote.shelf.unload, "tiny/1")
+        assert pid_of(remote) == first
+        assert metrics.registry.get_sample_value("glyphwire_engine_losses_total") == 0
+
+
 async def test_an_image_that_nobody_waits_for_is_forgotten(batcher, remote):
     """It keeps no model from being unloaded, although it was never read."""
     engine = remote.engine()
@@ -233,6 +249,14 @@ def test_a_start_that_fails_is_told(models_dir):
     for program in ("false", "/nowhere/python"):
         with closing(RemoteStages(Settings(), (program,), Metrics())) as stages, pytest.raises(ProcessesFailed):
             stages.start()
+
+
+def test_a_start_that_the_system_refuses_names_the_file(models_dir):
+    """Instead of saying that the process has ended, which it has not."""
+    command = (sys.executable, "-m", "tests.server.engine_program", str(models_dir))
+    settings = Settings(model_agreement=models_dir / "nowhere" / "models.json")
+    with closing(RemoteStages(settings, command, Metrics())) as stages, pytest.raises(ProcessesFailed, match="nowhere"):
+        stages.start()
 
 
 async def test_signals_of_the_terminal_do_not_end_it(batcher, remote):
