@@ -59,8 +59,11 @@ class SearchablePdf:
         page.close()
 
     def save(self, out: BinaryIO) -> None:
-        """Write the file."""
-        self._pdf.save(out)
+        """Write the file. Raises OSError."""
+        output = _Output(out)
+        self._pdf.save(output)
+        if output.error:
+            raise output.error
 
     def _opened(self, file: BinaryIO, password: str) -> pdfium.PdfDocument:
         if self._source is None or self._source[0] is not file:
@@ -117,6 +120,21 @@ class SearchablePdf:
             pdfium_c.FPDFPageObj_SetMatrix(piece, _matrix(corners, word.text))
             pdfium_c.FPDFPage_InsertObject(page, piece)
         pdfium_c.FPDFFont_Close(font)
+
+
+class _Output:
+    """Keeps what goes wrong with writing: PDFium, which calls it, cannot pass it on."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self.error: OSError | None = None
+        self._out = out
+
+    def write(self, content: ctypes.Array[ctypes.c_ubyte]) -> None:
+        if self.error is None:
+            try:
+                self._out.write(content)
+            except OSError as error:
+                self.error = error
 
 
 def _characters(found: Iterable[Word]) -> list[str]:

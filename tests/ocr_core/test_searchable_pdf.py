@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import subprocess
@@ -27,6 +28,13 @@ def text(*lines: Line, turned: bool = False) -> Recognition:
     """A page of a hundred dots per inch."""
     width, height = (HEIGHT, WIDTH) if turned else (WIDTH, HEIGHT)
     return Recognition(lines, width, height, "m", "1", Timings())
+
+
+class FullDisk(io.BytesIO):
+    """Has no room."""
+
+    def write(self, content):
+        raise OSError(errno.ENOSPC, "no space")
 
 
 def made(*additions) -> bytes:
@@ -165,3 +173,11 @@ def test_a_slanted_word_is_slanted():
     left, top, right, bottom = found_at(content, "slanted")
     assert (left + right) / 2 == pytest.approx(240, abs=5)
     assert (top + bottom) / 2 == pytest.approx(460, abs=5)
+
+
+def test_a_file_that_cannot_be_written_is_an_error():
+    """PDFium itself goes on when its output fails."""
+    pdf = SearchablePdf(ImageLimits())
+    pdf.add(io.BytesIO(text_pdf("text")), 1, None)
+    with pytest.raises(OSError, match="no space"):
+        pdf.save(FullDisk())
