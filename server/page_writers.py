@@ -80,6 +80,8 @@ def page_writer(flags: Namespace, settings: Settings, *, titled: bool) -> Iterat
         if flags.output is None and sys.stdout.isatty():
             raise SettingsInvalid("a PDF is nothing for a terminal: name a file with --output")
         writer = _PdfWriter(settings, flags.password)
+        if flags.output:
+            _check_writable(flags.output)
         yield writer
         if writer.has_pages:
             with _binary(flags.output) as out:
@@ -175,6 +177,15 @@ def _text(path: Path | None) -> Iterator[Callable[[str], object]]:
         return
     with path.open("w", encoding="utf-8") as file:
         yield file.write
+
+
+def _check_writable(path: Path) -> None:
+    """Before all pages are read in vain. What is there stays: it may be what is read. Raises OSError."""
+    if not path.exists():
+        path.open("xb").close()
+        path.unlink()
+    elif not path.is_fifo():
+        path.open("ab").close()
 
 
 @contextmanager

@@ -153,6 +153,22 @@ async def test_no_pdf_is_written_of_no_page(glyphwire_command, fake_pipeline, sc
     assert not made.exists()
 
 
+async def test_a_pdf_that_cannot_be_written_is_known_before_its_pages_are_read(
+    glyphwire_command, fake_pipeline, scan, tmp_path
+):
+    """Not after an hour of reading."""
+    made = tmp_path / "nowhere" / "made.pdf"
+    status, _, err = await glyphwire_command("recognize", "--format", "pdf", "--output", made, scan)
+    assert (status, str(made) in err) == (1, True)
+    assert not fake_pipeline.prepared
+
+
+async def test_a_pdf_may_take_the_place_of_its_source(glyphwire_command, fake_pipeline, scan):
+    """All of it has been taken before the file is written."""
+    await glyphwire_command("recognize", "--format", "pdf", "--pages", "1,3", "--output", scan, scan)
+    assert [page.get_size() for page in pdfium.PdfDocument(scan)] == [(100, 100), (200, 100)]
+
+
 async def test_a_pdf_does_not_go_to_a_terminal(glyphwire_command, fake_pipeline, scan, monkeypatch):
     """Without --output a terminal would get bytes."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
