@@ -51,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at its end.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - closed by the end of the process
         return 1
+    except UnicodeEncodeError as error:
+        lost = ascii(error.object[error.start : error.end])
+        print(f"glyphwire: the output is {error.encoding}, which has no {lost}: set PYTHONUTF8=1", file=sys.stderr)
+        return 1
     except (OcrError, glyphwire.OcrError, OSError) as error:
         print(f"glyphwire: {error}{_advice(error)}", file=sys.stderr)
         return 2 if isinstance(error, (SetupError, ModelNotFound)) else 1

@@ -8,7 +8,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -116,7 +116,7 @@ async def _read_all(reader: Reader, paths: Sequence[str], *, as_pages: bool) -> 
     """
     running: deque[asyncio.Task[Result]] = deque()
     for path in paths:
-        if as_pages or path == STDIN or _is_document(path):
+        if as_pages or _is_piped(path) or _is_document(path):
             while running:
                 yield await running.popleft()
             async for result in _read_pages(reader, path, as_pages=as_pages):
@@ -127,6 +127,11 @@ async def _read_all(reader: Reader, paths: Sequence[str], *, as_pages: bool) -> 
             yield await running.popleft()
     for task in running:
         yield await task
+
+
+def _is_piped(path: str) -> bool:
+    """Whether it can be read only once: a look at its first bytes would lose them."""
+    return path == STDIN or (Path(path).exists() and not Path(path).is_file())
 
 
 def _is_document(path: str) -> bool:
@@ -160,15 +165,15 @@ async def _read_pages(reader: Reader, path: str, *, as_pages: bool) -> AsyncIter
 
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
-    """A file of the disk, for standard input too: other processes read it, and it is read more than once."""
-    if path != STDIN:
-        with Path(path).open("rb") as file:
+    """A file of the disk, for pipes too: other processes read it, and it is read more than once."""
+    with nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb") as given:
+        if not _is_piped(path):
+            yield given
+            return
+        with TemporaryFile() as file:
+            shutil.copyfileobj(given, file)
+            file.seek(0)
             yield file
-        return
-    with TemporaryFile() as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-        file.seek(0)
-        yield file
 
 
 def _write(flags: Namespace, writer: PageWriter, result: Result) -> None:

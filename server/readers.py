@@ -172,6 +172,8 @@ def _words(path: str) -> tuple[str, ...]:
         return tuple(filter(None, Path(path).read_text(encoding="utf-8-sig").splitlines()))
     except OSError as error:
         raise ArgumentTypeError(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise ArgumentTypeError(f"{path} is no UTF-8: {error}") from None
 
 
 def _switches(flag: str) -> dict[str, Switch]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 import re
 
 import pytest
@@ -156,6 +158,15 @@ async def test_bad_words_are_named(glyphwire_command, folder, flags, capsys):
     assert re.search(rf"argument {flags[0]}: .*'{re.escape(flags[1])}'", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("flag", ["--lexicon", "--dictionary"])
+async def test_words_in_another_encoding_are_named(glyphwire_command, folder, flag, capsys):
+    """Files of words are UTF-8."""
+    (folder / "words.txt").write_bytes("合计".encode("gb18030"))
+    with pytest.raises(SystemExit):
+        await glyphwire_command("recognize", flag, folder / "words.txt", folder / "a.jpg")
+    assert f"argument {flag}: {folder}/words.txt is no UTF-8: " in capsys.readouterr().err
+
+
 async def test_timings_go_to_standard_error(glyphwire_command, fake_pipeline, folder):
     """--timings leaves standard output as it is."""
     _, out, err = await glyphwire_command("recognize", "--timings", folder / "a.jpg")
@@ -167,6 +178,24 @@ async def test_standard_input(glyphwire_command, fake_pipeline, monkeypatch):
     """- reads one image from standard input."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"piped")))
     assert await glyphwire_command("recognize", "-") == (0, "piped\n", "")
+
+
+async def test_a_pipe_is_read_once(glyphwire_command, fake_pipeline, tmp_path):
+    """As shells make them of <(command): none of its bytes is lost by looking what it is."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = asyncio.create_task(glyphwire_command("recognize", pipe))
+    await asyncio.to_thread(pipe.write_bytes, b"piped")
+    assert await reading == (0, "piped\n", "")
+
+
+async def test_text_that_the_output_cannot_have_is_an_error(glyphwire_command, fake_pipeline, tmp_path, monkeypatch):
+    """A terminal of another encoding: the character is named, and what to do."""
+    (tmp_path / "a.png").write_text("合计", encoding="utf-8")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    status, _, err = await glyphwire_command("recognize", tmp_path / "a.png")
+    assert status == 1
+    assert err.startswith("glyphwire: the output is latin-1, which has no '\\u5408\\u8ba1': ")
 
 
 async def test_a_folder_without_images_is_an_error(glyphwire_command, tmp_path):
