@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from swagger_ui_bundle import swagger_ui_path
 
 from gateway import job_routes, live, ocr_routes, operation_routes
+from gateway.access import Access
 from gateway.dependencies import Gateway
 from gateway.frame import Frame, GatewayMetrics
 from gateway.problems import ProblemError, on_error
@@ -25,13 +26,13 @@ _WEB = Path(__file__).parent / "web"
 
 
 def create_app(settings: Settings, connect: Callable[[], glyphwire.AsyncOcrClient]) -> FastAPI:
-    """connect: makes the client of the service, in the running loop."""
-    metrics = GatewayMetrics()
+    """connect: makes the client of the service, in the running loop. Raises SettingsInvalid for a bad token file."""
+    metrics, access = GatewayMetrics(), Access(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with connect() as client:
-            app.state.gateway = Gateway(settings, client, metrics)
+            app.state.gateway = Gateway(settings, client, metrics, access)
             yield
             app.state.gateway.close()
 

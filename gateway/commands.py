@@ -23,7 +23,7 @@ _OPEN_POLL_S = 0.1
 
 
 def serve_in_front(flags: Namespace) -> int:
-    """Of the server of --server, until SIGTERM."""
+    """Of the server of --server, until SIGTERM. Raises SettingsInvalid."""
     _serve(load_settings(flags), partial(connect, glyphwire.AsyncOcrClient, flags))
     return 0
 

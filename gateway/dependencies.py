@@ -21,11 +21,13 @@ from server.settings import Settings
 class Gateway:
     """Construct in a running event loop; client: of the service, ready to use."""
 
-    def __init__(self, settings: Settings, client: glyphwire.AsyncOcrClient, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, settings: Settings, client: glyphwire.AsyncOcrClient, metrics: GatewayMetrics, access: Access
+    ) -> None:
         self.settings = settings
         self.client = client
         self.metrics = metrics
-        self.access = Access(settings)
+        self.access = access
         self.reader = Reader(client, settings.http_timeout_s, settings.http_document_timeout_s)
         self.pdfs = PdfWriter(settings.image_limits)
         self.pictures = Pictures(settings.document_limits)

@@ -21,7 +21,7 @@ from pydantic_settings import (
 from ocr_core.document import DocumentLimits
 from ocr_core.image_limits import ImageLimits
 from ocr_core.pipeline_config import PipelineConfig
-from server.addresses import Address, UnixAddress, parse_address
+from server.addresses import Address, TcpAddress, UnixAddress, parse_address
 from server.environment import variable
 from server.errors import SettingsInvalid
 
@@ -93,9 +93,7 @@ class Settings(BaseSettings):
     max_render_bytes: ByteSize = Field(ByteSize(768 * _MIB), ge=1, description="memory of a process that renders")
     max_deadline_s: float = Field(60.0, gt=0, description="work that takes longer is dropped, whatever the caller says")
     drain_timeout_s: float = Field(20.0, ge=0, description="how long accepted work may take after a stop signal")
-    metrics_listen: str | None = Field(
-        None, pattern=r"^.+:\d{1,5}$", description="address where Prometheus reads metrics over HTTP"
-    )
+    metrics_listen: str | None = Field(None, description="HOST:PORT where Prometheus reads metrics over HTTP")
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector that gets traces: http://HOST:4317")
     trace_sample_ratio: float = Field(
         0.01, ge=0, le=1, description="share of calls traced; a caller's own traceparent decides for its calls"
@@ -167,6 +165,13 @@ class Settings(BaseSettings):
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(parse_address(text)) for text in value)
+
+    @field_validator("metrics_listen", "http_listen")
+    @classmethod
+    def _is_tcp_address(cls, value: str | None) -> str | None:
+        if value is not None and not isinstance(parse_address(value), TcpAddress):
+            raise ValueError(f"{value!r} is no HOST:PORT")
+        return value
 
     @field_validator("http_cors_origins")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.cli import main
 from tests.gateway.conftest import GatewayClient
 
 
@@ -20,6 +21,12 @@ async def test_callers_need_a_token(start_gateway, token_file):
     assert (await gateway.post("/api/ocr", content=b"one", headers=bearer("bob"))).status_code == 200
     assert (await gateway.get("/api/health")).status_code == 200
     assert (await gateway.get("/")).status_code == 200
+
+
+def test_a_token_file_that_cannot_be_read_is_told_at_once(capsys, tmp_path):
+    """As with a server: before anything is served, with status 2 and no traceback."""
+    assert main(["gateway", "--http-token-file", str(tmp_path / "nowhere.toml")]) == 2
+    assert capsys.readouterr().err.startswith("glyphwire: the token file cannot be read: ")
 
 
 async def test_tokens_have_limits(start_gateway, token_file):
