@@ -7,10 +7,10 @@ ignore.txt in a set lists characters that do not count.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rapidfuzz.distance import Levenshtein
 
@@ -160,8 +160,8 @@ def find_sets(directory: Path) -> list[Path]:
 
 
 def read_labels(folder: Path) -> list[tuple[str, str]]:
-    """Rows of labels.tsv: path of an image below the folder, and its text."""
-    rows = (folder / LABELS).read_text(encoding="utf-8").split("\n")
+    """Rows of labels.tsv: path of an image below the folder, and its text. Raises InputError."""
+    rows = _text(folder / LABELS).split("\n")
     return [(path, text) for path, _, text in (row.partition("\t") for row in rows if row)]
 
 
@@ -171,7 +171,7 @@ def read_lines(
     """Read one folder with labels.tsv, with the confidences of characters."""
     options = replace(options, include_characters=True)
     ignored = folder / "ignore.txt"
-    dropped = dict.fromkeys(map(ord, ignored.read_text(encoding="utf-8").strip("\r\n") if ignored.exists() else ""))
+    dropped = dict.fromkeys(map(ord, _text(ignored).strip("\r\n") if ignored.exists() else ""))
     readings = []
     for path, label in read_labels(folder):
         lines = _lines(recognizer, folder / path, options)
@@ -190,12 +190,24 @@ def read_lines(
 
 
 def read_pages(folder: Path) -> list[tuple[str, list[PageLine]]]:
-    """Pages of pages.json: path of an image below the folder, and its labelled lines."""
-    pages = json.loads((folder / PAGES).read_text(encoding="utf-8"))
-    return [
-        (page["image"], [PageLine(line["text"], polygon_of(line["polygon"]), line["ignore"]) for line in page["lines"]])
-        for page in pages
-    ]
+    """Pages of pages.json: path of an image below the folder, and its labelled lines. Raises InputError."""
+    text = _text(folder / PAGES)
+    try:
+        return [(page["image"], [_page_line(line) for line in page["lines"]]) for page in json.loads(text)]
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{folder / PAGES} is no list of pages: {error!r}") from None
+
+
+def _page_line(line: Mapping[str, Any]) -> PageLine:
+    return PageLine(line["text"], polygon_of(line["polygon"]), line["ignore"])
+
+
+def _text(path: Path) -> str:
+    """Some editors begin a file with a mark, which is none of its text."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8: {error}") from None
 
 
 def score_texts(name: str, labels: Sequence[str], texts: Sequence[str], failed: int = 0) -> LineScore:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ocr_core.errors import ImageEmpty
-from ocr_core.evaluation import LineScore, PageScore, evaluate, score_texts
+from ocr_core.errors import ImageEmpty, InputError
+from ocr_core.evaluation import LineScore, PageScore, evaluate, read_labels, read_pages, score_texts
 from ocr_core.page_scores import normalise
 from ocr_core.types import Line, Mode, Point, Polygon, Recognition, RecognizeOptions, Timings
 
@@ -53,6 +53,23 @@ def test_line_sets_honour_the_ignore_list(tmp_path: Path) -> None:
     assert (score.exact, score.cer) == (0.5, pytest.approx(1 / 6))
     assert seen == ["a.png", "b.png"]
     assert set(reader.modes) == {Mode.LINE}
+
+
+def test_a_mark_at_the_beginning_is_no_part_of_a_path(tmp_path: Path) -> None:
+    """As editors of Windows put it into what they call UTF-8."""
+    (tmp_path / "labels.tsv").write_text("a.png\tx\r\n", encoding="utf-8-sig")
+    assert read_labels(tmp_path) == [("a.png", "x")]
+
+
+def test_labels_that_cannot_be_understood_are_named(tmp_path: Path) -> None:
+    """Their file is in the message, instead of a traceback."""
+    (tmp_path / "labels.tsv").write_bytes("a.png\t合计\n".encode("gb18030"))
+    with pytest.raises(InputError, match=r"labels\.tsv is no UTF-8"):
+        read_labels(tmp_path)
+    for text in ("[", "1", '[{"image": "a.png"}]', '[{"image": "a.png", "lines": [{"text": "x", "polygon": [1]}]}]'):
+        (tmp_path / "pages.json").write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=r"pages\.json is no list of pages"):
+            read_pages(tmp_path)
 
 
 def test_page_sets_count_found_and_read_lines(tmp_path: Path) -> None:
