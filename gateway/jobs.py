@@ -57,9 +57,9 @@ class Job:
         self._document.write(upload.content)
         self._document.flush()
 
-    def start(self, reader: Reader, upload: Upload) -> None:
+    def start(self, reader: Reader) -> None:
         """Read in the background."""
-        self._task = asyncio.create_task(self._run(reader, upload))
+        self._task = asyncio.create_task(self._run(reader))
 
     def open_document(self) -> BinaryIO:
         """The document, at its beginning, for one reader, who closes it and may outlive the job."""
@@ -80,9 +80,9 @@ class Job:
                 return
             await changed.wait()
 
-    async def _run(self, reader: Reader, upload: Upload) -> None:
+    async def _run(self, reader: Reader) -> None:
         try:
-            async for page, progress in reader.document(upload, self.options):
+            async for page, progress in reader.document(self.file, self.open_document(), self.options):
                 self.pages.append(page)
                 self.pages_selected = progress.pages_selected
                 self._note()
@@ -132,7 +132,7 @@ class Jobs:
             )
         job = Job(upload, options, owner)
         self._jobs[job.id] = job
-        job.start(self._reader, upload)
+        job.start(self._reader)
         return job
 
     def find(self, job_id: str, owner: str) -> Job:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import glyphwire
 from glyphwire import DocumentPage, PageSource, Recognition
@@ -47,11 +48,14 @@ class Reader:
         return [page for pages in read for page in pages]
 
     async def document(
-        self, upload: Upload, options: OcrOptions, position: int = 0
+        self, name: str | None, content: bytes | BinaryIO, options: OcrOptions, position: int = 0
     ) -> AsyncIterator[tuple[ReadPage, DocumentPage]]:
-        """Pages of a document as they are read. position: of the upload in its request. Raises glyphwire.OcrError."""
+        """Pages of a document as they are read. position: of the upload in its request. Raises glyphwire.OcrError.
+
+        content: a file is closed when it has been sent.
+        """
         pages = self._client.recognize_document(
-            upload.content,
+            content,
             options.recognize_options(),
             document_options=options.document_options(),
             timeout_s=self._document_timeout_s,
@@ -62,7 +66,7 @@ class Reader:
             yield (
                 ReadPage(
                     position,
-                    upload.name,
+                    name,
                     page.page_number,
                     page.page_count,
                     page.dpi,
@@ -77,7 +81,8 @@ class Reader:
         started = time.perf_counter()
         try:
             if upload.has_pages:
-                return [page async for page, _ in self.document(upload, options, position)]
+                found = self.document(upload.name, upload.content, options, position)
+                return [page async for page, _ in found]
             outcome: Recognition | glyphwire.OcrError = await self._client.recognize(
                 upload.content, options.recognize_options(), timeout_s=self._timeout_s
             )

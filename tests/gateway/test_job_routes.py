@@ -9,6 +9,10 @@ import pypdfium2
 import pytest
 from PIL import Image as PillowImage
 
+from gateway.jobs import Job, JobState
+from gateway.options import OcrOptions
+from gateway.reading import Reader
+from gateway.uploads import Upload
 from tests.gateway.conftest import GatewayClient
 from tests.pdf_files import image_file, pdf_file, text_pdf
 from tests.server.messages import until
@@ -45,6 +49,29 @@ async def events(gateway: GatewayClient, path: str) -> list[tuple[str, dict]]:
     text = (await gateway.get(f"{path}/events")).text
     rows = [dict(row.split(": ", 1) for row in event.splitlines()) for event in text.split("\n\n") if event]
     return [(row["event"], json.loads(row["data"])) for row in rows]
+
+
+class NotingReader(Reader):
+    """Notes what it gets, and finds no pages."""
+
+    def __init__(self) -> None:
+        self.got: list[object] = []
+
+    async def document(self, name, content, options, position=0):
+        """As Reader's."""
+        self.got += [name, content.read()]
+        content.close()
+        for nothing in ():
+            yield nothing
+
+
+async def test_a_job_that_runs_has_its_document_in_a_file():
+    """In memory, those of all jobs that run would fill it."""
+    job, reader = Job(Upload("a.pdf", b"%PDF-"), OcrOptions(), ""), NotingReader()
+    job.start(reader)
+    await until(lambda: job.state is JobState.DONE)
+    assert reader.got == ["a.pdf", b"%PDF-"]
+    job.close()
 
 
 async def test_a_document_is_read_in_the_background(gateway: GatewayClient):
