@@ -58,7 +58,7 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.PAGE.value, help="[page]")
     decoders = [decoder.value.replace("_", "-") for decoder in DecodeMethod]
     group.add_argument(
-        "--decoder", choices=decoders, help="[best-path; prefix-beam when one of the flags of language needs it]"
+        "--decoder", choices=decoders, help="[best-path; prefix-beam when alternatives or language need it]"
     )
     group.add_argument(
         "--beam-width", type=int, default=_DECODE.beam_width, metavar="N", help=f"[{_DECODE.beam_width}]"
@@ -186,7 +186,8 @@ def _switches(flag: str) -> dict[str, Switch]:
 def _method(flags: Namespace) -> DecodeMethod:
     if flags.decoder:
         return DecodeMethod(flags.decoder.replace("-", "_"))
-    needs_beam = flags.pattern or flags.hot_words or flags.lexicon or flags.language_model
+    language = flags.pattern or flags.hot_words or flags.lexicon or flags.language_model
+    needs_beam = language or flags.alternatives or flags.character_alternatives
     return DecodeMethod.PREFIX_BEAM if needs_beam else DecodeMethod.BEST_PATH
 
 

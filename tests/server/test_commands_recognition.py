@@ -115,6 +115,15 @@ async def test_rules_are_handed_on(glyphwire_command, running, fake_pipeline, fo
     )
 
 
+@pytest.mark.parametrize("flag", ["--alternatives", "--character-alternatives"])
+async def test_alternatives_choose_the_decoder_that_has_them(glyphwire_command, fake_pipeline, folder, flag):
+    """As through the gateway; whoever names another decoder is told."""
+    assert (await glyphwire_command("recognize", flag, 2, folder / "a.jpg"))[0] == 0
+    assert fake_pipeline.options[0].decode.decoder is types.DecodeMethod.PREFIX_BEAM
+    status, _, err = await glyphwire_command("recognize", flag, 2, "--decoder", "best-path", folder / "a.jpg")
+    assert (status, "needs the prefix beam decoder" in err) == (1, True)
+
+
 async def test_a_profile_is_named(glyphwire_command, fake_pipeline, folder):
     """--rules names a profile; one that there is not is said on standard error."""
     status, _, err = await glyphwire_command("recognize", "--rules", "none", folder / "a.jpg")
