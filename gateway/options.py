@@ -57,8 +57,15 @@ def _switched(value: object) -> object:
 
 
 def _by_name(value: object) -> object:
-    """In a form, a table is one text with a row for each entry, NAME=VALUE. Raises ValueError."""
-    return dict(row.split("=", 1) for row in value.splitlines() if row) if isinstance(value, str) else value
+    """In a form, extractors are one text with a row for each."""
+    return dict(map(_extractor, filter(None, value.splitlines()))) if isinstance(value, str) else value
+
+
+def _extractor(row: str) -> tuple[str, str]:
+    name, has_pattern, pattern = row.partition("=")
+    if not has_pattern:
+        raise ValueError(f"{row!r} has no name: it must be NAME={row}")
+    return name, pattern
 
 
 class OcrOptions(BaseModel):

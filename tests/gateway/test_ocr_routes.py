@@ -132,6 +132,12 @@ async def test_options_that_cannot_be_understood_are_named(gateway: GatewayClien
     assert not stages.batches
 
 
+async def test_extractors_without_a_name_are_shown(gateway: GatewayClient):
+    """In words of the caller, not of the code that failed."""
+    response = await gateway.post("/api/ocr", files=form(b"one"), data={"extractors": "total=(.+)\n[0-9]+"})
+    assert "'[0-9]+' has no name: it must be NAME=[0-9]+" in response.json()["detail"]
+
+
 def test_every_option_of_the_client_has_a_field():
     """What the Python client can ask, plain HTTP can ask as well."""
     kinds = (
