@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +12,7 @@ import grpc.aio
 from ocr_core.errors import InputError, ModelNotFound
 from ocr_core.types import ModelInfo, Recognition
 from server import convert, parameters, tensors
+from server.admission import draining
 from server.batcher import Batcher
 from server.calls import note_item
 from server.errors import Draining
@@ -103,8 +105,19 @@ class OpenInferenceServicer(pb2_grpc.GRPCInferenceServiceServicer):
     ) -> AsyncGenerator[pb2.ModelStreamInferResponse, None]:
         """Read one request after the other; what goes wrong with one of them is its answer."""
         with self._batcher.stream(sharer_of(context)):
-            async for request in request_iterator:
+            while (request := await self._next(request_iterator)) is not None:
                 yield await self._stream_response(request, context)
+
+    async def _next(self, requests: AsyncIterator[pb2.ModelInferRequest]) -> pb2.ModelInferRequest | None:
+        """None after the last. Raises Draining, as a caller who sends nothing would keep the server from stopping."""
+        coming = asyncio.ensure_future(anext(requests, None))
+        try:
+            await asyncio.wait((coming, self._batcher.draining), return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                raise draining()
+            return coming.result()
+        finally:
+            coming.cancel()
 
     async def _stream_response(self, request: pb2.ModelInferRequest, context: _Context) -> pb2.ModelStreamInferResponse:
         """Raises Draining."""

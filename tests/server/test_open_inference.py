@@ -210,6 +210,17 @@ async def test_a_stream_ends_when_the_server_stops(running, inference, stages):
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.UNAVAILABLE, "ERROR_REASON_DRAINING")
 
 
+async def test_a_stream_that_waits_for_its_caller_ends_too(running, inference):
+    """A stop does not wait for requests that may never come, and says why the stream ends."""
+    call = inference.ModelStreamInfer()
+    await call.write(infer(b"a"))
+    await call.read()
+    stopping = asyncio.create_task(running.app.stop())
+    failed = await failure(call.read())
+    await stopping
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.UNAVAILABLE, "ERROR_REASON_DRAINING")
+
+
 async def test_calls_are_logged_and_counted_like_our_own(running, inference):
     """The access log has the method, the images and the lines; metrics count the call and each image."""
     with capture_logs() as logs:
