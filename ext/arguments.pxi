@@ -34,34 +34,45 @@ def prepare(automaton: Automaton | Prepared) -> Prepared:
     return automaton if isinstance(automaton, Prepared) else Prepared(automaton)
 
 
+# What is made in every call is made by functions: a class would be handed its numbers as Python objects.
+
+@cython.freelist(8)
 cdef class Columns:
     """What the columns of a call's matrices are."""
 
     cdef Layout c
     cdef cnp.ndarray class_of
 
-    def __init__(self, Py_ssize_t class_count, Py_ssize_t blank, str kind, classes) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}, must be one of {', '.join(KINDS)}")
-        if not 0 <= blank < class_count:
-            raise ValueError(f"blank is {blank}, matrix has {class_count} classes")
-        if class_count > INT32_MAX // 4:
-            raise ValueError(f"matrix has {class_count} classes, at most {INT32_MAX // 4} are possible")
-        self.c.kind = <Kind> <int> KINDS[kind]
-        self.c.classes = self.c.columns = class_count
-        self.c.blank = <int32_t> blank
-        if classes is None:
-            return
+    cdef int restrict(self, classes, Py_ssize_t blank) except -1:
+        """Let only these classes, and blank, be columns."""
         allowed = np.asarray(classes)
         if allowed.ndim != 1 or (allowed.size and allowed.dtype.kind not in "iu"):
             raise TypeError("classes must be integers on one axis")
         allowed = np.unique(np.append(allowed.astype(np.int64), blank))
-        if allowed.min() < 0 or allowed.max() >= class_count:
-            raise ValueError(f"classes must be from 0 to {class_count - 1}")
+        if allowed.min() < 0 or allowed.max() >= self.c.classes:
+            raise ValueError(f"classes must be from 0 to {self.c.classes - 1}")
         self.class_of = allowed.astype(np.int32)
         self.c.class_of = <const int32_t*> cnp.PyArray_DATA(self.class_of)
         self.c.columns = len(self.class_of)
         self.c.blank = <int32_t> np.searchsorted(allowed, blank)
+        return 0
+
+
+cdef Columns checked_columns(Py_ssize_t class_count, Py_ssize_t blank, str kind, classes):
+    cdef Columns columns = Columns.__new__(Columns)
+    cdef int known = KINDS.get(kind, -1)
+    if known < 0:
+        raise ValueError(f"kind is {kind!r}, must be one of {', '.join(KINDS)}")
+    if not 0 <= blank < class_count:
+        raise ValueError(f"blank is {blank}, matrix has {class_count} classes")
+    if class_count > INT32_MAX // 4:
+        raise ValueError(f"matrix has {class_count} classes, at most {INT32_MAX // 4} are possible")
+    columns.c.kind = <Kind> known
+    columns.c.classes = columns.c.columns = class_count
+    columns.c.blank = <int32_t> blank
+    if classes is not None:
+        columns.restrict(classes, blank)
+    return columns
 
 
 cdef int point_at(Matrix* matrix, cnp.ndarray x, Py_ssize_t axis) except -1:
@@ -81,6 +92,7 @@ cdef cnp.ndarray as_array(line):
     return line if isinstance(line, cnp.ndarray) else np.asarray(line)
 
 
+@cython.freelist(8)
 cdef class Batch:
     """The matrices of a call, where they are."""
 
@@ -150,43 +162,23 @@ cdef cnp.ndarray checked_normalisers(normalisers, str kind, Py_ssize_t rows):
     return checked
 
 
+@cython.freelist(8)
 cdef class Options:
     """Checked options of a search, and what it shall tell."""
 
     cdef SearchOptions c
-    cdef CAutomaton automata[MAX_AUTOMATA]
     cdef list prepared  # own the memory that automata point to
     cdef Wanted wanted
 
-    def __init__(
-        self,
-        Py_ssize_t beam_width,
-        Py_ssize_t prune_top_k,
-        double prune_min_prob,
-        Py_ssize_t n_best,
-        automata,
-        double prune_cum_prob,
-        bint align,
-        Py_ssize_t alternatives,
-    ) -> None:
+    cdef int use(self, automata) except -1:
         cdef Py_ssize_t i
-        self.c.width = fits(beam_width, "beam_width")
-        self.c.top_k = fits(prune_top_k, "prune_top_k")
-        self.c.alternatives = fits(alternatives + 1, "alternatives") - 1
-        self.c.min_prob = prune_min_prob
-        self.c.cum_prob = prune_cum_prob
-        self.wanted.n_best = fits(n_best, "n_best")
-        self.wanted.align = align
-        if alternatives and not align:
-            raise ValueError("alternatives need the alignment")
-        if prune_min_prob != prune_min_prob or prune_cum_prob != prune_cum_prob:
-            raise ValueError("prune_min_prob and prune_cum_prob must be numbers")
         self.prepared = [prepare(automaton) for automaton in automata]
         if len(self.prepared) > MAX_AUTOMATA:
             raise ValueError(f"there are {len(self.prepared)} automata, at most {MAX_AUTOMATA} are possible")
         self.c.automata_count = <int32_t> len(self.prepared)
         for i in range(len(self.prepared)):
             self.c.automata[i] = (<Prepared> self.prepared[i]).c
+        return 0
 
     cdef int check_classes(self, Py_ssize_t class_count) except -1:
         for prepared in self.prepared:
@@ -194,6 +186,32 @@ cdef class Options:
             if len(symbols) != class_count:
                 raise ValueError(f"an automaton knows {len(symbols)} classes, matrix has {class_count}")
         return 0
+
+
+cdef Options checked_options(
+    Py_ssize_t beam_width,
+    Py_ssize_t prune_top_k,
+    double prune_min_prob,
+    Py_ssize_t n_best,
+    automata,
+    double prune_cum_prob,
+    bint align,
+    Py_ssize_t alternatives,
+):
+    cdef Options options = Options.__new__(Options)
+    options.c.width = fits(beam_width, "beam_width")
+    options.c.top_k = fits(prune_top_k, "prune_top_k")
+    options.c.alternatives = fits(alternatives + 1, "alternatives") - 1
+    options.c.min_prob = prune_min_prob
+    options.c.cum_prob = prune_cum_prob
+    options.wanted.n_best = fits(n_best, "n_best")
+    options.wanted.align = align
+    if alternatives and not align:
+        raise ValueError("alternatives need the alignment")
+    if prune_min_prob != prune_min_prob or prune_cum_prob != prune_cum_prob:
+        raise ValueError("prune_min_prob and prune_cum_prob must be numbers")
+    options.use(automata)
+    return options
 
 
 cdef class Labellings:

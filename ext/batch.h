@@ -15,7 +15,8 @@ typedef struct {
     ptrdiff_t count;              /* lines */
     int in_place;                 /* all rows are contiguous float32 */
     size_t alternatives;
-    double *most, *z; /* [timesteps of all lines] what turns logits into probabilities, as a search has found it */
+    double *most, *z; /* [timesteps of all lines] what turns logits into probabilities, as a search has found it; NULL
+                         where there are no logits */
 } Call;
 
 /* What a thread has found. */
@@ -54,7 +55,7 @@ static void clear_away(Desk *desk) {
 
 static int decode_line(Desk *desk, const Call *call, const Matrix *matrix, Store *store) {
     if (!call->options) return decode_best_path(&desk->path, matrix, store);
-    ptrdiff_t before = matrix->before;
+    ptrdiff_t before = call->most ? matrix->before : 0;
     return decode_beam(&desk->search, matrix, call->most + before, call->z + before, call->wanted, store);
 }
 

@@ -4,6 +4,7 @@ ocr_core/ctc_reference.py is the specification: same names, same signatures, sam
 headers beside this file, which includes them: in one translation unit the compiler inlines them into one another.
 """
 
+cimport cython
 cimport numpy as cnp
 from libc.math cimport NAN
 from libc.stdint cimport INT32_MAX, int32_t
@@ -36,7 +37,7 @@ def best_path(
 ):
     """See ctc_reference.best_path."""
     cdef Batch batch = Batch(x, lengths)
-    cdef Columns columns = Columns(batch.class_count, blank, kind, classes) if batch.count else None
+    cdef Columns columns = checked_columns(batch.class_count, blank, kind, classes) if batch.count else None
     cdef Call call
     memset(&call, 0, sizeof(call))
     call.confidences = confidences
@@ -61,8 +62,8 @@ def prefix_beam_search(
 ):
     """See ctc_reference.prefix_beam_search."""
     cdef Batch batch = Batch(x, lengths)
-    cdef Columns columns = Columns(batch.class_count, blank, kind, classes) if batch.count else None
-    cdef Options options = Options(
+    cdef Columns columns = checked_columns(batch.class_count, blank, kind, classes) if batch.count else None
+    cdef Options options = checked_options(
         beam_width, prune_top_k, prune_min_prob, n_best, automata, prune_cum_prob, align, alternatives
     )
     cdef Call call
@@ -78,7 +79,7 @@ def prefix_beam_search(
 def log_probs(x, Py_ssize_t blank, labellings, str kind="probs", normalisers=None):
     """See ctc_reference.log_probs."""
     cdef Batch batch = Batch([x], None)
-    cdef Columns columns = Columns(batch.class_count, blank, kind, None)
+    cdef Columns columns = checked_columns(batch.class_count, blank, kind, None)
     cdef Labellings given = Labellings(labellings, blank, batch.class_count)
     cdef cnp.ndarray found = np.empty(given.c.count)
     cdef double* log_probs = <double*> cnp.PyArray_DATA(found)
@@ -101,27 +102,23 @@ cdef decoded(Batch batch, Columns columns, Call* call, Py_ssize_t threads, bint 
     cdef int32_t thread_count = fits(threads, "threads")
     cdef Py_ssize_t i
     cdef int ok = 1
-    cdef Store store
+    cdef Found found = Found.__new__(Found)
     cdef cnp.ndarray normalisers = NO_NORMALISERS
-    memset(&store, 0, sizeof(store))
-    store.alternatives = call.alternatives
+    found.c.alternatives = call.alternatives
     call.matrices, call.count, call.in_place = batch.matrices, batch.count, batch.in_place
-    if call.options:
-        normalisers = no_normalisers(batch.rows)
-        call.most = <double*> cnp.PyArray_DATA(normalisers)
-        call.z = call.most + batch.rows
-    try:
-        if batch.count:
-            call.layout = &columns.c
-            with nogil:
-                ok = decode_lines(call, thread_count, bounds + 1, &store)
-        if not ok:
-            raise MemoryError
-        for i in range(batch.count):
-            bounds[i + 1] += bounds[i]
-        return pack(&store, lines, aligned, confidences, normalisers_of(columns, normalisers))
-    finally:
-        discard(&store)
+    if batch.count:
+        call.layout = &columns.c
+        if call.options and columns.c.kind == LOGITS:
+            normalisers = no_normalisers(batch.rows)
+            call.most = <double*> cnp.PyArray_DATA(normalisers)
+            call.z = call.most + batch.rows
+        with nogil:
+            ok = decode_lines(call, thread_count, bounds + 1, &found.c)
+    if not ok:
+        raise MemoryError
+    for i in range(batch.count):
+        bounds[i + 1] += bounds[i]
+    return found.readings(lines, aligned, confidences, normalisers)
 
 
 include "streams.pxi"

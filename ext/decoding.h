@@ -261,11 +261,12 @@ static int decode_best_path(Path *path, const Matrix *matrix, Store *store) {
     return 1;
 }
 
-/* Searches further rows; most and z [time] take what turns logits into probabilities. Returns 0 when out of memory. */
+/* Searches further rows; of logits most and z [time] take what makes them probabilities. Returns 0 when there is no
+ * memory. */
 static int search_rows(Search *s, const Matrix *matrix, double *most, double *z) {
     for (ptrdiff_t t = 0; t < matrix->times && !s->bad; t++) {
         if (!reserve(s)) return 0;
-        advance(s, matrix, t, most + t, z + t);
+        advance(s, matrix, t, most, z);
     }
     return 1;
 }

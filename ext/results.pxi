@@ -18,37 +18,41 @@ cdef cnp.ndarray no_normalisers(Py_ssize_t rows):
     return normalisers
 
 
-cdef cnp.ndarray normalisers_of(Columns columns, cnp.ndarray found):
-    """What was found where there are logits."""
-    return found if columns is not None and columns.c.kind == LOGITS else NO_NORMALISERS
+@cython.freelist(8)
+cdef class Found:
+    """What the kernels found. Arrays are where they have written it, which lives as long as one of these."""
 
+    cdef Store c
 
-cdef cnp.ndarray copied(const void* source, cnp.npy_intp count, int kind, int size):
-    cdef cnp.ndarray array = cnp.PyArray_EMPTY(1, &count, kind, 0)
-    if count:
-        memcpy(cnp.PyArray_DATA(array), source, count * size)
-    return array
+    def __dealloc__(self) -> None:
+        discard(&self.c)
 
+    cdef cnp.ndarray array(self, void* values, cnp.npy_intp count, int kind):
+        if not count:
+            return cnp.PyArray_EMPTY(1, &count, kind, 0)
+        cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(1, &count, kind, values)
+        cnp.set_array_base(array, self)
+        return array
 
-cdef pack(const Store* store, cnp.ndarray lines, bint aligned, bint confidences, cnp.ndarray normalisers):
-    """Readings of what is in the store."""
-    cdef cnp.npy_intp n = store.characters, h = store.hypotheses, k = store.alternatives
-    cdef cnp.ndarray offsets = copied(store.offsets, h + 1 if h else 0, cnp.NPY_INT32, 4)
-    return tuple.__new__(Readings, (
-        copied(store.labels, n, cnp.NPY_INT32, 4),
-        copied(store.timesteps, n, cnp.NPY_INT32, 4) if aligned else NO_INTS,
-        copied(store.starts, n, cnp.NPY_INT32, 4) if aligned else NO_INTS,
-        copied(store.ends, n, cnp.NPY_INT32, 4) if aligned else NO_INTS,
-        copied(store.confidences, n, cnp.NPY_FLOAT32, 4) if confidences else NO_FLOATS,
-        offsets if h else np.zeros(1, np.int32),
-        copied(store.log_probs, h, cnp.NPY_FLOAT64, 8),
-        copied(store.scores, h, cnp.NPY_FLOAT64, 8),
-        lines,
-        copied(store.posteriors, n, cnp.NPY_FLOAT32, 4) if k else NO_FLOATS,
-        copied(store.alternative_labels, n * k, cnp.NPY_INT32, 4).reshape(n, k) if k else NO_LABELS,
-        copied(store.alternative_posteriors, n * k, cnp.NPY_FLOAT32, 4).reshape(n, k) if k else NO_SHARES,
-        normalisers,
-    ))
+    cdef readings(self, cnp.ndarray lines, bint aligned, bint confidences, cnp.ndarray normalisers):
+        """As Readings."""
+        cdef Store* c = &self.c
+        cdef cnp.npy_intp n = c.characters, h = c.hypotheses, k = c.alternatives
+        return tuple.__new__(Readings, (
+            self.array(c.labels, n, cnp.NPY_INT32),
+            self.array(c.timesteps, n, cnp.NPY_INT32) if aligned else NO_INTS,
+            self.array(c.starts, n, cnp.NPY_INT32) if aligned else NO_INTS,
+            self.array(c.ends, n, cnp.NPY_INT32) if aligned else NO_INTS,
+            self.array(c.confidences, n, cnp.NPY_FLOAT32) if confidences else NO_FLOATS,
+            self.array(c.offsets, h + 1, cnp.NPY_INT32) if h else np.zeros(1, np.int32),
+            self.array(c.log_probs, h, cnp.NPY_FLOAT64),
+            self.array(c.scores, h, cnp.NPY_FLOAT64),
+            lines,
+            self.array(c.posteriors, n, cnp.NPY_FLOAT32) if k else NO_FLOATS,
+            self.array(c.alternative_labels, n * k, cnp.NPY_INT32).reshape(n, k) if k else NO_LABELS,
+            self.array(c.alternative_posteriors, n * k, cnp.NPY_FLOAT32).reshape(n, k) if k else NO_SHARES,
+            normalisers,
+        ))
 
 
 cdef cnp.ndarray line_bounds(Py_ssize_t count):

@@ -93,10 +93,8 @@ static inline int is_in_place(const Matrix *matrix) {
            !(((uintptr_t)matrix->data | (uintptr_t)matrix->time_stride) % _Alignof(float));
 }
 
-/* All classes of a timestep, float32 [classes]: in place where they lie that way, else in `buffer`. */
-static const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
+static const float *widened_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
     const char *place = matrix->data + t * matrix->time_stride;
-    if (is_in_place(matrix)) return (const float *)place;
     if (!matrix->half || matrix->class_stride != sizeof(uint16_t) || (uintptr_t)place % _Alignof(uint16_t))
         for (ptrdiff_t i = 0; i < layout->classes; i++) buffer[i] = value_at(matrix, t, i);
 #ifdef HAS_AVX2
@@ -106,11 +104,20 @@ static const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdif
     return buffer;
 }
 
-/* The columns of a timestep, float32 [columns]. */
-static const float *load_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
-    if (!layout->class_of) return whole_row(layout, matrix, t, buffer);
+static const float *chosen_columns(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
     for (ptrdiff_t i = 0; i < layout->columns; i++) buffer[i] = value_at(matrix, t, layout->class_of[i]);
     return buffer;
+}
+
+/* All classes of a timestep, float32 [classes]: in place where they lie that way, else in `buffer`. */
+static inline const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
+    if (is_in_place(matrix)) return (const float *)(matrix->data + t * matrix->time_stride);
+    return widened_row(layout, matrix, t, buffer);
+}
+
+/* The columns of a timestep, float32 [columns]. */
+static inline const float *load_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
+    return layout->class_of ? chosen_columns(layout, matrix, t, buffer) : whole_row(layout, matrix, t, buffer);
 }
 
 #endif

@@ -335,7 +335,7 @@ static Interest interest_of(Search *s, const Row *row, uint32_t most) {
 }
 
 /* Collects the labels of a row that may be likely. Returns what row_share says, or -1 for a row that is no
- * distribution. `most` and `z` take what turns logits into probabilities: p = exp(x - most) / z. */
+ * distribution. most and z [time] take what turns logits into probabilities: p = exp(x - most) / z. */
 static double
 look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection *found, double *most, double *z) {
     const Layout *layout = s->layout;
@@ -350,8 +350,8 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
     if (peak < 0) return -1.0;
     if (row->kind == LOGITS) {
         float greatest = isinf(row->values[peak]) ? 0.0f : row->values[peak];
-        row->most = *most = greatest;
-        sum = *z = sum_at(layout, matrix, t, row->values, greatest, s->row);
+        row->most = most[t] = greatest;
+        sum = z[t] = sum_at(layout, matrix, t, row->values, greatest, s->row);
     }
     double share = row_share(layout, row, sum);
     found->lowest = lowest_key(row->kind, row->most, s->options->min_prob * share);

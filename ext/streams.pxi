@@ -4,7 +4,7 @@ cdef class BestPathStream:
     """See ctc_reference.BestPathStream."""
 
     cdef Path path
-    cdef Store store
+    cdef Found found
     cdef Columns columns
     cdef Py_ssize_t blank
     cdef str kind
@@ -13,35 +13,36 @@ cdef class BestPathStream:
 
     def __cinit__(self, Py_ssize_t blank, str kind="probs", classes=None, bint confidences=True) -> None:
         self.blank, self.kind, self.classes, self.confidences = blank, kind, classes, confidences
+        self.found = Found.__new__(Found)
         self.finished = False
 
     def __dealloc__(self) -> None:
         free(self.path.row)
-        discard(&self.store)
 
     def push(self, x) -> None:
         """See ctc_reference.BestPathStream.push."""
         cdef Batch batch = Batch([x], None)
+        cdef Store* store = &self.found.c
         cdef int ok
         refuse_finished(self.finished)
         if self.columns is None:
-            self.columns = Columns(batch.class_count, self.blank, self.kind, self.classes)
+            self.columns = checked_columns(batch.class_count, self.blank, self.kind, self.classes)
             if not allocate_path(&self.path, &self.columns.c, self.confidences):
                 raise MemoryError
             begin_path(&self.path)
         check_class_count(self.columns, batch)
         with nogil:
-            ok = make_room(&self.store, 1, self.path.length + batch.matrices.times)
+            ok = make_room(store, 1, self.path.length + batch.matrices.times)
             if ok:
-                follow_rows(&self.path, batch.matrices, &self.store)
+                follow_rows(&self.path, batch.matrices, store)
         if not ok:
             raise MemoryError
 
     def partial(self):
         """See ctc_reference.BestPathStream.partial."""
+        cdef Py_ssize_t length = self.path.length
         refuse_finished(self.finished)
-        length = self.path.length
-        return copied(self.store.labels, length, cnp.NPY_INT32, 4), length
+        return self.found.array(self.found.c.labels, length, cnp.NPY_INT32).copy(), length
 
     def finish(self):
         """See ctc_reference.BestPathStream.finish."""
@@ -49,8 +50,8 @@ cdef class BestPathStream:
         self.finished = True
         if self.columns is None:
             return best_path([np.empty((0, self.blank + 1), np.float32)], self.blank, confidences=self.confidences)
-        end_path(&self.path, &self.store)
-        return pack(&self.store, np.array([0, 1], np.int32), True, self.confidences, NO_NORMALISERS)
+        end_path(&self.path, &self.found.c)
+        return self.found.readings(np.array([0, 1], np.int32), True, self.confidences, NO_NORMALISERS)
 
 
 cdef class BeamStream:
@@ -80,7 +81,7 @@ cdef class BeamStream:
         Py_ssize_t alternatives=0,
     ) -> None:
         self.blank, self.kind, self.classes = blank, kind, classes
-        self.options = Options(
+        self.options = checked_options(
             beam_width, prune_top_k, prune_min_prob, n_best, automata, prune_cum_prob, align, alternatives
         )
         self.chunks, self.normalisers = [], []
@@ -98,7 +99,7 @@ cdef class BeamStream:
         cdef int ok
         refuse_finished(self.finished)
         if self.columns is None:
-            self.columns = Columns(batch.class_count, self.blank, self.kind, self.classes)
+            self.columns = checked_columns(batch.class_count, self.blank, self.kind, self.classes)
             self.options.check_classes(batch.class_count)
             if not allocate(&self.search, &self.columns.c, &self.options.c, False) or not reserve(&self.search):
                 raise MemoryError
@@ -127,7 +128,8 @@ cdef class BeamStream:
         """See ctc_reference.BeamStream.finish."""
         cdef Batch batch
         cdef Line line
-        cdef Store store
+        cdef Found found = Found.__new__(Found)
+        cdef bint align = self.options.wanted.align
         cdef cnp.ndarray normalisers
         cdef int ok
         refuse_finished(self.finished)
@@ -139,18 +141,13 @@ cdef class BeamStream:
         line.layout, line.matrix = &self.columns.c, batch.matrices
         line.most = <const double*> cnp.PyArray_DATA(normalisers)
         line.z = line.most + batch.matrices.times
-        memset(&store, 0, sizeof(store))
-        store.alternatives = self.options.c.alternatives
-        try:
-            with nogil:
-                ok = describe(&self.search, &line, self.options.wanted, &store)
-            if not ok:
-                raise MemoryError
-            lines = np.array([0, store.hypotheses], np.int32)
-            found = normalisers_of(self.columns, normalisers)
-            return pack(&store, lines, self.options.wanted.align, self.options.wanted.align, found)
-        finally:
-            discard(&store)
+        found.c.alternatives = self.options.c.alternatives
+        with nogil:
+            ok = describe(&self.search, &line, self.options.wanted, &found.c)
+        if not ok:
+            raise MemoryError
+        lines = np.array([0, found.c.hypotheses], np.int32)
+        return found.readings(lines, align, align, normalisers if self.columns.c.kind == LOGITS else NO_NORMALISERS)
 
     cdef Py_ssize_t class_count_at_least(self):
         """Classes of a stream that never had a row."""
