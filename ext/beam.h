@@ -111,7 +111,7 @@ static int32_t likely_room(const Search *s) {
 
 /* Hands out the arrays of known length; with memory NULL only counts. Returns the bytes needed. */
 static size_t place_arrays(Search *s, char *memory) {
-    size_t width = (size_t)s->options->width + 7, room = candidate_room(s) + 7, needed = 0;
+    size_t width = (size_t)s->options->width + LANES, room = candidate_room(s) + LANES, needed = 0;
     char *at = memory;
 #define PLACE(array, count)                                                                                            \
     do {                                                                                                               \

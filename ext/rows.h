@@ -14,7 +14,8 @@
 #define WIDE_CLONES __attribute__((target_clones("avx2", "default")))
 #define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma"))
 #define AVX2 __attribute__((target("avx2,f16c,fma")))
-/* Only what reads long rows needs longer vectors than AVX2 has; a build for the tests of that does without them. */
+/* For what gains by longer vectors than AVX2 has: reading long rows, adding up, and putting together what is to stay. A
+ * build for the tests of AVX2 does without them. */
 #ifndef GLYPHWIRE_AVX2
 #define HAS_AVX512 __builtin_cpu_supports("avx512f")
 #define AVX512 __attribute__((target("avx512f,avx2,f16c,fma")))

@@ -3,7 +3,7 @@
 #ifndef GLYPHWIRE_SEARCH_H
 #define GLYPHWIRE_SEARCH_H
 
-#include "beam.h"
+#include "extensions.h"
 #include "sums.h"
 
 /* A row, and how its values become probabilities up to the factor that all labels share. */
@@ -104,63 +104,6 @@ keep_prefixes(Search *s, Row row, int32_t likely_count, int has_automata) {
         range.least = total < range.least ? total : range.least;
     }
     return range;
-}
-
-/* What the automata say to a label after a node; 0 forbids it. `next`, if given, takes their states. */
-static double weigh(const Search *s, int32_t node, int32_t label, int32_t *next) {
-    const SearchOptions *options = s->options;
-    double weight = 1.0;
-    for (int i = 0; i < options->automata_count; i++) {
-        int32_t state = s->states[node * options->automata_count + i];
-        state = follow(options->automata + i, state, class_of(s->layout, label), &weight);
-        if (state == DEAD) return 0.0;
-        if (next) next[i] = state;
-    }
-    return weight;
-}
-
-/* Masses of all prefixes of the beam with one more label. */
-WIDE_CLONES static void
-extend_all(const Beam *beam, int32_t size, int32_t label, double prob, double *restrict extended) {
-    const double *restrict blank = beam->masses.blank, *restrict total = beam->masses.total;
-    const int32_t *restrict labels = beam->label;
-    for (int32_t slot = 0; slot < whole_vectors(size); slot++) {
-        double after_blank = blank[slot], all = total[slot];
-        extended[slot] = (labels[slot] == label ? after_blank : all) * prob;
-    }
-}
-
-/* Leaves only candidates with at least this total, of those from `from` on. */
-static void drop_extensions(Search *s, int32_t from, double least) {
-    int32_t left = from;
-    for (int32_t i = from; i < s->candidates; i++) {
-        double total = s->next.total[i];
-        s->next.total[left] = total;
-        s->nodes_of[left] = s->nodes_of[i];
-        s->labels_of[left] = s->labels_of[i];
-        left += total >= least;
-    }
-    s->candidates = left;
-}
-
-/* Adds the prefixes of the beam with this label that may enter it. */
-static void extend_by(Search *s, int32_t label, double prob) {
-    const int32_t *last = s->beam.label, *above = s->beam.above, *nodes = s->beam.node;
-    double *restrict totals = s->next.total, *restrict extended = s->extended;
-    int32_t *restrict nodes_of = s->nodes_of, *restrict labels_of = s->labels_of, from = s->candidates, end = from;
-    extend_all(&s->beam, s->size, label, prob, extended);
-    /* What is in the beam already has been added by keep_prefixes. */
-    for (int32_t slot = 0; slot < s->size; slot++) extended[last[slot] == label ? above[slot] : NONE] = 0.0;
-    for (int32_t slot = 0; slot < s->size; slot++) {
-        totals[end] = extended[slot];
-        nodes_of[end] = nodes[slot];
-        labels_of[end] = label;
-        end += extended[slot] * s->most_weight >= s->threshold;
-    }
-    s->candidates = end;
-    if (!s->options->automata_count) return;
-    for (int32_t i = from; i < end; i++) totals[i] *= weigh(s, nodes_of[i], label, NULL);
-    drop_extensions(s, from, s->threshold);
 }
 
 static inline Extension candidate_at(const Search *s, int32_t i) {
