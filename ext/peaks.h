@@ -310,7 +310,30 @@ AVX2 static int32_t peak_of_scores_avx2(const float *row, ptrdiff_t columns, uin
 }
 #endif
 
+#ifdef HAS_AVX512
+AVX512 static inline uint32_t key_of_scores_avx512(const float *from, ptrdiff_t count, int *nan) {
+    if (count != BLOCK) return key_of_scores(from, count, nan);
+    __m512 most = _mm512_loadu_ps(from);
+    __mmask16 unordered = 0;
+    for (int i = 0; i < BLOCK; i += 2 * WIDE_LANES) {
+        __m512 even = _mm512_loadu_ps(from + i), odd = _mm512_loadu_ps(from + i + WIDE_LANES);
+        for (int line = 0; line < 2 * WIDE_LANES; line += LINE) __builtin_prefetch(from + i + line + AHEAD);
+        unordered |= _mm512_cmp_ps_mask(even, odd, _CMP_UNORD_Q);
+        most = _mm512_max_ps(even, _mm512_max_ps(odd, most));
+    }
+    *nan |= unordered;
+    return score_key(bits_of(_mm512_reduce_max_ps(most)));
+}
+
+AVX512 static int32_t peak_of_scores_avx512(const float *row, ptrdiff_t columns, uint32_t *maxima) {
+    return peak_by_blocks(LOGITS, row, columns, maxima, key_of_scores_avx512);
+}
+#endif
+
 static int32_t peak_of_scores(const float *row, ptrdiff_t columns, uint32_t *maxima) {
+#ifdef HAS_AVX512
+    if (HAS_AVX512) return peak_of_scores_avx512(row, columns, maxima);
+#endif
 #ifdef HAS_AVX2
     if (HAS_AVX2) return peak_of_scores_avx2(row, columns, maxima);
 #endif
