@@ -44,6 +44,7 @@ typedef struct {
     uint32_t lowest;   /* keys below cannot enter; rises once there are top_k */
     int32_t new_from;  /* of a long row, parts of which are looked at twice: nothing before can be new */
     uint32_t greatest; /* of the keys that were collected, blank's among them; of a long row */
+    int is_far;        /* see is_far */
 } Collection;
 
 /* When there are as many, all but the likeliest are dropped. There are never as many columns without blank. */
@@ -149,6 +150,9 @@ static inline __attribute__((always_inline)) uint32_t greatest_and_all(Collectio
 }
 
 #ifdef HAS_AVX2
+/* What a search reads of a matrix that is far is asked for two pages ahead: some of the time it does something else. */
+enum { FARTHER_AHEAD = 2 * AHEAD };
+
 /* Collects columns of which a bit is set, and notes the greatest key. Stretches ascend, but may overlap. */
 static inline __attribute__((always_inline)) void
 collect_from_stretch(Collection *found, int32_t start, uint64_t hits) {
@@ -186,7 +190,10 @@ look_through_stretch_avx2(void *found, const float *row, ptrdiff_t start) {
 
 AVX2 static void collect_from_long_row_avx2(Collection *found) {
     int32_t columns = (int32_t)found->layout->columns;
-    read_row(found->values, columns, LANES, 0, found, look_through_vector_avx2, look_through_stretch_avx2);
+    const float *row = found->values;
+    if (found->is_far)
+        read_row(row, columns, LANES, FARTHER_AHEAD, found, look_through_vector_avx2, look_through_stretch_avx2);
+    else read_row(row, columns, LANES, 0, found, look_through_vector_avx2, look_through_stretch_avx2);
 }
 
 AVX2 static uint32_t collect_from_short_row_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
@@ -217,7 +224,12 @@ look_through_stretch_avx512(void *found, const float *row, ptrdiff_t start) {
 
 AVX512 static void collect_from_long_row_avx512(Collection *found) {
     int32_t columns = (int32_t)found->layout->columns;
-    read_row(found->values, columns, WIDE_LANES, 0, found, look_through_vector_avx512, look_through_stretch_avx512);
+    const float *row = found->values;
+    if (found->is_far)
+        read_row(
+            row, columns, WIDE_LANES, FARTHER_AHEAD, found, look_through_vector_avx512, look_through_stretch_avx512
+        );
+    else read_row(row, columns, WIDE_LANES, 0, found, look_through_vector_avx512, look_through_stretch_avx512);
 }
 #endif
 

@@ -128,14 +128,9 @@ peaks_of_short_rows_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, in
 
 enum { STRETCH = 4 * LINE, LONG_ROW = 8 * STRETCH };
 
-/* A matrix of more bytes is not in a core's own cache. What comes from the next one comes up to a sixth sooner when it
- * is asked for a page ahead; what is in the first one already comes up to a tenth later. */
-enum { OWN_CACHE = 5 << 18, AHEAD = 1024 };
-
-static inline int is_far(const Layout *layout, const Matrix *matrix) {
-    return matrix->times * matrix->time_stride > OWN_CACHE &&
-           matrix->time_stride == layout->columns * (ptrdiff_t)sizeof(float);
-}
+/* What comes from a cache beyond a core's own comes up to a sixth sooner when it is asked for a page ahead; what is in
+ * its own already comes up to a tenth later. */
+enum { AHEAD = 1024 };
 
 /* Looks at a vector, or at a stretch, from a column on. */
 typedef void LookAt(void *seen, const float *row, ptrdiff_t start);

@@ -110,6 +110,14 @@ static const float *chosen_columns(const Layout *layout, const Matrix *matrix, p
     return buffer;
 }
 
+/* A matrix of more bytes is not in a core's own cache. */
+enum { OWN_CACHE = 5 << 18 };
+
+static inline int is_far(const Layout *layout, const Matrix *matrix) {
+    return matrix->times * matrix->time_stride > OWN_CACHE &&
+           matrix->time_stride == layout->columns * (ptrdiff_t)sizeof(float);
+}
+
 /* All classes of a timestep, float32 [classes]: in place where they lie that way, else in `buffer`. */
 static inline const float *whole_row(const Layout *layout, const Matrix *matrix, ptrdiff_t t, float *buffer) {
     if (is_in_place(matrix)) return (const float *)(matrix->data + t * matrix->time_stride);

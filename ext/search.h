@@ -305,7 +305,7 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
 /* One timestep. */
 static void advance(Search *s, const Matrix *matrix, ptrdiff_t t, double *most, double *z) {
     Row row = {load_row(s->layout, matrix, t, s->columns), s->layout->kind, 0.0};
-    Collection found = {s->layout, row.values, s->likely, 0, s->top_k, s->lowest};
+    Collection found = {s->layout, row.values, s->likely, 0, s->top_k, s->lowest, .is_far = is_far(s->layout, matrix)};
     double share = look_through(s, matrix, t, &row, &found, most, z);
     int has_automata = s->options->automata_count > 0;
     if (share < 0.0) {
