@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 
 import grpc
 import pytest
@@ -24,6 +25,14 @@ async def test_calls_have_a_deadline(connect, running, stages):
         grpc.StatusCode.DEADLINE_EXCEEDED
     )
     assert (await failure(client.stream([b"a"], timeout_s=0.04))).code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_deadline_may_be_infinite(connect, running):
+    """Calls and streams that may take as long as they like are not over before they begin."""
+    client = await connect(running.target, timeout_s=math.inf)
+    assert texts(await client.call("recognize", b"a")) == ["a"]
+    (result,) = await client.stream([b"a"], timeout_s=math.inf)
+    assert texts(result.outcome) == ["a"]
 
 
 @pytest.mark.parametrize("size", [1, 1_000_000])

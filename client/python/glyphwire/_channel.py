@@ -20,6 +20,8 @@ SERVICE = "glyphwire.v1.OcrService"
 TIMEOUT_S = 30.0
 ADMIN_TIMEOUT_S = 300.0
 STREAM_TIMEOUT_S = 3600.0
+LONGEST_TIMEOUT_S = 365 * 86_400.0
+"""gRPC takes one that is infinite for a deadline that has passed."""
 MAX_MESSAGE_BYTES = 64 * 2**20
 HEALTH_POLL_S = 0.1
 SERVER_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
@@ -137,4 +139,4 @@ def _is_local(target: str) -> bool:
 
 def chosen(timeout_s: float | None, default_s: float) -> float:
     """The timeout of one call; 0 is a deadline that has passed, not the default."""
-    return default_s if timeout_s is None else timeout_s
+    return min(default_s if timeout_s is None else timeout_s, LONGEST_TIMEOUT_S)
