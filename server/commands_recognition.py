@@ -20,6 +20,7 @@ from rich.progress import Progress
 from ocr_core.document_file import MARK_WITHIN, is_paged
 from ocr_core.errors import InputError, OcrError
 from server.connections import add_connection
+from server.errors import SettingsInvalid
 from server.page_writers import MARKUP, PAGED, PageWriter, Result, add_output, page_writer
 from server.readers import LOCAL_SETTINGS, Reader, add_document_options, add_options, open_reader
 from server.reports import STRUCTURE_FORMATS, timings_row
@@ -50,7 +51,9 @@ def run(flags: Namespace) -> int:
     """Read every file; returns 1 when one of them could not be read."""
     flags.characters |= flags.format in PAGED
     flags.structure |= flags.format in {*STRUCTURE_FORMATS, *MARKUP}
-    return asyncio.run(_recognize(flags, find_images(flags.paths, SUFFIXES | {".pdf"})))
+    paths = find_images(flags.paths, SUFFIXES | {".pdf"})
+    _check_output(flags, paths)
+    return asyncio.run(_recognize(flags, paths))
 
 
 def find_images(paths: Sequence[str], suffixes: Set[str] = SUFFIXES) -> list[str]:
@@ -65,6 +68,15 @@ def find_images(paths: Sequence[str], suffixes: Set[str] = SUFFIXES) -> list[str
         else:
             found.append(path)
     return found
+
+
+def _check_output(flags: Namespace, paths: Sequence[str]) -> None:
+    """A PDF is written when all is read, everything else as it is read. Raises SettingsInvalid."""
+    if flags.output is None or flags.format == "pdf" or not flags.output.is_file():
+        return
+    for path in paths:
+        if Path(path).exists() and flags.output.samefile(path):
+            raise SettingsInvalid(f"--output {flags.output} is one of the files to read, and would be emptied before")
 
 
 async def _recognize(flags: Namespace, paths: list[str]) -> int:

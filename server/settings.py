@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args, get_origin
 
 from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,6 +28,9 @@ from server.errors import SettingsInvalid
 
 PREFIX = "GLYPHWIRE_"
 CONFIG = "config"
+
+_PLAINLY = {"extra_forbidden": "there is no such setting"}
+"""What pydantic says by type of problem in words of its own."""
 
 _MIB = 2**20
 _ORIGIN = re.compile(r"https?://[^/\s]+")
@@ -242,13 +246,11 @@ def load_settings(flags: Namespace) -> Settings:
     given = vars(flags)
     path = given.get(CONFIG) or variable(PREFIX + CONFIG.upper())
     if path and not Path(path).is_file():
-        raise SettingsInvalid(f"the settings file {path} is not there")
+        raise SettingsInvalid(f"the settings file {path} is {'no file' if Path(path).exists() else 'not there'}")
     try:
         found = _sourced(path)(**{name: given[name] for name in Settings.model_fields if name in given})
     except ValidationError as error:
-        raise SettingsInvalid(
-            "; ".join(_sentence(problem["loc"], problem["msg"]) for problem in error.errors())
-        ) from None
+        raise SettingsInvalid("; ".join(map(_sentence, error.errors()))) from None
     except ValueError as error:
         raise SettingsInvalid(f"{path}: {error}") from None
     return Settings(**found.model_dump())
@@ -273,8 +275,8 @@ def _sourced(path: str | None) -> type[Settings]:
     return Sourced
 
 
-def _sentence(place: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
+def _sentence(problem: ErrorDetails) -> str:
+    place, message = problem["loc"], _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 

@@ -169,6 +169,16 @@ async def test_a_pdf_may_take_the_place_of_its_source(glyphwire_command, fake_pi
     assert [page.get_size() for page in pdfium.PdfDocument(scan)] == [(100, 100), (200, 100)]
 
 
+async def test_other_formats_do_not_empty_their_source(glyphwire_command, fake_pipeline, scan, tmp_path):
+    """They are written while files are read; under whatever name."""
+    before = scan.read_bytes()
+    link = tmp_path / "link.html"
+    link.symlink_to(scan)
+    status, _, err = await glyphwire_command("recognize", "--format", "hocr", "--output", link, scan.parent)
+    assert (status, scan.read_bytes()) == (2, before)
+    assert "is one of the files to read" in err
+
+
 async def test_a_pdf_does_not_go_to_a_terminal(glyphwire_command, fake_pipeline, scan, monkeypatch):
     """Without --output a terminal would get bytes."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)

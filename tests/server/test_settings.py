@@ -173,7 +173,8 @@ def test_settings_cannot_be_changed():
         (["--tls-client-ca", "c"], "tls_client_ca needs tls_cert"),
         (["--token-file", "t", "--listen", "127.0.0.1:1,0.0.0.0:1"], "in plain text at 127.0.0.1:1, 0.0.0.0:1"),
         (["--processes", "2", "--listen", "unix:/s"], "a Unix socket belongs to one process"),
-        (["--config", "/nowhere/glyphwire.toml"], "/nowhere/glyphwire.toml"),
+        (["--config", "/nowhere/glyphwire.toml"], "/nowhere/glyphwire.toml is not there"),
+        (["--config", "/"], "the settings file / is no file"),
     ],
 )
 def test_bad_settings_are_named(arguments, named):
@@ -182,8 +183,10 @@ def test_bad_settings_are_named(arguments, named):
         load_settings(parsed(*arguments))
 
 
-@pytest.mark.parametrize("text", ["unknown = 1\n", "workers = \n"])
-def test_bad_files_are_refused(toml, text):
+@pytest.mark.parametrize(
+    ("text", "named"), [("listn = 1\n", "listn: there is no such setting"), ("workers = \n", "glyphwire.toml")]
+)
+def test_bad_files_are_refused(toml, text, named):
     """A settings file with an unknown name, or that is no TOML, is refused."""
-    with pytest.raises(SettingsInvalid):
+    with pytest.raises(SettingsInvalid, match=named):
         load_settings(parsed("--config", toml(text)))
