@@ -84,6 +84,18 @@ class Shelf:
             raise ModelNotFound(f"no model {name!r} is loaded", part) from None
 
 
+@dataclass(slots=True)
+class _Draft:
+    """What shall be on the next shelf; fields as in Shelf."""
+
+    models: dict[str, LoadedModel]
+    default: str
+
+    def shelf(self) -> Shelf:
+        """Raises ModelIsDefault."""
+        return Shelf(self.models, self.default)
+
+
 class ModelShelf:
     """The recognisers of a folder. Construct, start(), use from any thread, close().
 
@@ -91,8 +103,8 @@ class ModelShelf:
     agreement: with processes that shall have the same models; each change begins with what they have changed.
 
     Changes block, one after the other, in whatever process. Each puts a new shelf in the old one's place once it is
-    complete, so that no request sees half of it; images keep the recogniser that they began with. One that fails
-    leaves everything as it was.
+    complete and agreed on, so that no request sees half of it; images keep the recogniser that they began with. One
+    that fails leaves everything as it was.
     """
 
     def __init__(
@@ -164,39 +176,36 @@ class ModelShelf:
 
         Raises ModelNotFound when there is no such folder, and ModelRejected.
         """
-        with self._change():
+        with self._change() as draft:
             folders = bundle_folders(self._models_dir)
             found = [full for full in folders if name in names_of(full)]
             if not found:
                 raise ModelNotFound(f"no bundle {name!r} in the models folder", "model")
-            if not self._load(found[-1], folders[found[-1]]):
+            if not self._load(draft, found[-1], folders[found[-1]]):
                 raise ModelRejected(f"{found[-1]} is no recogniser: others are loaded when the server starts")
 
     def unload(self, name: str) -> None:
         """Unload the model that requests find by this name. Raises ModelNotFound or ModelIsDefault."""
-        with self._change():
-            model = self._shelf.find(name, "model")
-            self._put({full: other for full, other in self._shelf.models.items() if other is not model})
+        with self._change() as draft:
+            del draft.models[_name(self._shelf.find(name, "model").bundle)]
 
     def reload(self) -> None:
         """Load what is new or another one in the folder, unload what is gone from it, but for the default.
 
         What cannot be loaded is left as it is; statuses() say why.
         """
-        with self._change():
+        with self._change() as draft:
             folders = bundle_folders(self._models_dir)
             self._failed = {name: reason for name, reason in self._failed.items() if name in folders}
-            self._load_all(folders)
-            default = self._shelf.find("")
-            self._put(
-                {name: model for name, model in self._shelf.models.items() if name in folders or model is default}
-            )
+            self._load_all(draft, folders)
+            default = draft.shelf().find("")
+            draft.models = {name: model for name, model in draft.models.items() if name in folders or model is default}
 
     def set_default(self, name: str) -> None:
         """Requests that name no model mean this one from now on: a name or "name/version". Raises ModelNotFound."""
-        with self._change():
+        with self._change() as draft:
             self._shelf.find(name, "model")
-            self._put(self._shelf.models, name)
+            draft.default = name
 
     def follow(self) -> None:
         """Do what other processes have done. What cannot be loaded is left as it is; statuses() say why."""
@@ -204,33 +213,37 @@ class ModelShelf:
             self._follow()
 
     @contextmanager
-    def _change(self) -> Iterator[None]:
+    def _change(self) -> Iterator[_Draft]:
         with self._changing, self._agreement.held():
             self._follow()
-            yield
-            self._agreement.write(self._wanted())
+            draft = self._draft()
+            yield draft
+            shelf = draft.shelf()
+            self._agreement.write(_wanted(shelf))
+            self._put(shelf)
 
-    def _wanted(self) -> WantedModels:
-        contents = {name: model.content for name, model in self._shelf.models.items()}
-        return WantedModels(default=self._shelf.default, contents=contents)
+    def _draft(self) -> _Draft:
+        return _Draft(dict(self._shelf.models), self._shelf.default)
 
     def _follow(self) -> None:
         wanted = self._agreement.read()
-        if wanted is None or wanted == self._wanted():
+        if wanted is None or wanted == _wanted(self._shelf):
             return
+        draft = self._draft()
         folders = bundle_folders(self._models_dir)
-        self._load_all({name: folder for name, folder in folders.items() if name in wanted.contents})
+        self._load_all(draft, {name: folder for name, folder in folders.items() if name in wanted.contents})
+        self._put(draft.shelf())
         # Without its default: everything stays, as others cannot have agreed on it.
         with suppress(ModelIsDefault):
-            models = {name: model for name, model in self._shelf.models.items() if name in wanted.contents}
-            self._put(models, wanted.default)
+            models = {name: model for name, model in draft.models.items() if name in wanted.contents}
+            self._put(Shelf(models, wanted.default))
 
-    def _load_all(self, folders: Mapping[str, Path]) -> None:
+    def _load_all(self, draft: _Draft, folders: Mapping[str, Path]) -> None:
         for name, folder in folders.items():
             with suppress(ModelRejected):
-                self._load(name, folder)
+                self._load(draft, name, folder)
 
-    def _load(self, name: str, folder: Path) -> bool:
+    def _load(self, draft: _Draft, name: str, folder: Path) -> bool:
         """Whether it is a recogniser, which is loaded then. Raises ModelRejected."""
         self._loading = name
         self._failed.pop(name, None)
@@ -238,9 +251,9 @@ class ModelShelf:
             bundle = read_bundle(folder)
             if bundle.kind is not Kind.RECOGNIZER:
                 return False
-            known = self._shelf.models.get(name)
+            known = draft.models.get(name)
             if known is None or known.content != content_hash(folder):
-                self._put({**self._shelf.models, name: self._made(bundle)})
+                draft.models[name] = self._made(bundle)
         except BundleInvalid as error:
             self._failed[name] = error.message
         finally:
@@ -254,12 +267,11 @@ class ModelShelf:
         folder = self._models_dir / bundle.name / bundle.version
         return LoadedModel(bundle, content_hash(folder), self._make(bundle, folder))
 
-    def _put(self, models: Mapping[str, LoadedModel], default: str = "") -> None:
-        """Put another shelf in place; free what is on it no longer. Raises ModelIsDefault."""
-        old = self._shelf
-        self._shelf = Shelf(models, default or old.default)
+    def _put(self, shelf: Shelf) -> None:
+        """Put another shelf in place; free what is on it no longer."""
+        old, self._shelf = self._shelf, shelf
         for model in old.models.values():
-            if models.get(_name(model.bundle)) is not model:
+            if shelf.models.get(_name(model.bundle)) is not model:
                 self._free(model)
 
     def _free(self, model: LoadedModel) -> None:
@@ -273,6 +285,11 @@ class ModelShelf:
         while self._unloading[thread].leases:
             time.sleep(_LOOK_EVERY_S)
         del self._unloading[thread]
+
+
+def _wanted(shelf: Shelf) -> WantedModels:
+    contents = {name: model.content for name, model in shelf.models.items()}
+    return WantedModels(default=shelf.default, contents=contents)
 
 
 def _name(bundle: ModelBundle) -> str:

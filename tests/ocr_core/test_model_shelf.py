@@ -351,3 +351,27 @@ def test_a_process_that_cannot_follow_keeps_what_it_has(tmp_path):
     other.follow()
     assert version(other, "") == "1"
     assert states(other) == [("tiny/1", ModelState.READY), ("tiny/2", ModelState.FAILED)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda shelf: shelf.load("tiny/3"),
+        lambda shelf: shelf.unload("tiny/1"),
+        lambda shelf: shelf.set_default("tiny/1"),
+        lambda shelf: shelf.reload(),
+    ],
+    ids=["load", "unload", "default", "reload"],
+)
+def test_a_change_that_cannot_be_agreed_on_is_none(tmp_path, change: Callable[[ModelShelf], None]):
+    """Where its file cannot be written, on a full disk, say, the change fails, and all is and stays as it was."""
+    for number in ("1", "2"):
+        make_bundle(tmp_path / "models", version=number)
+    shelf = started(tmp_path / "models", agreement=ModelAgreement(tmp_path / "agreement.json"))
+    before = shelf.statuses()
+    make_bundle(tmp_path / "models", version="3")
+    (tmp_path / "agreement.json.draft").mkdir()
+    with pytest.raises(IsADirectoryError):
+        change(shelf)
+    shelf.close()
+    assert shelf.statuses() == before
