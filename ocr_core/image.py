@@ -44,7 +44,13 @@ _DECODER_ERRORS = (
     zlib.error,
 )
 
-_WHITE = 255
+_OPAQUE = 255
+
+_SEEN_ON_WHITE = 175
+"""The lightest grey that counts as seen on white; what is lighter, black shows twice as well."""
+
+_LEAST_SEEN = 2000
+"""One of so many visible pixels is enough to be seen: a line on a page of white paper has two."""
 
 _TO_RGB = {
     "L": cv2.COLOR_GRAY2RGB,
@@ -67,8 +73,9 @@ _MOST_JPEG_SEGMENTS = 64
 def load_image(image: bytes | RawImage, limits: ImageLimits, *, apply_exif_orientation: bool = True) -> Image:
     """Decode a file or convert raw pixels.
 
-    Returns RGB, uint8 [height, width, 3]. Transparent pixels show white, 16-bit samples keep their upper 8 bits, CMYK
-    and palettes are converted; of a multi-page file the first page is taken.
+    Returns RGB, uint8 [height, width, 3]. Transparent pixels show white, or black where all else is too light for
+    white; 16-bit samples keep their upper 8 bits, CMYK and palettes are converted; of a multi-page file the first page
+    is taken.
 
     Raises:
         ImageEmpty: no bytes.
@@ -149,9 +156,7 @@ def _to_rgb(image: PillowImage.Image) -> Image:
     if image.mode in {"I", "F"}:
         return _gray_to_rgb(_wide_samples(np.asarray(image)))
     if image.has_transparency_data:
-        pixels = image.convert("RGBA")
-        paper = PillowImage.new("RGBA", pixels.size, (_WHITE, _WHITE, _WHITE, _WHITE))
-        image = PillowImage.alpha_composite(paper, pixels)
+        return _channels_to_rgb(np.asarray(image.convert("RGBA")), "RGBA")
     # Converting an RGB image would copy it.
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
@@ -197,10 +202,32 @@ def _channels_to_rgb(rows: npt.NDArray[np.uint8], channels: str) -> Image:
     if channels == "RGB":
         return rows
     color: Image = np.asarray(cv2.cvtColor(rows, _TO_RGB[channels]), np.uint8)
-    if "A" not in channels or rows[:, :, 3].min() == _WHITE:
+    return _on_paper(color, rows[:, :, 3]) if "A" in channels else color
+
+
+def _on_paper(color: Image, alpha: npt.NDArray[np.uint8]) -> Image:
+    """What shows through is white, or black for light things that nobody would see on white. alpha: [height, width]."""
+    if alpha.min() == _OPAQUE:
         return color
-    alpha = rows[:, :, 3:4].astype(np.uint16)
-    return ((color * alpha + _WHITE * (255 - alpha) + 127) // 255).astype(np.uint8)
+    cover = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    on_black = cv2.multiply(color, cover, scale=1 / _OPAQUE)
+    on_white = cv2.add(on_black, cv2.bitwise_not(cover))
+    shown = on_white if _is_seen(on_white, alpha) or not _is_light(on_black, on_white) else on_black
+    return np.asarray(shown, np.uint8)
+
+
+def _is_seen(on_white: cv2.typing.MatLike, alpha: npt.NDArray[np.uint8]) -> bool:
+    seen = np.count_nonzero(_luminance(on_white) <= _SEEN_ON_WHITE)
+    return bool(seen * _LEAST_SEEN >= np.count_nonzero(alpha))
+
+
+def _is_light(on_black: cv2.typing.MatLike, on_white: cv2.typing.MatLike) -> bool:
+    """Whether what is visible is nearer to white than to black, by and large."""
+    return bool(_luminance(on_black).sum() > cv2.bitwise_not(_luminance(on_white)).sum())
+
+
+def _luminance(color: cv2.typing.MatLike) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _check_bytes(size: int, limits: ImageLimits) -> None:

@@ -59,13 +59,13 @@ def test_reads_each_format(file_format: str) -> None:
         ("L", (200, 200, 200)),
         ("P", RED),
         ("CMYK", RED),
-        ("LA", (228, 228, 228)),
+        ("LA", (157, 157, 157)),
         ("RGBA", (255, 127, 127)),
     ],
 )
 def test_converts_each_pixel_mode(mode: str, expected: tuple[int, int, int]) -> None:
     """Palettes, CMYK, grey and alpha become RGB; what is half transparent lies over white."""
-    colors = {"1": 1, "L": 200, "LA": (200, 128), "RGBA": (*RED, 128), "CMYK": (0, 255, 255, 0)}
+    colors = {"1": 1, "L": 200, "LA": (60, 128), "RGBA": (*RED, 128), "CMYK": (0, 255, 255, 0)}
     image = PillowImage.new(mode, (8, 8), colors[mode]) if mode in colors else four_colors().convert("P")
     data = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
     assert np.abs(load_image(data, LIMITS)[2, 2].astype(int) - expected).max() <= 1
@@ -181,6 +181,39 @@ def test_transparent_raw_pixels_show_white() -> None:
     """Alpha is composed over white paper."""
     raw = RawImage(bytes([10, 20, 30, 0]) * 16, 4, 4, PixelFormat.RGBA32)
     assert (load_image(raw, LIMITS) == 255).all()
+
+
+def lettering(color: tuple[int, ...], paper: tuple[int, ...] = (0, 0, 0, 0)) -> PillowImage.Image:
+    """100 x 40 RGBA: strokes with soft edges in the middle of transparent margins, or of paper with such margins."""
+    image = PillowImage.new("RGBA", (100, 40), (*color[:3], 0))
+    image.paste(paper if paper[3] else (*color[:3], 0), (10, 5, 90, 35))
+    for left in range(20, 80, 10):
+        image.paste((*color[:3], color[3] // 2) if not paper[3] else color, (left, 10, left + 4, 30))
+        image.paste(color, (left + 1, 10, left + 3, 30))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "around"),
+    [
+        (lettering((255, 255, 255, 255)), 0),
+        (lettering((255, 240, 150, 255)), 0),
+        (lettering((255, 255, 255, 90)), 0),
+        (lettering((0, 0, 0, 255)), 255),
+        (lettering((0, 0, 0, 90)), 255),
+        (lettering((220, 40, 40, 255)), 255),
+        (lettering((20, 20, 20, 255), paper=(250, 250, 250, 255)), 255),
+        (lettering((255, 255, 255, 255), paper=(30, 60, 120, 255)), 255),
+    ],
+    ids=["white", "yellow", "faint white", "black", "faint black", "red", "black on white", "white on blue"],
+)
+def test_what_is_transparent_shows_what_lies_on_it(image: PillowImage.Image, around: int) -> None:
+    """Black when all that is visible is light, which white would hide, and white otherwise; as a file or as pixels."""
+    raw = RawImage(image.tobytes(), *image.size, PixelFormat.RGBA32)
+    data = [encoded(image, "PNG"), encoded(image, "WEBP", lossless=True), raw]
+    expected = PillowImage.alpha_composite(PillowImage.new("RGBA", image.size, (around, around, around, 255)), image)
+    for each in data:
+        assert np.array_equal(load_image(each, LIMITS), np.asarray(expected.convert("RGB")))
 
 
 @pytest.mark.parametrize(

@@ -196,9 +196,9 @@ const (
 	PixelFormat_PIXEL_FORMAT_RGB24 PixelFormat = 2
 	// Three bytes: blue, green, red (OpenCV's order).
 	PixelFormat_PIXEL_FORMAT_BGR24 PixelFormat = 3
-	// Four bytes: red, green, blue, alpha; transparent pixels show white.
+	// Four bytes: red, green, blue, alpha; transparent pixels show white, or black where all else is light.
 	PixelFormat_PIXEL_FORMAT_RGBA32 PixelFormat = 4
-	// Four bytes: blue, green, red, alpha; transparent pixels show white.
+	// Four bytes: blue, green, red, alpha; transparent pixels show white, or black where all else is light.
 	PixelFormat_PIXEL_FORMAT_BGRA32 PixelFormat = 5
 )
 

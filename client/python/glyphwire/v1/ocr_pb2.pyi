@@ -115,9 +115,9 @@ class _PixelFormatEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     PIXEL_FORMAT_BGR24: _PixelFormat.ValueType  # 3
     """Three bytes: blue, green, red (OpenCV's order)."""
     PIXEL_FORMAT_RGBA32: _PixelFormat.ValueType  # 4
-    """Four bytes: red, green, blue, alpha; transparent pixels show white."""
+    """Four bytes: red, green, blue, alpha; transparent pixels show white, or black where all else is light."""
     PIXEL_FORMAT_BGRA32: _PixelFormat.ValueType  # 5
-    """Four bytes: blue, green, red, alpha; transparent pixels show white."""
+    """Four bytes: blue, green, red, alpha; transparent pixels show white, or black where all else is light."""
 
 class PixelFormat(_PixelFormat, metaclass=_PixelFormatEnumTypeWrapper):
     """Layout of one pixel, one byte per channel."""
@@ -131,9 +131,9 @@ PIXEL_FORMAT_RGB24: PixelFormat.ValueType  # 2
 PIXEL_FORMAT_BGR24: PixelFormat.ValueType  # 3
 """Three bytes: blue, green, red (OpenCV's order)."""
 PIXEL_FORMAT_RGBA32: PixelFormat.ValueType  # 4
-"""Four bytes: red, green, blue, alpha; transparent pixels show white."""
+"""Four bytes: red, green, blue, alpha; transparent pixels show white, or black where all else is light."""
 PIXEL_FORMAT_BGRA32: PixelFormat.ValueType  # 5
-"""Four bytes: blue, green, red, alpha; transparent pixels show white."""
+"""Four bytes: blue, green, red, alpha; transparent pixels show white, or black where all else is light."""
 Global___PixelFormat: typing_extensions.TypeAlias = PixelFormat
 
 class _Priority:
