@@ -17,6 +17,9 @@ from server.stubs.open_inference_pb2 import InferParameter, ModelInferRequest
 _Value = str | int | float
 
 _TIMEOUT = "timeout"
+_FLOATS = (FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE)
+"""Types for which protobuf takes True as 1, which it does for no other."""
+
 _MAX_TEXT = 2**20
 """Lists are taken apart in the event loop; the longest that the pipeline accepts fits."""
 
@@ -35,7 +38,7 @@ def timeout_s(request: ModelInferRequest) -> float:
     if _TIMEOUT not in request.parameters:
         return math.inf
     value = _value(_TIMEOUT, request.parameters[_TIMEOUT])
-    if not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _invalid(_TIMEOUT, f"{value!r} is no number of microseconds")
     return value / 1e6 or math.inf
 
@@ -65,8 +68,10 @@ def _set(options: ocr_pb2.RecognizeOptions, name: str, value: _Value) -> None:
     message: Message = reduce(getattr, path, options)
     try:
         if field.is_repeated:
-            _extend(message, field, str(value))
+            _extend(message, field, value)
         else:
+            if isinstance(value, bool) and field.type in _FLOATS:
+                raise ValueError(f"{value!r} is not a number")
             given = _number(field.enum_type, value) if field.enum_type else value
             json_format.ParseDict({name: given}, message)
     except (json_format.ParseError, ValueError) as error:
@@ -83,11 +88,13 @@ def _value(name: str, parameter: InferParameter) -> _Value:
     return value
 
 
-def _extend(message: Message, field: FieldDescriptor, text: str) -> None:
+def _extend(message: Message, field: FieldDescriptor, text: _Value) -> None:
     """One entry per row, as in the files of the server.
 
     A hot word has its weight after a tab, and before one an extractor its name.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r} is not a text of one entry per row")
     entries = getattr(message, field.name)
     for row in filter(None, text.splitlines()):
         if field.name == "hot_words":
