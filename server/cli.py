@@ -10,10 +10,11 @@ from importlib import import_module
 from importlib.metadata import version
 
 import glyphwire
+import structlog
 
 from ocr_core.errors import ModelNotFound, OcrError, SetupError
 from server.logs import configure_logs
-from server.settings import load_settings
+from server.settings import load_settings, misspelt_variables
 
 _COMMANDS = {
     "serve": ("commands_serve.add_arguments", "serve gRPC until SIGTERM"),
@@ -40,12 +41,16 @@ examples:
 """
 
 
+_log = structlog.get_logger(__name__)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit status: 1 when something could not be read, 2 when it could not start."""
     given = sys.argv[1:] if arguments is None else arguments
     flags = _parser(given).parse_args(given)
     try:
         configure_logs(load_settings(flags))
+        _warn_of_misspellings()
         return int(flags.run(flags))
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at its end.
@@ -60,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, (SetupError, ModelNotFound)) else 1
     except KeyboardInterrupt:
         return 130
+
+
+def _warn_of_misspellings() -> None:
+    for name, meant in misspelt_variables().items():
+        _log.warning("variable_unknown", name=name, meant=meant)
 
 
 def _advice(error: Exception) -> str:

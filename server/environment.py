@@ -14,6 +14,11 @@ def variable(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def variables(prefix: str) -> list[str]:
+    """The names that begin so, sorted."""
+    return sorted(name for name in os.environ if name.startswith(prefix))
+
+
 def child_environment(**more: str) -> dict[str, str]:
     """The environment of this process and more, for a process that it starts."""
     return {**os.environ, **more}

@@ -6,6 +6,7 @@ import os
 import re
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args, get_origin
 
@@ -23,7 +24,7 @@ from ocr_core.document import DocumentLimits
 from ocr_core.image_limits import ImageLimits
 from ocr_core.pipeline_config import PipelineConfig
 from server.addresses import Address, TcpAddress, UnixAddress, parse_address
-from server.environment import variable
+from server.environment import variable, variables
 from server.errors import SettingsInvalid
 
 PREFIX = "GLYPHWIRE_"
@@ -31,6 +32,9 @@ CONFIG = "config"
 
 _PLAINLY = {"extra_forbidden": "there is no such setting"}
 """What pydantic says by type of problem in words of its own."""
+
+_ALIKE = 0.8
+"""How much two names have in common when one is a slip for the other, from 0 to 1."""
 
 _MIB = 2**20
 _ORIGIN = re.compile(r"https?://[^/\s]+")
@@ -254,6 +258,19 @@ def load_settings(flags: Namespace) -> Settings:
     except ValueError as error:
         raise SettingsInvalid(f"{path}: {error}") from None
     return Settings(**found.model_dump())
+
+
+def misspelt_variables() -> dict[str, str]:
+    """Variables that are no setting, but so much like one that it is likely meant, and that one.
+
+    Others with our prefix are nobody's mistake: Kubernetes sets GLYPHWIRE_PORT, GLYPHWIRE_SERVICE_HOST and more for a
+    Service of our name.
+    """
+    known = [name.upper() for name in (CONFIG, *Settings.model_fields)]
+    # Without the prefix, by which all of them are alike.
+    given = [name.removeprefix(PREFIX) for name in variables(PREFIX)]
+    nearest = {name: get_close_matches(name, known, n=1, cutoff=_ALIKE) for name in given if name not in known}
+    return {PREFIX + name: PREFIX + meant[0] for name, meant in nearest.items() if meant}
 
 
 def _sourced(path: str | None) -> type[Settings]:

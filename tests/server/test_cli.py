@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 
 import pytest
@@ -32,6 +33,15 @@ def test_a_bad_setting_is_status_2(capsys):
     """A setting out of range ends any command with its name."""
     assert cli.main(["serve", "--workers", "0"]) == 2
     assert capsys.readouterr().err.startswith("glyphwire: workers: ")
+
+
+def test_a_misspelt_variable_is_in_the_log(capsys, monkeypatch):
+    """Any command says so at its start, and goes on."""
+    monkeypatch.setenv("GLYPHWIRE_WORKER", "3")
+    monkeypatch.setenv("GLYPHWIRE_LOG_FORMAT", "json")
+    assert cli.main(["recognize", "nowhere.png", "--server", "127.0.0.1:1"]) == 1
+    row = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (row["level"], row["name"], row["meant"]) == ("warning", "GLYPHWIRE_WORKER", "GLYPHWIRE_WORKERS")
 
 
 def test_ctrl_c_is_status_130(monkeypatch):

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from server.errors import SettingsInvalid
-from server.settings import Settings, add_flags, load_settings
+from server.settings import Settings, add_flags, load_settings, misspelt_variables
 
 OTHER_VALUES = {
     "listen": "0.0.0.0:1,[::1]:2",
@@ -108,6 +108,37 @@ def test_the_environment_can_name_the_file(monkeypatch, toml):
     """GLYPHWIRE_CONFIG names the file when --config does not."""
     monkeypatch.setenv("GLYPHWIRE_CONFIG", toml("stream_window = 5\n"))
     assert load_settings(parsed()).stream_window == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("METRIC_LISTEN", "METRICS_LISTEN"), ("LOGLEVEL", "LOG_LEVEL"), ("MAX_DEADLINE", "MAX_DEADLINE_S")],
+)
+def test_a_misspelt_variable_is_found(monkeypatch, given, meant):
+    """With the setting that it is likely to mean."""
+    monkeypatch.setenv(f"GLYPHWIRE_{given}", "1")
+    monkeypatch.setenv(f"GLYPHWIRE_{meant}", "1")
+    assert misspelt_variables() == {f"GLYPHWIRE_{given}": f"GLYPHWIRE_{meant}"}
+
+
+@pytest.mark.parametrize("service", ["", "HTTP_", "GATEWAY_", "METRICS_", "WORKERS_", "TLS_", "CONFIG_"])
+def test_variables_of_kubernetes_are_no_settings(monkeypatch, service):
+    """Those of a Service glyphwire, glyphwire-http and so on are neither read nor taken for slips."""
+    expected = load_settings(parsed())
+    port = f"{service}PORT_50051_TCP"
+    for name, value in {
+        f"{service}SERVICE_HOST": "10.0.0.1",
+        f"{service}SERVICE_PORT": "50051",
+        f"{service}SERVICE_PORT_GRPC": "50051",
+        f"{service}PORT": "tcp://10.0.0.1:50051",
+        port: "tcp://10.0.0.1:50051",
+        f"{port}_PROTO": "tcp",
+        f"{port}_PORT": "50051",
+        f"{port}_ADDR": "10.0.0.1",
+    }.items():
+        monkeypatch.setenv(f"GLYPHWIRE_{name}", value)
+    assert load_settings(parsed()) == expected
+    assert misspelt_variables() == {}
 
 
 def test_every_setting_has_a_flag_and_a_variable(monkeypatch):
