@@ -73,7 +73,7 @@ class Client:
 
     @contextmanager
     def running(self, *, is_stream: bool) -> Iterator[None]:
-        """A call from its beginning to its end. Raises ClientLimitReached."""
+        """A call from its beginning to its end. Raises as check() does."""
         self._check_room(is_stream)
         self._count(is_stream, 1)
         try:
@@ -83,6 +83,8 @@ class Client:
 
     def _check_room(self, is_stream: bool) -> None:
         now, most = (self._streams, self._entry.max_streams) if is_stream else (self._calls, self._entry.max_calls)
+        if most == 0:
+            raise CallForbidden(f"{self.name} may not begin streams")
         if most is not None and now >= most:
             kind = "streams" if is_stream else "calls"
             raise ClientLimitReached(f"{self.name} has {now} {kind} at once, at most {most} are allowed", _RETRY_BUSY_S)

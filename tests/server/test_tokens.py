@@ -75,6 +75,12 @@ def test_calls_and_streams_at_once_are_limited_apart(is_stream):
         scanner.check(is_stream=is_stream, is_admin=False)
 
 
+def test_no_streams_at_all_are_forbidden():
+    """A limit of none is no matter of waiting."""
+    with pytest.raises(CallForbidden, match="scanner may not begin streams"):
+        client(max_streams=0).check(is_stream=True, is_admin=False)
+
+
 def test_calls_per_second_are_limited(clock):
     """A second's worth of calls may come at once; then as many per second, and the wait is told."""
     scanner = client(calls_per_second=4)
