@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -37,6 +38,7 @@ LOCAL_SETTINGS = (
 """Settings of the pipeline, for commands that read in this process."""
 
 _NO_DEADLINE_S = 86_400.0
+_PATIENCE_S = 60.0
 _DECODE = DecodeOptions()
 _DOCUMENT = DocumentOptions()
 
@@ -273,16 +275,62 @@ async def open_reader(flags: Namespace, settings: Settings) -> AsyncIterator[Rea
             yield reader
 
 
+class _Turn:
+    """Of one file, at a server that is busy, or whose token allows fewer calls than there are files on their way.
+
+    over: notified whenever a file has been read, as another may then have its turn.
+    """
+
+    def __init__(self, over: asyncio.Condition) -> None:
+        self._over = over
+        self._until = time.monotonic() + _PATIENCE_S
+
+    async def wait(self, error: glyphwire.OcrError) -> None:
+        """For the next one, as long as the server says. Raises `error` when it does not, or has done so for long."""
+        if error.retry_after_s is None or time.monotonic() > self._until:
+            raise error
+        with suppress(TimeoutError):
+            async with self._over, asyncio.timeout(error.retry_after_s):
+                await self._over.wait()
+
+    async def end(self) -> None:
+        async with self._over:
+            self._over.notify()
+
+
 class _RemoteReader:
     def __init__(self, client: glyphwire.AsyncOcrClient, options: glyphwire.RecognizeOptions, flags: Namespace) -> None:
         self._client = client
         self._options = options
         self._flags = flags
+        self._over = asyncio.Condition()
 
     async def recognize(self, image_bytes: bytes) -> glyphwire.Recognition:
-        return await self._client.recognize(image_bytes, self._options)
+        turn = _Turn(self._over)
+        while True:
+            try:
+                recognition = await self._client.recognize(image_bytes, self._options)
+            except glyphwire.OcrError as error:
+                await turn.wait(error)
+            else:
+                await turn.end()
+                return recognition
 
-    def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+    async def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+        turn, is_begun = _Turn(self._over), False
+        while True:
+            try:
+                async for page in self._pages(file):
+                    is_begun = True
+                    yield page
+            except glyphwire.OcrError as error:
+                if is_begun:
+                    raise
+                await turn.wait(error)
+            else:
+                return
+
+    def _pages(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
         # The file is needed again, so the client gets one of its own to close.
         copy = os.fdopen(os.dup(file.fileno()), "rb")
         copy.seek(0)

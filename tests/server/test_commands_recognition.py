@@ -14,6 +14,9 @@ from ocr_core import types
 from ocr_core.errors import BundleInvalid
 from ocr_core.prepare.steps import Preparation, Switch
 from ocr_core.rules.options import Extractor, FieldType, RuleOptions, UnicodeForm, WidthForm
+from server import readers
+from tests.pdf_files import text_pdf
+from tests.server.messages import put_tokens
 
 
 @pytest.fixture
@@ -45,6 +48,36 @@ async def test_a_bad_file_does_not_stop_the_others(glyphwire_command, running, f
     assert status == 1
     assert out == f"==> {folder}/a.jpg <==\na\n==> {folder}/b.png <==\nb1\nb2\n"
     assert [row.split(": ")[0] for row in err.splitlines()] == [f"{folder}/below/c.TIFF", f"{folder}/nothing.png"]
+
+
+async def test_files_wait_their_turn_at_a_server_with_limits(glyphwire_command, start_app, tmp_path):
+    """A token that allows fewer calls at once, or per second, than the command begins slows it, and no file fails."""
+    running = await start_app(token_file=put_tokens(tmp_path, scanner="max_calls = 1\ncalls_per_second = 12"))
+    (tmp_path / "token").write_text("scanner's", encoding="utf-8")
+    (tmp_path / "files").mkdir()
+    names = [f"{number}.png" for number in range(10, 22)] + [f"{number}.pdf" for number in range(22, 25)]
+    for name in names:
+        content = text_pdf("A line that is long enough") if name.endswith("pdf") else b"text"
+        (tmp_path / "files" / name).write_bytes(content)
+    server = ["--server", running.target, "--token", tmp_path / "token"]
+    status, out, err = await glyphwire_command("recognize", *server, "--format", "tsv", tmp_path / "files")
+    assert (status, err) == (0, "")
+    sources = [row.split("\t")[0] for row in out.splitlines()[1:]]
+    assert [re.search("[0-9]+[.](png|pdf)", source)[0] for source in sources] == names
+
+
+async def test_a_limit_that_stays_is_told(glyphwire_command, start_app, tmp_path, monkeypatch):
+    """Not for ever: when others use up what the token allows, its limit is the error of the file."""
+    monkeypatch.setattr(readers, "_PATIENCE_S", 0.0)
+    (tmp_path / "token").write_text("scanner's", encoding="utf-8")
+    running = await start_app(token_file=put_tokens(tmp_path, scanner="calls_per_second = 0.001"))
+    server = ["--server", running.target, "--token", tmp_path / "token"]
+    image = tmp_path / "a.png"
+    image.write_text("a", encoding="utf-8")
+    assert await glyphwire_command("recognize", *server, image) == (0, "a\n", "")
+    status, out, err = await glyphwire_command("recognize", *server, image)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"{image}: RESOURCE_EXHAUSTED, CLIENT_LIMIT: ")
 
 
 async def test_many_files_stay_in_order(glyphwire_command, fake_pipeline, tmp_path):
