@@ -40,7 +40,7 @@ def _pages(first: int, last: int, page_count: int) -> range:
     low, high = max(1, min(start, end)), min(page_count, max(start, end))
     is_cut = first * last > 0 and low <= high
     if missing and not is_cut:
-        raise _invalid(f"pages has {missing[0]}, the document has {page_count} pages")
+        raise _invalid(f"pages has {missing[0]}, the document has {page_count} page{'s' * (page_count != 1)}")
     return range(low, high + 1) if start <= end else range(high, low - 1, -1)
 
 

@@ -85,7 +85,8 @@ async def _recognize(flags: Namespace, paths: list[str]) -> int:
         async with open_reader(flags, settings) as reader:
             with _progress() as progress:
                 bar = _Bar(progress, len(paths))
-                async for result in _read_all(reader, paths, as_pages=flags.format in PAGED):
+                as_pages = flags.format in PAGED or bool(flags.pages)
+                async for result in _read_all(reader, paths, as_pages=as_pages):
                     failed += isinstance(result.outcome, Exception)
                     _write(flags, writer, result)
                     bar.advance(result)

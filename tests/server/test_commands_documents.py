@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from xml.etree import ElementTree
 
@@ -73,6 +74,20 @@ async def test_a_tiff_has_all_its_pages_read(glyphwire_command, fake_pipeline, t
     assert [row.split("\t")[0] for row in out.splitlines()[1:]] == [
         f"{tmp_path}/fax.tif#page={page}" for page in (1, 2)
     ]
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_an_image_has_one_page(glyphwire_command, running, fake_pipeline, tmp_path, remote):
+    """--pages holds for images too: a range that has their page reads it, any other page is said not to be there."""
+    server = ["--server", running.target] if remote else []
+    image = tmp_path / "a.png"
+    image.write_bytes(image_file("a", size=(64, 48), form="PNG"))
+    status, out, _ = await glyphwire_command("recognize", *server, "--pages", "1-3", image)
+    assert (status, out) == (0, "file\n")
+    status, out, err = await glyphwire_command("recognize", *server, "--pages", "2", image)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"{image}: ")
+    assert re.search(r"pages has 2, the document has 1 page\b", err)
 
 
 async def test_folders_may_have_documents_among_images(glyphwire_command, fake_pipeline, scan, tmp_path):
