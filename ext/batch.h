@@ -25,15 +25,15 @@ typedef struct {
     int32_t *counts; /* [lines of the call] hypotheses of those that it has decoded */
 } Share;
 
-/* Lines are taken in turn, some neighbours at once: few enough for all to end at about the same time. Threads write to
- * memory of their own, as cores would have to wait for what others write close by. */
+/* Neighbouring lines are taken at once, fewer and fewer, at last one by one: so all end at about the same time. Threads
+ * write to memory of their own, as cores would have to wait for what others write close by. */
 typedef struct {
     const Call *call;
-    ptrdiff_t at_once;
+    int seat_count;
     Share *shares;     /* [seats] */
-    int32_t *seats;    /* [turns] who had it */
+    int32_t *seats;    /* [lines] who had it */
     atomic_int failed; /* out of memory */
-    _Alignas(64) atomic_ptrdiff_t turns;
+    _Alignas(64) atomic_ptrdiff_t taken;
 } Sharing;
 
 /* What a thread decodes lines with. */
@@ -59,20 +59,31 @@ static int decode_line(Desk *desk, const Call *call, const Matrix *matrix, Store
     return decode_beam(&desk->search, matrix, call->most + before, call->z + before, call->wanted, store);
 }
 
+/* Takes lines from the one returned to before `end`; none when all are taken. */
+static ptrdiff_t take_lines(Sharing *sharing, ptrdiff_t *end) {
+    enum { PARTS = 4 }; /* of what is left, for each thread */
+    ptrdiff_t count = sharing->call->count, parts = sharing->seat_count > 1 ? PARTS * sharing->seat_count : 1;
+    ptrdiff_t from = atomic_load_explicit(&sharing->taken, memory_order_relaxed);
+    do *end = from + (count - from + parts - 1) / parts;
+    while (!atomic_compare_exchange_weak_explicit(
+        &sharing->taken, &from, *end, memory_order_relaxed, memory_order_relaxed
+    ));
+    return from;
+}
+
 static void decode_some(void *context, int seat) {
     Sharing *sharing = context;
     const Call *call = sharing->call;
-    ptrdiff_t at_once = sharing->at_once, turn;
     int32_t *counts = sharing->shares[seat].counts;
     Store store = {.alternatives = call->alternatives};
     Desk desk;
     int ok = set_up(&desk, call);
-    while (ok && (turn = atomic_fetch_add(&sharing->turns, 1)) * at_once < call->count) {
-        sharing->seats[turn] = seat;
-        for (ptrdiff_t i = turn * at_once; ok && i < (turn + 1) * at_once && i < call->count; i++) {
+    for (ptrdiff_t end, i; ok && (i = take_lines(sharing, &end)) < end;) {
+        for (; ok && i < end; i++) {
             size_t before = store.hypotheses;
             ok = decode_line(&desk, call, call->matrices + i, &store);
             counts[i] = (int32_t)(store.hypotheses - before);
+            if (sharing->seats) sharing->seats[i] = seat;
         }
     }
     clear_away(&desk);
@@ -106,10 +117,10 @@ static void append(Store *store, const Store *other, size_t from, size_t end) {
 }
 
 /* Puts together in the order of the lines what the shares hold. Returns 0 when out of memory. */
-static int join(const Sharing *sharing, int seats, int32_t *counts, Store *store) {
+static int join(const Sharing *sharing, int32_t *counts, Store *store) {
     ptrdiff_t count = sharing->call->count;
-    size_t *taken = calloc((size_t)seats, sizeof *taken), hypotheses = 0, characters = 0;
-    for (int seat = 0; seat < seats; seat++) {
+    size_t *taken = calloc((size_t)sharing->seat_count, sizeof *taken), hypotheses = 0, characters = 0;
+    for (int seat = 0; seat < sharing->seat_count; seat++) {
         hypotheses += sharing->shares[seat].store.hypotheses;
         characters += sharing->shares[seat].store.characters;
     }
@@ -117,10 +128,10 @@ static int join(const Sharing *sharing, int seats, int32_t *counts, Store *store
         free(taken);
         return 0;
     }
-    for (ptrdiff_t turn = 0, i = 0; i < count; turn++) {
-        int32_t seat = sharing->seats[turn];
+    for (ptrdiff_t i = 0; i < count;) {
+        int32_t seat = sharing->seats[i];
         size_t from = taken[seat];
-        for (; i < (turn + 1) * sharing->at_once && i < count; i++) {
+        for (; i < count && sharing->seats[i] == seat; i++) {
             counts[i] = sharing->shares[seat].counts[i];
             taken[seat] += (size_t)counts[i];
         }
@@ -134,25 +145,22 @@ static int join(const Sharing *sharing, int seats, int32_t *counts, Store *store
 /* Decodes on up to `threads` threads. counts: of each line's hypotheses, [count]. Returns 0 when out of memory;
  * discard() the store in any case. */
 static int decode_lines(const Call *call, int threads, int32_t *counts, Store *store) {
-    enum { TURNS = 16 }; /* of each thread */
-    int seats = seats_for(threads, call->count), ok;
-    Sharing sharing = {.call = call, .at_once = 1 + (call->count - 1) / (TURNS * seats)};
+    Sharing sharing = {.call = call, .seat_count = seats_for(threads, call->count)};
+    int seats = sharing.seat_count, ok;
     if (seats == 1) {
         Share all = {.counts = counts};
-        int32_t turns[TURNS];
         sharing.shares = &all;
-        sharing.seats = turns;
         decode_some(&sharing, 0);
         *store = all.store;
         return !sharing.failed;
     }
     sharing.shares = calloc((size_t)seats, sizeof *sharing.shares);
-    sharing.seats = malloc(TURNS * (size_t)seats * sizeof *sharing.seats);
+    sharing.seats = malloc((size_t)call->count * sizeof *sharing.seats);
     ok = sharing.shares && sharing.seats;
     for (int seat = 0; ok && seat < seats; seat++)
         ok = (sharing.shares[seat].counts = malloc((size_t)call->count * sizeof *counts)) != NULL;
     if (ok) work_together(decode_some, &sharing, seats);
-    ok = ok && !sharing.failed && join(&sharing, seats, counts, store);
+    ok = ok && !sharing.failed && join(&sharing, counts, store);
     for (int seat = 0; sharing.shares && seat < seats; seat++) {
         discard(&sharing.shares[seat].store);
         free(sharing.shares[seat].counts);
