@@ -1,5 +1,6 @@
 """Threads that share the lines of a call: the same results, and no trouble when nobody is there to help."""
 
+import importlib
 import os
 import threading
 
@@ -31,6 +32,18 @@ def test_lines_without_hypotheses(ctc):
     nothing_fits = automaton(range(12), {}, [0.0])
     found = ctc.prefix_beam_search(LINES, 0, **DEFAULTS, automata=[nothing_fits], threads=2)
     assert hypotheses(found) == [[]] * len(LINES)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not tell")
+def test_helpers_leave_a_processor_to_their_caller():
+    """Those who help may run on all processors of their caller but one."""
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("there is one processor")
+    compiled = importlib.import_module("ext.ctc")
+    compiled.best_path(LINES, 0, threads=2)
+    places = [os.sched_getaffinity(int(thread)) for thread in os.listdir("/proc/self/task")]
+    assert any(place < allowed and len(place) == len(allowed) - 1 for place in places)
 
 
 @pytest.mark.parametrize("threads", [0, -1])
