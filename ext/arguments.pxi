@@ -105,7 +105,7 @@ cdef class Batch:
         cdef Py_ssize_t i
         if isinstance(x, cnp.ndarray) and cnp.PyArray_NDIM(x) == 3:
             self.arrays = [x]
-            self.count, self.class_count = x.shape[0], x.shape[2]
+            self.count, self.class_count = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 2)
         else:
             self.arrays = [x] if isinstance(x, cnp.ndarray) else [as_array(line) for line in x]
             self.count = len(self.arrays)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -56,6 +58,9 @@ _SHARED_WIDTH = 384
 
 _PLAIN = RecognizeOptions()
 
+_Decoding: TypeAlias = Callable[[Output], Lines]
+"""Of one line, [time, class], or several, [batch, time, class]."""
+
 
 class Recognizer:
     """An engine and the decoders of its charset. May be shared by threads."""
@@ -89,10 +94,11 @@ class Recognizer:
             return [self._see_long(crops[0], options[0])]
         started = time.perf_counter()
         batch = make_batch(crops, self._input)
+        decodings = [self._decoding(chosen) for chosen in options]
         prepared = time.perf_counter()
         with self._engine.infer(batch) as scores:
             inferred = time.perf_counter()
-            hypotheses = [self._decode(row, chosen) for row, chosen in zip(scores, options, strict=True)]
+            hypotheses = _decoded(scores, decodings)
             decoded = time.perf_counter()
             surenesses = [_sureness(found) for found in hypotheses]
             columns = batch.shape[2] / scores.shape[1]
@@ -227,7 +233,23 @@ class Recognizer:
         return self._decoded(scores, options)[0]
 
     def _decoded(self, scores: Output, options: RecognizeOptions) -> Lines:
-        return _decode(self.decoders.find(options.decode.language), scores, self._output, options)
+        return self._decoding(options)(scores)
+
+    def _decoding(self, options: RecognizeOptions) -> _Decoding:
+        """What is made of scores with these options."""
+        decoder, chosen = self.decoders.find(options.decode.language), options.decode
+        if chosen.decoder is DecodeMethod.BEST_PATH:
+            return partial(decoder.best_path, kind=self._output)
+        return partial(
+            decoder.beam,
+            kind=self._output,
+            width=chosen.beam_width,
+            top_n=chosen.prune_top_k,
+            min_prob=chosen.prune_min_prob,
+            cum_prob=chosen.prune_cum_prob,
+            n_best=1 + chosen.alternatives,
+            alternatives=chosen.character_alternatives if options.needs_characters else 0,
+        )
 
     def warm_up(self, workers: int, widest: int) -> None:
         """Run the engine on all its requests: the first run of each is several times slower. widest: batch, in pixels.
@@ -325,18 +347,8 @@ def _add_up_to_1(scores: Output) -> bool:
     return bool(np.abs(scores.sum(axis=2) - 1).max() <= _SUM_TOLERANCE)
 
 
-def _decode(decoder: Decoder, scores: Output, kind: Kind, options: RecognizeOptions) -> Lines:
-    """A batch of one line. scores: [time, class]."""
-    chosen = options.decode
-    if chosen.decoder is DecodeMethod.BEST_PATH:
-        return decoder.best_path(scores, kind=kind)
-    return decoder.beam(
-        scores,
-        kind=kind,
-        width=chosen.beam_width,
-        top_n=chosen.prune_top_k,
-        min_prob=chosen.prune_min_prob,
-        cum_prob=chosen.prune_cum_prob,
-        n_best=1 + chosen.alternatives,
-        alternatives=chosen.character_alternatives if options.needs_characters else 0,
-    )
+def _decoded(scores: Output, decodings: Sequence[_Decoding]) -> list[tuple[Hypothesis, ...]]:
+    """Hypotheses of each line of a batch, [batch, time, class]."""
+    if len(decodings) == 1:
+        return [decodings[0](scores)[0]]  # a view of its one line would come from far away
+    return [decode(row)[0] for row, decode in zip(scores, decodings, strict=True)]
