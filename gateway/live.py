@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, suppress
-from typing import cast
 
 import glyphwire
 import pydantic
@@ -119,7 +118,7 @@ async def _serve(socket: WebSocket, client: glyphwire.AsyncOcrClient, max_frame_
             ),
         )
         rate = _Rate()
-        async with aclosing(cast(AsyncGenerator[glyphwire.FrameResult, None], stream)):
+        async with aclosing(stream):
             async for result in stream:
                 await socket.send_text(_answer(result, rate.hit()))
     except WebSocketDisconnect:

@@ -7,8 +7,8 @@ import shutil
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence, Set
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Iterator, Sequence, Set
+from contextlib import aclosing, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -86,10 +86,11 @@ async def _recognize(flags: Namespace, paths: list[str]) -> int:
             with _progress() as progress:
                 bar = _Bar(progress, len(paths))
                 as_pages = flags.format in PAGED or bool(flags.pages)
-                async for result in _read_all(reader, paths, as_pages=as_pages):
-                    failed += isinstance(result.outcome, Exception)
-                    _write(flags, writer, result)
-                    bar.advance(result)
+                async with aclosing(_read_all(reader, paths, as_pages=as_pages)) as results:
+                    async for result in results:
+                        failed += isinstance(result.outcome, Exception)
+                        _write(flags, writer, result)
+                        bar.advance(result)
     return 1 if failed else 0
 
 
@@ -122,7 +123,7 @@ class _Bar:
             self._progress.advance(self._files)
 
 
-async def _read_all(reader: Reader, paths: Sequence[str], *, as_pages: bool) -> AsyncIterator[Result]:
+async def _read_all(reader: Reader, paths: Sequence[str], *, as_pages: bool) -> AsyncGenerator[Result, None]:
     """Results in the order of the paths: several images in flight, documents one by one.
 
     as_pages: every image is a document.
@@ -132,8 +133,9 @@ async def _read_all(reader: Reader, paths: Sequence[str], *, as_pages: bool) -> 
         if as_pages or _is_piped(path) or _is_document(path):
             while running:
                 yield await running.popleft()
-            async for result in _read_pages(reader, path, as_pages=as_pages):
-                yield result
+            async with aclosing(_read_pages(reader, path, as_pages=as_pages)) as results:
+                async for result in results:
+                    yield result
             continue
         running.append(asyncio.create_task(_read(reader, path)))
         if len(running) == _IN_FLIGHT:
@@ -163,15 +165,16 @@ async def _read(reader: Reader, path: str) -> Result:
         return Result(path, error)
 
 
-async def _read_pages(reader: Reader, path: str, *, as_pages: bool) -> AsyncIterator[Result]:
+async def _read_pages(reader: Reader, path: str, *, as_pages: bool) -> AsyncGenerator[Result, None]:
     try:
         with _opened(path) as file:
             if not as_pages and not is_paged(file.read(MARK_WITHIN)):
                 file.seek(0)
                 yield Result(path, await reader.recognize(file.read()))
                 return
-            async for page in reader.recognize_document(file):
-                yield Result(path, page.outcome, page, file)
+            async with aclosing(reader.recognize_document(file)) as pages:
+                async for page in pages:
+                    yield Result(path, page.outcome, page, file)
     except _FAILURES as error:
         yield Result(path, error)
 

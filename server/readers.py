@@ -6,8 +6,8 @@ import asyncio
 import os
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -49,8 +49,8 @@ class Reader(Protocol):
     async def recognize(self, image_bytes: bytes) -> Recognition:
         """Read one image. Raises ocr_core.errors.OcrError or glyphwire.OcrError."""
 
-    def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
-        """Read the pages of a file that is open. Raises as recognize() does."""
+    def recognize_document(self, file: BinaryIO) -> AsyncGenerator[PageOutcome, None]:
+        """Read the pages of a file that is open, until the generator is closed. Raises as recognize() does."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -86,7 +86,9 @@ def add_options(parser: ArgumentParser) -> None:
 def add_document_options(parser: ArgumentParser) -> None:
     """Give a parser the flags of DocumentOptions."""
     group = parser.add_argument_group("documents", "PDFs, and TIFFs of several pages; see docs/documents.md.")
-    group.add_argument("--pages", default="", metavar="RANGES", help='which, for example "1-3,7,-2" [all]')
+    group.add_argument(
+        "--pages", default="", metavar="RANGES", help="which: 1-3,7,-2; --pages=-3--1 for the last three [all]"
+    )
     group.add_argument("--dpi", type=int, default=_DOCUMENT.dpi, metavar="N", help=f"of PDFs [{_DOCUMENT.dpi}]")
     layers = [layer.value for layer in TextLayer]
     group.add_argument("--text-layer", choices=layers, default=layers[0], help="text that a PDF has [auto: if real]")
@@ -316,13 +318,14 @@ class _RemoteReader:
                 await turn.end()
                 return recognition
 
-    async def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+    async def recognize_document(self, file: BinaryIO) -> AsyncGenerator[PageOutcome, None]:
         turn, is_begun = _Turn(self._over), False
         while True:
             try:
-                async for page in self._pages(file):
-                    is_begun = True
-                    yield page
+                async with aclosing(self._pages(file)) as pages:
+                    async for page in pages:
+                        is_begun = True
+                        yield page
             except glyphwire.OcrError as error:
                 if is_begun:
                     raise
@@ -330,7 +333,7 @@ class _RemoteReader:
             else:
                 return
 
-    def _pages(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+    def _pages(self, file: BinaryIO) -> AsyncGenerator[PageOutcome, None]:
         # The file is needed again, so the client gets one of its own to close.
         copy = os.fdopen(os.dup(file.fileno()), "rb")
         copy.seek(0)
@@ -351,7 +354,7 @@ async def _local_reader(options: RecognizeOptions, settings: Settings, flags: Na
             deadline = time.monotonic() + _NO_DEADLINE_S
             return await batcher.submit(Job(image_bytes, options), deadline)
 
-        def recognize_document(self, file: BinaryIO) -> AsyncIterator[PageOutcome]:
+        def recognize_document(self, file: BinaryIO) -> AsyncGenerator[PageOutcome, None]:
             deadline = time.monotonic() + _NO_DEADLINE_S
             reading = DocumentReading(
                 batcher, settings.document_limits, None, deadline=deadline, page_timeout_s=_NO_DEADLINE_S

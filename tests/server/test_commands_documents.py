@@ -77,6 +77,22 @@ async def test_a_tiff_has_all_its_pages_read(glyphwire_command, fake_pipeline, t
 
 
 @pytest.mark.parametrize("remote", [False, True])
+async def test_whoever_has_read_enough_ends_the_command(
+    glyphwire_command, running, fake_pipeline, monkeypatch, scan, remote
+):
+    """When standard output is closed amid a document, as by `head`, the rest is given up, and nobody complains."""
+
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    server = ["--server", running.target] if remote else []
+    assert await glyphwire_command("recognize", *server, "--dpi", 72, scan) == (1, "", "")
+    sys.stdout.close()  # what the command has put in its place
+
+
+@pytest.mark.parametrize("remote", [False, True])
 async def test_an_image_has_one_page(glyphwire_command, running, fake_pipeline, tmp_path, remote):
     """--pages holds for images too: a range that has their page reads it, any other page is said not to be there."""
     server = ["--server", running.target] if remote else []

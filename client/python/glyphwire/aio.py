@@ -87,12 +87,12 @@ class AsyncOcrClient:
         stream_options: StreamOptions | None = None,
         timeout_s: float | None = None,
         resume: bool = False,
-    ) -> AsyncIterator[FrameResult]:
+    ) -> AsyncGenerator[FrameResult, None]:
         """Read frames as they come; yields one result per frame, in their order, while later frames are being sent.
 
         An image that is no Frame gets its position as frame_id. `frames` is consumed as fast as the server takes them.
-        What `frames` raises is raised here after the results of the frames before it. Closing the iterator cancels the
-        stream. stream_options, resume: as in OcrClient.stream.
+        What `frames` raises is raised here after the results of the frames before it. Closing the generator
+        (contextlib.aclosing) cancels the stream. stream_options, resume: as in OcrClient.stream.
         """
         timeout_s = _channel.chosen(timeout_s, self._stream_timeout_s)
         config = _requests.config_request(self._options.of(options), stream_options or StreamOptions())
@@ -107,10 +107,11 @@ class AsyncOcrClient:
         *,
         document_options: DocumentOptions | None = None,
         timeout_s: float | None = None,
-    ) -> AsyncIterator[DocumentPage]:
+    ) -> AsyncGenerator[DocumentPage, None]:
         """Read a PDF, a TIFF of several pages or any image file; yields one result per page, as soon as it is read.
 
-        Closing the iterator cancels the rest. Everything else is as in OcrClient.recognize_document.
+        Closing the generator (contextlib.aclosing) cancels the rest. Everything else is as in
+        OcrClient.recognize_document.
         """
         config = _requests.document_config_request(self._options.of(options), document_options or DocumentOptions())
         return self._pages(document, config, _channel.chosen(timeout_s, self._stream_timeout_s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import grpc
@@ -84,12 +84,12 @@ class OcrClient:
         stream_options: StreamOptions | None = None,
         timeout_s: float | None = None,
         resume: bool = False,
-    ) -> Iterator[FrameResult]:
+    ) -> Generator[FrameResult, None, None]:
         """Read frames as they come; yields one result per frame, in their order, while later frames are being sent.
 
         An image that is no Frame gets its position as frame_id. `frames` is consumed in a thread of its own, as fast as
-        the server takes them. What `frames` raises is raised here after the results of the frames before it. Leaving
-        the iterator cancels the stream.
+        the server takes them. What `frames` raises is raised here after the results of the frames before it. Closing
+        the generator cancels the stream, and so does leaving it behind.
 
         stream_options: which frames are read, and whether unchanged ones are skipped and readings merged.
         resume: when the server becomes unavailable, open the stream again and send the frames that have no result yet,
@@ -107,11 +107,11 @@ class OcrClient:
         *,
         document_options: DocumentOptions | None = None,
         timeout_s: float | None = None,
-    ) -> Iterator[DocumentPage]:
+    ) -> Generator[DocumentPage, None, None]:
         """Read a PDF, a TIFF of several pages or any image file; yields one result per page, as soon as it is read.
 
         document: a path, the bytes of a file, or an open file, which is closed when it has been read. It is sent bit by
-        bit. Leaving the iterator cancels the rest. The deadline is that of streams.
+        bit. Closing the generator cancels the rest. The deadline is that of streams.
 
         document_options: which pages, how they are rendered, and what becomes of text that a PDF already has.
         """
@@ -144,14 +144,14 @@ class OcrClient:
 
     def _streamed(
         self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
-    ) -> Iterator[FrameResult]:
+    ) -> Generator[FrameResult, None, None]:
         outgoing = _Outgoing(itertools.chain([config], _frame_requests(frames)))
         yield from self._results(outgoing, timeout_s)
         outgoing.raise_error()
 
     def _pages(
         self, document: DocumentSource, config: ocr_pb2.RecognizeDocumentRequest, timeout_s: float
-    ) -> Iterator[DocumentPage]:
+    ) -> Generator[DocumentPage, None, None]:
         with _requests.opened(document) as file:
             outgoing = _Outgoing(itertools.chain([config], _requests.chunk_requests(file)))
             call = self._stub.RecognizeDocument(outgoing, timeout=max(timeout_s, 0), metadata=self._metadata)
@@ -168,7 +168,7 @@ class OcrClient:
 
     def _resumed(
         self, frames: Iterable[Frame | ImageSource], config: ocr_pb2.StreamRecognizeRequest, timeout_s: float
-    ) -> Iterator[FrameResult]:
+    ) -> Generator[FrameResult, None, None]:
         deadline = time.monotonic() + timeout_s
         patience = _channel.ResumePatience()
         buffer = ResendBuffer(frames)
@@ -187,7 +187,9 @@ class OcrClient:
         if buffer.error is not None:
             raise buffer.error
 
-    def _results(self, messages: Iterator[ocr_pb2.StreamRecognizeRequest], timeout_s: float) -> Iterator[FrameResult]:
+    def _results(
+        self, messages: Iterator[ocr_pb2.StreamRecognizeRequest], timeout_s: float
+    ) -> Generator[FrameResult, None, None]:
         call = self._stub.StreamRecognize(messages, timeout=max(timeout_s, 0), metadata=self._metadata)
         try:
             with _faults.translated():
