@@ -90,6 +90,8 @@ def load_image(image: bytes | RawImage, limits: ImageLimits, *, apply_exif_orien
 
 def _from_file(image_bytes: bytes, limits: ImageLimits, apply_exif_orientation: bool) -> Image:
     _check_bytes(len(image_bytes), limits)
+    if image_bytes.startswith(b"%PDF-"):
+        raise ImageUndecodable("the bytes are a PDF, which is read as a document", "image.encoded")
     if size := _plain_jpeg_size(image_bytes):
         _check_size(*size, limits)
         # The same pixels in half the time, nearly all of it without the interpreter, which other threads wait for.
@@ -134,7 +136,7 @@ def pillow_errors(limits: ImageLimits) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        raise ImageUndecodable(f"the bytes are none of {', '.join(FORMATS)}", "image.encoded") from error
+        raise ImageUndecodable(f"the bytes are no {', '.join(FORMATS)} that can be read", "image.encoded") from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
         raise ImageTooLarge(f"the image has more than {limits.max_pixels} pixels", "image.encoded") from error
     except _DECODER_ERRORS as error:

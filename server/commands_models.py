@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import glyphwire
+import grpc
 from rich import box
 from rich.table import Table
 
@@ -123,7 +124,13 @@ def _second(flags: Namespace) -> int:
 def _administer(flags: Namespace) -> int:
     """Returns 1 when a bundle could not be loaded."""
     with connect_admin(flags) as client:
-        models = flags.call(client, *flags.model)
+        try:
+            models = flags.call(client, *flags.model)
+        except glyphwire.OcrError as error:
+            if error.code is grpc.StatusCode.UNIMPLEMENTED:
+                message = f"the models of {flags.server} are not to be changed: its token file has no admin"
+                raise glyphwire.OcrError(error.code, error.reason, message) from error
+            raise
     table = Table("Model", "Version", "State", "Default", "Images", "Reason", box=box.SIMPLE_HEAD)
     for model in models:
         is_default = "yes" if model.is_default else ""

@@ -181,6 +181,14 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is no HOST:PORT")
         return value
 
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        # Without http:// the exporter takes it for https://, and no trace ever comes.
+        if value is not None and not _ORIGIN.match(value):
+            raise ValueError(f"{value!r} must be like http://HOST:PORT")
+        return value
+
     @field_validator("http_cors_origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:

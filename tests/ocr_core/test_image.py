@@ -156,6 +156,12 @@ def test_refuses_bad_files(data: bytes, error: type[Exception]) -> None:
         load_image(data, LIMITS)
 
 
+def test_a_pdf_is_called_so() -> None:
+    """Who sends a document for an image is told what it is."""
+    with pytest.raises(ImageUndecodable, match="PDF, which is read as a document"):
+        load_image(b"%PDF-1.7\n", LIMITS)
+
+
 @pytest.mark.parametrize("pixel_format", list(PixelFormat))
 def test_converts_each_raw_format(pixel_format: PixelFormat) -> None:
     """Raw pixels of every format give the picture they describe, row padding left out."""

@@ -119,6 +119,12 @@ class TestRunningServer:
         assert (status, "TOKEN_INVALID" in err) == (1, True)
 
 
+async def test_a_server_without_an_admin_changes_no_models(glyphwire_command, running):
+    """What is missing is said, where gRPC says that there is no such method."""
+    status, _, err = await glyphwire_command("models", "status", "--server", running.target)
+    assert (status, "its token file has no admin" in err) == (1, True)
+
+
 async def test_a_bad_name_is_refused_before_the_work(glyphwire_command, capsys, tmp_path):
     """Whether a bundle can be called so is said at once, not after minutes."""
     with pytest.raises(SystemExit):

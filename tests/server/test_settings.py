@@ -199,6 +199,7 @@ def test_settings_cannot_be_changed():
         (["--http-listen", "unix:/s"], "http_listen: 'unix:/s' is no HOST:PORT"),
         (["--metrics-listen", "127.0.0.1:99999"], "metrics_listen: '127.0.0.1:99999' is no address"),
         (["--http-cors-origins", "https://a.org/"], "'https://a.org/' is no origin"),
+        (["--otlp-endpoint", "localhost:4317"], "otlp_endpoint: 'localhost:4317' must be like http://HOST:PORT"),
         (["--socket-mode", "888"], "socket_mode"),
         (["--tls-cert", "c"], "tls_cert and tls_key need each other"),
         (["--tls-client-ca", "c"], "tls_client_ca needs tls_cert"),
