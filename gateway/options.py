@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, get_args
 
 import glyphwire
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from ocr_core.document import MAX_DPI, MIN_DPI
 from ocr_core.errors import OptionInvalid
@@ -133,6 +133,15 @@ class OcrOptions(BaseModel):
     bulk: bool = Field(False, description="nobody waits for the answer: others go first")
     format: OutputFormat = Field(OutputFormat.JSON, description="of the answer")
     plain: bool = Field(False, description="JSON: `text` lists strings instead of objects")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Pydantic takes true for 1, and a least confidence of 1 leaves out every line."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
+            raise ValueError("must not be true or false")
+        return value
 
     def recognize_options(self) -> glyphwire.RecognizeOptions:
         """What the server is asked."""
