@@ -284,12 +284,16 @@ static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxi
 }
 
 #ifdef HAS_AVX2
+/* What a network has just written is far away, and so is what tells where its pages are. It costs nothing where scores
+ * are near, as looking through them is slow. */
+enum { SCORES_AHEAD = 3 * AHEAD };
+
 AVX2 static inline uint32_t key_of_scores_avx2(const float *from, ptrdiff_t count, int *nan) {
     if (count != BLOCK) return key_of_scores(from, count, nan);
     __m256 most = _mm256_loadu_ps(from), unordered = _mm256_setzero_ps();
     for (int i = 0; i < BLOCK; i += 2 * LANES) {
         __m256 even = _mm256_loadu_ps(from + i), odd = _mm256_loadu_ps(from + i + LANES);
-        __builtin_prefetch(from + i + AHEAD); /* helps even where it is near, as this is slow */
+        __builtin_prefetch(from + i + SCORES_AHEAD);
         unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(even, odd, _CMP_UNORD_Q));
         most = _mm256_max_ps(even, _mm256_max_ps(odd, most));
     }
@@ -312,7 +316,7 @@ AVX512 static inline uint32_t key_of_scores_avx512(const float *from, ptrdiff_t 
     __mmask16 unordered = 0;
     for (int i = 0; i < BLOCK; i += 2 * WIDE_LANES) {
         __m512 even = _mm512_loadu_ps(from + i), odd = _mm512_loadu_ps(from + i + WIDE_LANES);
-        for (int line = 0; line < 2 * WIDE_LANES; line += LINE) __builtin_prefetch(from + i + line + AHEAD);
+        for (int line = 0; line < 2 * WIDE_LANES; line += LINE) __builtin_prefetch(from + i + line + SCORES_AHEAD);
         unordered |= _mm512_cmp_ps_mask(even, odd, _CMP_UNORD_Q);
         most = _mm512_max_ps(even, _mm512_max_ps(odd, most));
     }
