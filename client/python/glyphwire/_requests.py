@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -32,6 +32,8 @@ from glyphwire.types import (
 from glyphwire.v1 import ocr_pb2
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from glyphwire.documents import DocumentSource
     from glyphwire.types import ImageSource
 
@@ -199,6 +201,13 @@ def _options_message(options: RecognizeOptions) -> ocr_pb2.RecognizeOptions:
     )
 
 
+def _words(name: str, words: Collection[str]) -> Collection[str]:
+    """Raises ValueError for a single one, which would be taken for a list of its characters."""
+    if isinstance(words, str):
+        raise ValueError(f"{name} is a single text, must be a list of words")
+    return words
+
+
 def _has_collections(options: RecognizeOptions) -> bool:
     """Whether there are any, which their owner may change."""
     language, rules = options.language, options.rules
@@ -210,7 +219,7 @@ def _rules_message(rules: RuleOptions) -> ocr_pb2.RuleOptions:
         profile=rules.profile,
         unicode_form=_UNICODE_FORMS[rules.unicode_form],
         width_form=_WIDTH_FORMS[rules.width_form],
-        dictionary=rules.dictionary,
+        dictionary=_words("dictionary", rules.dictionary),
         dictionary_name=rules.dictionary_name,
         field_types=[_FIELD_TYPES[kind] for kind in rules.field_types],
         extractors=[ocr_pb2.Extractor(name=name, pattern=pattern) for name, pattern in rules.extractors.items()],
@@ -238,7 +247,7 @@ def _language_message(options: LanguageOptions) -> ocr_pb2.LanguageOptions:
         whitelist=options.whitelist,
         hot_words=[ocr_pb2.HotWord(text=text, weight=weight) for text, weight in options.hot_words.items()],
         hot_words_name=options.hot_words_name,
-        lexicon=options.lexicon,
+        lexicon=_words("lexicon", options.lexicon),
         lexicon_name=options.lexicon_name,
         lexicon_bonus=options.lexicon_bonus,
         lexicon_separators=options.lexicon_separators,
@@ -254,10 +263,21 @@ def _fill_image(message: ocr_pb2.Image, image: ImageSource) -> None:
         message.encoded = Path(image).read_bytes()
     elif isinstance(image, RawImage):
         _fill_raw(message.raw, image)
-    elif memoryview(image).ndim == 1:
+    elif _view(image).ndim == 1:
         message.encoded = bytes(image)
     else:
         _fill_raw(message.raw, RawImage.from_array(image))
+
+
+def _view(image: Buffer) -> memoryview:
+    """Raises TypeError."""
+    try:
+        return memoryview(image)
+    except TypeError:
+        raise TypeError(
+            f"an image is a path, the bytes of a file, a RawImage or an array, not {type(image).__name__}: take read() "
+            "of an open file, numpy.asarray() of a picture of Pillow"
+        ) from None
 
 
 def _fill_raw(message: ocr_pb2.RawImage, raw: RawImage) -> None:
@@ -271,8 +291,9 @@ def _fill_raw(message: ocr_pb2.RawImage, raw: RawImage) -> None:
 
 @contextmanager
 def _fitting(field: str, reason: ErrorReason) -> Iterator[None]:
-    """A number that does not fit into its field is refused as the server would refuse it, had it got there."""
+    """What does not fit into its field is refused as the server would refuse it, had it got there."""
     try:
         yield
-    except ValueError as error:
-        raise OcrError(grpc.StatusCode.INVALID_ARGUMENT, reason, str(error), field=field) from error
+    except (KeyError, ValueError) as error:
+        message = f"{error} is no member of its enum" if isinstance(error, KeyError) else str(error)
+        raise OcrError(grpc.StatusCode.INVALID_ARGUMENT, reason, message, field=field) from error
