@@ -23,8 +23,6 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS_OF_CODE = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.FAILED_PRECONDITION: 409,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
@@ -40,6 +38,9 @@ _STATUS_OF_REASON = {
     ErrorReason.PAGE_UNREADABLE: 415,
 }
 _BAD_GATEWAY = 502
+_NO_ANSWERS = {ErrorReason.UNSPECIFIED, ErrorReason.TOKEN_INVALID, ErrorReason.CALL_FORBIDDEN}
+"""What does not concern the caller: failures on the way to the server, which wants a token of the gateway's own."""
+
 _REASON_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "IMAGE_TOO_LARGE"}
 
 
@@ -81,14 +82,14 @@ def refused(status: int, reason: str, detail: str, field: str | None = None) -> 
 
 
 def problem_of(error: glyphwire.OcrError) -> Problem:
-    """What the server said, or that it cannot be reached."""
+    """What the server said, or that it cannot be reached, or not by this gateway."""
     status = _STATUS_OF_REASON.get(error.reason) or _STATUS_OF_CODE.get(error.code, _BAD_GATEWAY)
-    is_answer = error.reason is not ErrorReason.UNSPECIFIED
+    is_answer = error.reason not in _NO_ANSWERS
     reason = error.reason.name if is_answer else f"SERVER_{error.code.name}"
     return Problem(
         title=_title(reason),
         status=status,
-        detail=error.message if is_answer else f"the OCR server does not answer: {error.code.name}",
+        detail=error.message if is_answer else f"the OCR server does not answer the gateway: {error.code.name}",
         reason=reason,
         field=error.field or None,
         request_id=error.request_id or None,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.cli import main
 from tests.gateway.conftest import GatewayClient
+from tests.pdf_files import text_pdf
+from tests.server.messages import put_tokens
 
 
 def bearer(name: str) -> dict[str, str]:
@@ -27,6 +31,23 @@ def test_a_token_file_that_cannot_be_read_is_told_at_once(capsys, tmp_path):
     """As with a server: before anything is served, with status 2 and no traceback."""
     assert main(["gateway", "--http-token-file", str(tmp_path / "nowhere.toml")]) == 2
     assert capsys.readouterr().err.startswith("glyphwire: the token file cannot be read: ")
+
+
+class TestAServerThatRefusesTheGateway:
+    """It wants a token, which the gateway has not."""
+
+    @pytest.fixture
+    async def running(self, start_app, tmp_path):
+        """The server behind the gateway."""
+        return await start_app(token_file=put_tokens(tmp_path, other=""))
+
+    @pytest.mark.parametrize("is_document", [False, True])
+    async def test_callers_are_not_asked_for_a_token(self, gateway: GatewayClient, is_document):
+        """Theirs would not help: it is the gateway that has to get one."""
+        content = text_pdf("A line that is long enough") if is_document else b"one"
+        response = await gateway.post("/api/ocr", content=content)
+        assert (response.status_code, response.json()["reason"]) == (502, "SERVER_UNAUTHENTICATED")
+        assert "www-authenticate" not in response.headers
 
 
 async def test_tokens_have_limits(start_gateway, token_file):
