@@ -14,6 +14,8 @@ _SIDE = 32
 """Lines are looked at in copies so many pixels wide."""
 _PITCHES = (0.7, 1.9)
 """Distance from one character to the next, in widths of the line."""
+_LONGEST = 128
+"""Widths. Above them the pitch is taken to be the width: looking for it takes time by the square of the length."""
 _PITCH_WEIGHT = 0.12
 """How much a pitch unlike the width counts, against a cut through ink all the way."""
 
@@ -41,7 +43,8 @@ def _ink(grey: npt.NDArray[np.uint8]) -> _Profile:
 def _borders(ink: _Profile) -> list[int]:
     """Rows where characters begin and end: as even as can be, with as little ink on them as can be."""
     length = len(ink)
-    low, high = max(1, round(length / (_PITCHES[1] * _SIDE))), max(1, round(length / (_PITCHES[0] * _SIDE)))
+    pitches = _PITCHES if length <= _LONGEST * _SIDE else (1.0, 1.0)
+    high, low = (max(1, round(length / (pitch * _SIDE))) for pitch in pitches)
     tries = [_cuts(ink, count) for count in range(low, high + 1)]
     costs = [
         (ink[cuts].mean() if len(cuts) else 0.5) + _PITCH_WEIGHT * abs(np.log(length / (len(cuts) + 1) / _SIDE))
