@@ -76,10 +76,7 @@ async def test_a_tiff_has_all_its_pages_read(glyphwire_command, fake_pipeline, t
     ]
 
 
-@pytest.mark.parametrize("remote", [False, True])
-async def test_whoever_has_read_enough_ends_the_command(
-    glyphwire_command, running, fake_pipeline, monkeypatch, scan, remote
-):
+async def test_whoever_has_read_enough_ends_the_command(glyphwire_command, fake_pipeline, monkeypatch, scan):
     """When standard output is closed amid a document, as by `head`, the rest is given up, and nobody complains."""
 
     class Closed(io.StringIO):
@@ -87,8 +84,7 @@ async def test_whoever_has_read_enough_ends_the_command(
             raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stdout", Closed())
-    server = ["--server", running.target] if remote else []
-    assert await glyphwire_command("recognize", *server, "--dpi", 72, scan) == (1, "", "")
+    assert await glyphwire_command("recognize", "--dpi", 72, scan) == (1, "", "")
     sys.stdout.close()  # what the command has put in its place
 
 
