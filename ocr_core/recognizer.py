@@ -42,7 +42,7 @@ from ocr_core.preprocess import (
     windows,
 )
 from ocr_core.second_opinion import LONGEST, SecondOpinion, SeenLine
-from ocr_core.types import DecodeMethod, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
+from ocr_core.types import DecodeMethod, DecodeOptions, Line, LineCrop, Mode, ReadLine, RecognizeOptions, Timings
 
 _SUM_TOLERANCE = 0.05
 """How far the probabilities of a timestep may be from 1 together: bfloat16 has two to three digits."""
@@ -58,7 +58,7 @@ _SHARED_WIDTH = 384
 
 _PLAIN = RecognizeOptions()
 
-_Decoding: TypeAlias = Callable[[Output], Lines]
+_Decoding: TypeAlias = Callable[[Output], Sequence[tuple[Hypothesis, ...]]]
 """Of one line, [time, class], or several, [batch, time, class]."""
 
 
@@ -136,7 +136,7 @@ class Recognizer:
         """The likeliest readings of a line that kept its scores, best first, as a batch of one."""
         width = max(options.decode.beam_width, count)
         beam = replace(options.decode, decoder=DecodeMethod.PREFIX_BEAM, beam_width=width, alternatives=count - 1)
-        return self._decoded(seen.kept, replace(options, decode=beam))
+        return self._beam(beam, count, _weighed(options))(seen.kept)
 
     def log_probs(self, seen: SeenLine, texts: Sequence[str], likely: Lines) -> Float64:
         """float64 [text]: nats that texts have in a line that kept its scores. likely: what was found so there."""
@@ -230,25 +230,29 @@ class Recognizer:
         )
 
     def _decode(self, scores: Output, options: RecognizeOptions) -> tuple[Hypothesis, ...]:
-        return self._decoded(scores, options)[0]
-
-    def _decoded(self, scores: Output, options: RecognizeOptions) -> Lines:
-        return self._decoding(options)(scores)
+        return self._decoding(options)(scores)[0]
 
     def _decoding(self, options: RecognizeOptions) -> _Decoding:
         """What is made of scores with these options."""
-        decoder, chosen = self.decoders.find(options.decode.language), options.decode
+        chosen, count, weighed = options.decode, 1 + options.decode.alternatives, _weighed(options)
         if chosen.decoder is DecodeMethod.BEST_PATH:
-            return partial(decoder.best_path, kind=self._output)
+            return partial(self.decoders.find(chosen.language).best_path, kind=self._output)
+        if count > 1 and weighed:
+            # Nobody sees the characters of other readings, and weighing takes time by the square of a line's length.
+            return partial(_with_others, self._beam(chosen, 1, weighed), self._beam(chosen, count, 0))
+        return self._beam(chosen, count, weighed)
+
+    def _beam(self, chosen: DecodeOptions, count: int, weighed: int) -> Callable[[Output], Lines]:
+        """count: of readings. weighed: labels that their characters are weighed against."""
         return partial(
-            decoder.beam,
+            self.decoders.find(chosen.language).beam,
             kind=self._output,
             width=chosen.beam_width,
             top_n=chosen.prune_top_k,
             min_prob=chosen.prune_min_prob,
             cum_prob=chosen.prune_cum_prob,
-            n_best=1 + chosen.alternatives,
-            alternatives=chosen.character_alternatives if options.needs_characters else 0,
+            n_best=count,
+            alternatives=weighed,
         )
 
     def warm_up(self, workers: int, widest: int) -> None:
@@ -345,6 +349,15 @@ def _check_scores(scores: Output, bundle: ModelBundle, kind: Kind) -> None:
 
 def _add_up_to_1(scores: Output) -> bool:
     return bool(np.abs(scores.sum(axis=2) - 1).max() <= _SUM_TOLERANCE)
+
+
+def _weighed(options: RecognizeOptions) -> int:
+    return options.decode.character_alternatives if options.needs_characters else 0
+
+
+def _with_others(first: _Decoding, several: _Decoding, scores: Output) -> list[tuple[Hypothesis, ...]]:
+    """Readings of one line, the first as `first` finds it, who finds the same one."""
+    return [(*first(scores)[0], *several(scores)[0][1:])]
 
 
 def _decoded(scores: Output, decodings: Sequence[_Decoding]) -> list[tuple[Hypothesis, ...]]:

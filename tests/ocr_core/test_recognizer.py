@@ -23,6 +23,7 @@ from ocr_core.bundle import (
     write_manifest,
 )
 from ocr_core.calibration import calibrated
+from ocr_core.decode import Decoder
 from ocr_core.engine import Engine, Precision
 from ocr_core.errors import BundleInvalid
 from ocr_core.image import load_image
@@ -106,6 +107,28 @@ def test_short_lines_share_a_batch(tmp_path, monkeypatch, width, sizes):
     monkeypatch.setattr(Engine, "infer", lambda engine, batch: seen.append(len(batch)) or infer(engine, batch))
     assert [read.line.text for read in recognizer.read(crops, [LINE] * 3)] == alone
     assert seen == sizes
+
+
+def test_other_readings_have_their_characters_weighed_by_nobody(tmp_path, monkeypatch):
+    """It takes time by the square of a line's length; what is answered is the same as one by one."""
+    recognizer = load(tiny_bundle(tmp_path, softmax))
+    crop = whole_image(np.tile(np.uint8([[[40] * 3, [90] * 3, [20] * 3]]), (8, 32, 1)))
+    asked, beam = [], Decoder.beam
+    monkeypatch.setattr(Decoder, "beam", lambda self, x, **wanted: asked.append(wanted) or beam(self, x, **wanted))
+
+    def read(alternatives, character_alternatives):
+        decode = DecodeOptions(
+            DecodeMethod.PREFIX_BEAM, alternatives=alternatives, character_alternatives=character_alternatives
+        )
+        (read,) = recognizer.read([crop], [replace(LINE, decode=decode, include_characters=True)])
+        return read.line
+
+    both, others, weighed = read(3, 2), read(3, 0), read(0, 2)
+    assert (both.text, both.characters) == (weighed.text, weighed.characters)
+    assert both.characters[0].alternatives
+    assert len(others.alternatives) == 3
+    assert both.alternatives == others.alternatives
+    assert all(wanted["n_best"] == 1 or not wanted["alternatives"] for wanted in asked)
 
 
 def test_a_temperature_leaves_sureness_alone(tmp_path):
