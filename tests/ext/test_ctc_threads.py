@@ -3,6 +3,7 @@
 import importlib
 import os
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -42,7 +43,10 @@ def test_helpers_leave_a_processor_to_their_caller():
         pytest.skip("there is one processor")
     compiled = importlib.import_module("ext.ctc")
     compiled.best_path(LINES, 0, threads=2)
-    places = [os.sched_getaffinity(int(thread)) for thread in os.listdir("/proc/self/task")]
+    places = []
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(ProcessLookupError):  # one that an earlier test has joined may be ending
+            places.append(os.sched_getaffinity(int(thread)))
     assert any(place < allowed and len(place) == len(allowed) - 1 for place in places)
 
 
