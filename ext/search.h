@@ -295,6 +295,7 @@ look_through(Search *s, const Matrix *matrix, ptrdiff_t t, Row *row, Collection 
         float greatest = isinf(row->values[peak]) ? 0.0f : row->values[peak];
         row->most = most[t] = greatest;
         sum = z[t] = sum_at(layout, matrix, t, row->values, greatest, s->row);
+        if (!(sum < INFINITY)) s->size = 0; /* a logit of a class that may not be read leaves nothing to the others */
     }
     double share = row_share(layout, row, sum);
     found->lowest = lowest_key(row->kind, row->most, s->options->min_prob * share);

@@ -39,7 +39,7 @@ class Row(NamedTuple):
     share: float
     """What thresholds are parts of, times z."""
     best: int
-    """The likeliest class; blank when all are impossible."""
+    """The likeliest class; blank when all are impossible by themselves."""
 
     def prob(self, label: int) -> float:
         """The label's probability."""
@@ -94,7 +94,8 @@ class Alphabet:
         z = sum(self._probs(row.tolist(), most)) if self.kind == "logits" else 1.0
         # Plainly from left to right: sum compensates rounding since Python 3.12.
         share = z if self.classes is None else reduce(add, (p[label] for label in columns.tolist()))
-        return Row(p, most, z, share, likeliest[0] if p[likeliest[0]] else self.blank)
+        is_possible = row[likeliest[0]] > -math.inf if self.kind == "logits" else p[likeliest[0]] > 0.0
+        return Row(p, most, z, share, likeliest[0] if is_possible else self.blank)
 
     def _probs(self, values: Sequence[float], most: float) -> list[float]:
         if self.kind == "probs":
