@@ -92,40 +92,78 @@ static void begin_path(Path *path) {
     path->bad = 0;
 }
 
-/* The next row, emitted into the store's arrays from store->characters on, for which there must be room. Without
- * branches, as nobody can foretell which rows emit a label: what others leave in the next place is written over. */
-static inline void follow_path(Path *path, const Matrix *matrix, ptrdiff_t t, Peak found, Store *store) {
+/* Rows whose peaks are found at one go: decisions in between would hold up what comes from memory. A bit each. */
+enum { GROUP = 32 };
+
+/* Which rows have a label as their peak, and which of them begin a run of it. */
+typedef struct {
+    uint32_t labelled, begun;
+} Runs;
+
+/* Goes on to the last of some rows. */
+static inline Runs find_runs(Path *path, const Peak *peaks, ptrdiff_t count) {
+    int32_t blank = path->layout->blank, previous = path->previous;
+    Runs runs = {0, 0};
+    for (ptrdiff_t i = 0; i < count; i++) {
+        int32_t peak = peaks[i].column;
+        uint32_t is_label = peak != blank, is_other = peak != previous;
+        path->bad |= peak < 0;
+        runs.labelled |= is_label << i;
+        runs.begun |= (is_label & is_other) << i;
+        previous = peak;
+    }
+    path->previous = previous;
+    return runs;
+}
+
+/* The mass of the path when some rows more are part of it. */
+static inline void add_mass(Path *path, const Peak *peaks, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; i++) {
+        path->mass *= path->layout->kind == LOG_PROBS ? exp(peaks[i].value) : peaks[i].value;
+        if (path->mass < RESCALE_BELOW) {
+            path->mass *= RESCALE_UP;
+            path->exponent -= RESCALE_BITS;
+        }
+    }
+}
+
+/* How probable a peak is. Of a logit 1 where nobody asks. */
+static inline double peak_prob(const Path *path, const Matrix *matrix, ptrdiff_t t, float value) {
     const Layout *layout = path->layout;
-    int32_t peak = found.column, now = path->times++;
-    if (peak < 0) path->bad = 1;
+    if (layout->kind == PROBS) return value;
+    if (layout->kind == LOG_PROBS) return exp(value);
+    if (!path->wants_confidences) return 1.0;
+    const float *row = whole_row(layout, matrix, t, path->row);
+    return 1.0 / sum_of_row(layout, row, value, row);
+}
+
+/* Some rows from `from` on, of which these are the peaks, emitted into the store's arrays from store->characters on,
+ * for which there must be room. Most rows are blank, so only those with labels are gone through. */
+static void
+follow_peaks(Path *path, const Matrix *matrix, ptrdiff_t from, const Peak *peaks, ptrdiff_t count, Store *store) {
+    Runs runs = find_runs(path, peaks, count);
+    int32_t now = path->times;
+    path->times += (int32_t)count;
     if (path->bad) {
         path->length = 0;
         return;
     }
-    int is_label = peak != layout->blank, is_new = is_label & (peak != path->previous);
-    double prob = layout->kind == LOG_PROBS ? exp(found.value) : found.value, best = path->best;
-    if (layout->kind != LOGITS) path->mass *= prob;
-    else prob = 1.0;
-    if (layout->kind == LOGITS && path->wants_confidences && is_label) {
-        const float *row = whole_row(layout, matrix, t, path->row);
-        prob /= sum_of_row(layout, row, found.value, row);
+    if (path->layout->kind != LOGITS) add_mass(path, peaks, count);
+    for (uint32_t left = runs.labelled; left; left &= left - 1) {
+        int i = __builtin_ctz(left), is_first = runs.begun >> i & 1;
+        double prob = peak_prob(path, matrix, from + i, peaks[i].value);
+        int is_peak = is_first | (prob > path->best);
+        path->length += is_first;
+        path->best = is_peak ? prob : path->best;
+        path->peak = is_peak ? now + i : path->peak;
+        path->start = is_first ? now + i : path->start;
+        size_t place = store->characters + (size_t)path->length - 1;
+        store->labels[place] = class_of(path->layout, peaks[i].column);
+        store->starts[place] = path->start;
+        store->ends[place] = now + i + 1;
+        store->timesteps[place] = path->peak;
+        store->confidences[place] = (float)path->best;
     }
-    if (path->mass < RESCALE_BELOW) {
-        path->mass *= RESCALE_UP;
-        path->exponent -= RESCALE_BITS;
-    }
-    path->length += is_new;
-    path->previous = peak;
-    size_t place = store->characters + (size_t)(path->length - is_label);
-    int is_peak = (!is_label) | is_new | (prob > best);
-    path->best = is_peak ? prob : best;
-    path->peak = is_peak ? now : path->peak;
-    path->start = is_label & !is_new ? path->start : now;
-    store->labels[place] = class_of(layout, peak);
-    store->starts[place] = path->start;
-    store->ends[place] = now + 1;
-    store->timesteps[place] = path->peak;
-    store->confidences[place] = (float)path->best;
 }
 
 static void end_path(Path *path, Store *store) {
@@ -241,13 +279,12 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
 
 /* Goes on through the rows of a matrix, for which the store must have room. */
 static void follow_rows(Path *path, const Matrix *matrix, Store *store) {
-    enum { GROUP = 32 }; /* rows are scanned at one go: decisions in between would hold up what comes from memory */
     Peak peaks[GROUP];
     for (ptrdiff_t from = 0; from < matrix->times; from += GROUP) {
-        ptrdiff_t end = matrix->times - from < GROUP ? matrix->times : from + GROUP;
-        find_peaks(path->layout, matrix, from, end - from, path->columns, peaks);
+        ptrdiff_t count = matrix->times - from < GROUP ? matrix->times - from : GROUP;
+        find_peaks(path->layout, matrix, from, count, path->columns, peaks);
         Path local = *path; /* nothing that is written to the store can change it, so it may stay in registers */
-        for (ptrdiff_t t = from; t < end; t++) follow_path(&local, matrix, t, peaks[t - from], store);
+        follow_peaks(&local, matrix, from, peaks, count, store);
         *path = local;
     }
 }

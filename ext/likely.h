@@ -72,8 +72,6 @@ static inline void collect(Collection *found, int32_t column) {
     if (found->count == collection_room(found->layout->columns, found->top_k)) drop_unlikely(found);
 }
 
-enum { WORD = 64 };
-
 /* Bit i is set if column at + i, which must be before `end`, has a key of at least `lowest`. */
 static inline __attribute__((always_inline)) uint64_t
 hits_from(Kind kind, const float_bits *bits, int32_t at, int32_t end, uint32_t lowest, HitsOf hits_of) {
@@ -154,8 +152,7 @@ static inline __attribute__((always_inline)) uint32_t greatest_and_all(Collectio
 enum { FARTHER_AHEAD = 2 * AHEAD };
 
 /* Collects columns of which a bit is set, and notes the greatest key. Stretches ascend, but may overlap. */
-static inline __attribute__((always_inline)) void
-collect_from_stretch(Collection *found, int32_t start, uint64_t hits) {
+static inline __attribute__((always_inline)) void collect_from_word(Collection *found, int32_t start, uint64_t hits) {
     const float_bits *bits = (const float_bits *)found->values;
     for (; hits; hits &= hits - 1) {
         int32_t column = start + __builtin_ctzll(hits);
@@ -167,33 +164,28 @@ collect_from_stretch(Collection *found, int32_t start, uint64_t hits) {
 }
 
 AVX2 static __attribute__((noinline)) void collect_from_stretch_avx2(Collection *found, int32_t start) {
-    collect_from_stretch(found, start, hits_in_stretch_avx2(found->values + start, found->lowest));
+    const float *stretch = found->values + start;
+    collect_from_word(found, start, hits_in_word_avx2(stretch, found->lowest));
+    collect_from_word(found, start + WORD, hits_in_word_avx2(stretch + WORD, found->lowest));
 }
 
-/* What is done with a vector, or with a stretch, of a long row. Most have no hit, and most of the others one. */
-AVX2 static inline __attribute__((always_inline)) int hits_avx2(const Collection *found, __m256i keys) {
+AVX2 static inline __attribute__((always_inline)) uint32_t hits_avx2(const Collection *found, __m256i keys) {
     __m256i hits = _mm256_cmpeq_epi32(_mm256_max_epu32(keys, _mm256_set1_epi32((int32_t)found->lowest)), keys);
-    return _mm256_movemask_ps(_mm256_castsi256_ps(hits));
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(hits));
 }
 
 AVX2 static inline __attribute__((always_inline)) void
-look_through_vector_avx2(void *found, const float *row, ptrdiff_t start) {
-    collect_from_stretch(
-        found, (int32_t)start, (uint64_t)hits_avx2(found, _mm256_loadu_si256((const __m256i *)(row + start)))
-    );
+look_through_stretch_avx2(void *seen, __m256i keys, int32_t start) {
+    Collection *found = seen;
+    if (hits_avx2(found, keys)) collect_from_stretch_avx2(found, start);
 }
 
-AVX2 static inline __attribute__((always_inline)) void
-look_through_stretch_avx2(void *found, const float *row, ptrdiff_t start) {
-    if (hits_avx2(found, greatest_of_stretch_avx2(row + start))) collect_from_stretch_avx2(found, (int32_t)start);
-}
-
+/* Most stretches have no hit, and most of the others one. The first column is blank with nearly all networks. */
 AVX2 static void collect_from_long_row_avx2(Collection *found) {
-    int32_t columns = (int32_t)found->layout->columns;
-    const float *row = found->values;
-    if (found->is_far)
-        read_row(row, columns, LANES, FARTHER_AHEAD, found, look_through_vector_avx2, look_through_stretch_avx2);
-    else read_row(row, columns, LANES, 0, found, look_through_vector_avx2, look_through_stretch_avx2);
+    ptrdiff_t columns = found->layout->columns;
+    collect_from_word(found, 0, hits_avx2(found, _mm256_loadu_si256((const __m256i *)found->values)));
+    if (found->is_far) read_row_avx2(found->values, columns, FARTHER_AHEAD, found, look_through_stretch_avx2);
+    else read_row_avx2(found->values, columns, 0, found, look_through_stretch_avx2);
 }
 
 AVX2 static uint32_t collect_from_short_row_avx2(Collection *found) { return greatest_and_all(found, hits_of_avx2); }
@@ -205,7 +197,9 @@ AVX2 static void collect_all_avx2(Collection *found, const uint32_t *maxima) {
 
 #ifdef HAS_AVX512
 AVX512 static __attribute__((noinline)) void collect_from_stretch_avx512(Collection *found, int32_t start) {
-    collect_from_stretch(found, start, hits_in_stretch_avx512(found->values + start, found->lowest));
+    const float *stretch = found->values + start;
+    collect_from_word(found, start, hits_in_word_avx512(stretch, found->lowest));
+    collect_from_word(found, start + WORD, hits_in_word_avx512(stretch + WORD, found->lowest));
 }
 
 AVX512 static inline __attribute__((always_inline)) __mmask16 hits_avx512(const Collection *found, __m512i keys) {
@@ -213,23 +207,16 @@ AVX512 static inline __attribute__((always_inline)) __mmask16 hits_avx512(const 
 }
 
 AVX512 static inline __attribute__((always_inline)) void
-look_through_vector_avx512(void *found, const float *row, ptrdiff_t start) {
-    collect_from_stretch(found, (int32_t)start, hits_avx512(found, _mm512_loadu_si512(row + start)));
-}
-
-AVX512 static inline __attribute__((always_inline)) void
-look_through_stretch_avx512(void *found, const float *row, ptrdiff_t start) {
-    if (hits_avx512(found, greatest_of_stretch_avx512(row + start))) collect_from_stretch_avx512(found, (int32_t)start);
+look_through_stretch_avx512(void *seen, __m512i keys, int32_t start) {
+    Collection *found = seen;
+    if (hits_avx512(found, keys)) collect_from_stretch_avx512(found, start);
 }
 
 AVX512 static void collect_from_long_row_avx512(Collection *found) {
-    int32_t columns = (int32_t)found->layout->columns;
-    const float *row = found->values;
-    if (found->is_far)
-        read_row(
-            row, columns, WIDE_LANES, FARTHER_AHEAD, found, look_through_vector_avx512, look_through_stretch_avx512
-        );
-    else read_row(row, columns, WIDE_LANES, 0, found, look_through_vector_avx512, look_through_stretch_avx512);
+    ptrdiff_t columns = found->layout->columns;
+    collect_from_word(found, 0, hits_avx512(found, _mm512_loadu_si512(found->values)));
+    if (found->is_far) read_row_avx512(found->values, columns, FARTHER_AHEAD, found, look_through_stretch_avx512);
+    else read_row_avx512(found->values, columns, 0, found, look_through_stretch_avx512);
 }
 #endif
 

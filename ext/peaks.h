@@ -126,46 +126,21 @@ peaks_of_short_rows_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, in
     }
 }
 
-enum { STRETCH = 4 * LINE, LONG_ROW = 8 * STRETCH };
+/* Vectors are looked at by stretches of as many cache lines, as each look costs about as much as a load. Where in a
+ * stretch something is must be found afterwards. */
+enum { STRETCH = 8 * LINE, LONG_ROW = 4 * STRETCH };
 
 /* What comes from a cache beyond a core's own comes up to a sixth sooner when it is asked for a page ahead; what is in
  * its own already comes up to a tenth later. */
 enum { AHEAD = 1024 };
 
-/* Looks at a vector, or at a stretch, from a column on. */
-typedef void LookAt(void *seen, const float *row, ptrdiff_t start);
-
-/* All but the ends of a row is read by one loop, from where a vector begins in memory: one that lies across two cache
- * lines takes as long as two, and processors fetch ahead what an instruction will read by what it has read before.
- * ahead: so many columns further on is what the loop asks for in advance, 0 where it leaves that to the processor. */
-static inline __attribute__((always_inline)) void read_row(
-    const float *row, ptrdiff_t columns, ptrdiff_t lanes, ptrdiff_t ahead, void *seen, LookAt *look_at_vector,
-    LookAt *look_at_stretch
-) {
-    uintptr_t mask = (uintptr_t)lanes - 1, place = (uintptr_t)row / sizeof *row;
-    ptrdiff_t at = (ptrdiff_t)(-place & mask),
-              last = columns - (ptrdiff_t)((place + (uintptr_t)columns) & mask) - 2 * STRETCH;
-    look_at_vector(seen, row, 0);
-    for (; at < last; at += 2 * STRETCH) {
-        for (int i = 0; ahead && i < 2 * STRETCH; i += LINE) __builtin_prefetch(row + at + ahead + i);
-        look_at_stretch(seen, row, at);
-        look_at_stretch(seen, row, at + STRETCH);
-    }
-    look_at_stretch(seen, row, last);
-    look_at_stretch(seen, row, last + STRETCH);
-    look_at_vector(seen, row, columns - lanes);
+/* The last stretch of a row must end with it at the latest. */
+static inline int32_t start_of_stretch(ptrdiff_t start, ptrdiff_t columns) {
+    return (int32_t)(start < columns - STRETCH ? start : columns - STRETCH);
 }
 
-/* Where the stretch begins in which the first peak is, of which this was noted: it must end with the row at the latest.
- */
-static inline int32_t start_of_stretch(int32_t noted, int32_t columns) {
-    return noted < columns - STRETCH ? noted : columns - STRETCH;
-}
-
-AVX2 static inline __attribute__((always_inline)) void
-look_at_vector_avx2(void *seen, const float *row, ptrdiff_t start) {
-    note_avx2(seen, _mm256_loadu_si256((const __m256i *)(row + start)), _mm256_set1_epi32((int32_t)start));
-}
+/* Takes note of the greatest keys, lane by lane, of vectors in the stretch that begins at a column. */
+typedef void NoteAvx2(void *seen, __m256i keys, int32_t start);
 
 /* The greatest keys of a stretch, lane by lane. */
 AVX2 static inline __attribute__((always_inline)) __m256i greatest_of_stretch_avx2(const float *stretch) {
@@ -178,15 +153,40 @@ AVX2 static inline __attribute__((always_inline)) __m256i greatest_of_stretch_av
     return _mm256_max_epu32(even, odd);
 }
 
+/* A long row but for its first vector. All but its ends is read by one loop, from where a vector begins in memory: one
+ * that lies across two cache lines takes as long as two, and processors fetch ahead what an instruction will read by
+ * what it has read before. ahead: so many columns further on is what the loop asks for in advance, 0 where it leaves
+ * that to the processor. */
 AVX2 static inline __attribute__((always_inline)) void
-look_at_stretch_avx2(void *seen, const float *row, ptrdiff_t start) {
-    note_avx2(seen, greatest_of_stretch_avx2(row + start), _mm256_set1_epi32((int32_t)start));
+read_row_avx2(const float *row, ptrdiff_t columns, ptrdiff_t ahead, void *seen, NoteAvx2 *note) {
+    ptrdiff_t at = (ptrdiff_t)(-((uintptr_t)row / sizeof *row) & (LANES - 1));
+    for (; at + STRETCH <= columns; at += STRETCH) {
+        for (int i = 0; ahead && i < STRETCH; i += LINE) __builtin_prefetch(row + at + ahead + i);
+        note(seen, greatest_of_stretch_avx2(row + at), (int32_t)at);
+    }
+    int32_t start = start_of_stretch(at, columns);
+    __m256i keys = _mm256_loadu_si256((const __m256i *)(row + columns - LANES));
+    for (; at + LANES <= columns; at += LANES)
+        keys = _mm256_max_epu32(keys, _mm256_loadu_si256((const __m256i *)(row + at)));
+    note(seen, keys, start);
 }
 
-/* Bit i is set if column i of a stretch has a key of at least `lowest`. */
-AVX2 static inline __attribute__((always_inline)) uint64_t hits_in_stretch_avx2(const float *from, uint32_t lowest) {
+AVX2 static inline __attribute__((always_inline)) void note_stretch_avx2(void *seen, __m256i keys, int32_t start) {
+    note_avx2(seen, keys, _mm256_set1_epi32(start));
+}
+
+/* Bit i is set if column i has a key of at least `lowest`. */
+AVX2 static inline __attribute__((always_inline)) uint64_t hits_in_word_avx2(const float *from, uint32_t lowest) {
     const float_bits *bits = (const float_bits *)from;
     return hits_of_avx2(PROBS, bits, lowest) | (uint64_t)hits_of_avx2(PROBS, bits + CHUNK, lowest) << CHUNK;
+}
+
+/* Most rows are blank, which is the first column with nearly all networks: then there is nothing to look for. */
+static inline int is_first_column(const float *row, float greatest) { return bits_of(row[0]) == bits_of(greatest); }
+
+/* Of a stretch in which there is one. */
+static inline int32_t first_hit(uint64_t low, uint64_t high) {
+    return low ? __builtin_ctzll(low) : WORD + __builtin_ctzll(high);
 }
 
 AVX2 static void peaks_of_long_rows_avx2(
@@ -194,13 +194,16 @@ AVX2 static void peaks_of_long_rows_avx2(
 ) {
     for (ptrdiff_t i = 0; i < count; i++) {
         const float *row = (const float *)(rows + i * stride);
-        Lanes seen = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-        if (are_far) read_row(row, columns, LANES, AHEAD, &seen, look_at_vector_avx2, look_at_stretch_avx2);
-        else read_row(row, columns, LANES, 0, &seen, look_at_vector_avx2, look_at_stretch_avx2);
+        Lanes seen = {_mm256_loadu_si256((const __m256i *)row), _mm256_setzero_si256()};
+        if (are_far) read_row_avx2(row, columns, AHEAD, &seen, note_stretch_avx2);
+        else read_row_avx2(row, columns, 0, &seen, note_stretch_avx2);
         Peak noted = first_of_lanes(seen.most, seen.columns);
-        int32_t start = start_of_stretch(noted.column, columns);
-        peaks[i] =
-            (Peak){start + __builtin_ctzll(hits_in_stretch_avx2(row + start, bits_of(noted.value))), noted.value};
+        peaks[i] = (Peak){0, noted.value};
+        if (is_first_column(row, noted.value)) continue;
+        const float *stretch = row + noted.column;
+        uint32_t most = bits_of(noted.value);
+        uint64_t low = hits_in_word_avx2(stretch, most), high = hits_in_word_avx2(stretch + WORD, most);
+        peaks[i].column = noted.column + first_hit(low, high);
     }
 }
 #endif
@@ -213,16 +216,7 @@ typedef struct {
     __m512i most, columns;
 } WideLanes;
 
-AVX512 static inline __attribute__((always_inline)) void note_avx512(WideLanes *seen, __m512i keys, int32_t column) {
-    __mmask16 is_new = _mm512_cmpgt_epu32_mask(keys, seen->most);
-    seen->columns = _mm512_mask_set1_epi32(seen->columns, is_new, column);
-    seen->most = _mm512_max_epu32(keys, seen->most);
-}
-
-AVX512 static inline __attribute__((always_inline)) void
-look_at_vector_avx512(void *seen, const float *row, ptrdiff_t start) {
-    note_avx512(seen, _mm512_loadu_si512(row + start), (int32_t)start);
-}
+typedef void NoteAvx512(void *seen, __m512i keys, int32_t start);
 
 AVX512 static inline __attribute__((always_inline)) __m512i greatest_of_stretch_avx512(const float *from) {
     __m512i keys = _mm512_loadu_si512(from);
@@ -231,37 +225,31 @@ AVX512 static inline __attribute__((always_inline)) __m512i greatest_of_stretch_
 }
 
 AVX512 static inline __attribute__((always_inline)) void
-look_at_stretch_avx512(void *seen, const float *row, ptrdiff_t start) {
-    note_avx512(seen, greatest_of_stretch_avx512(row + start), (int32_t)start);
+read_row_avx512(const float *row, ptrdiff_t columns, ptrdiff_t ahead, void *seen, NoteAvx512 *note) {
+    ptrdiff_t at = (ptrdiff_t)(-((uintptr_t)row / sizeof *row) & (WIDE_LANES - 1));
+    for (; at + STRETCH <= columns; at += STRETCH) {
+        for (int i = 0; ahead && i < STRETCH; i += LINE) __builtin_prefetch(row + at + ahead + i);
+        note(seen, greatest_of_stretch_avx512(row + at), (int32_t)at);
+    }
+    int32_t start = start_of_stretch(at, columns);
+    __m512i keys = _mm512_loadu_si512(row + columns - WIDE_LANES);
+    for (; at + WIDE_LANES <= columns; at += WIDE_LANES) keys = _mm512_max_epu32(keys, _mm512_loadu_si512(row + at));
+    note(seen, keys, start);
 }
 
-AVX512 static inline __attribute__((always_inline)) uint64_t
-hits_in_stretch_avx512(const float *from, uint32_t lowest) {
+AVX512 static inline __attribute__((always_inline)) void note_stretch_avx512(void *seen, __m512i keys, int32_t start) {
+    WideLanes *lanes = seen;
+    __mmask16 is_new = _mm512_cmpgt_epu32_mask(keys, lanes->most);
+    lanes->columns = _mm512_mask_set1_epi32(lanes->columns, is_new, start);
+    lanes->most = _mm512_max_epu32(keys, lanes->most);
+}
+
+AVX512 static inline __attribute__((always_inline)) uint64_t hits_in_word_avx512(const float *from, uint32_t lowest) {
     const __m512i least = _mm512_set1_epi32((int32_t)lowest);
     uint64_t hits = 0;
-    for (int i = 0; i < STRETCH; i += WIDE_LANES)
+    for (int i = 0; i < WORD; i += WIDE_LANES)
         hits |= (uint64_t)_mm512_cmpge_epu32_mask(_mm512_loadu_si512(from + i), least) << i;
     return hits;
-}
-
-/* A row that is in a core's own cache, where going back at its ends, as read_row does, costs a fiftieth: all vectors
- * are read in order, and of those that it shares with other rows its own columns alone. */
-AVX512 static inline __attribute__((always_inline)) void
-read_near_row_avx512(const float *row, ptrdiff_t columns, WideLanes *seen) {
-    ptrdiff_t before = (ptrdiff_t)((uintptr_t)row / sizeof *row & (WIDE_LANES - 1)), at = WIDE_LANES - before;
-    note_avx512(seen, _mm512_maskz_loadu_epi32((__mmask16)(UINT16_MAX << before), row - before), 0);
-    for (; at + 2 * STRETCH <= columns; at += 2 * STRETCH) {
-        look_at_stretch_avx512(seen, row, at);
-        look_at_stretch_avx512(seen, row, at + STRETCH);
-    }
-    for (int part = 0; part < 2; part++, at += STRETCH) {
-        ptrdiff_t left = columns - at;
-        uint64_t mask = left >= STRETCH ? UINT64_MAX : left > 0 ? (UINT64_C(1) << left) - 1 : 0;
-        __m512i keys = _mm512_setzero_si512();
-        for (int i = 0; i < STRETCH; i += WIDE_LANES)
-            keys = _mm512_max_epu32(keys, _mm512_maskz_loadu_epi32((__mmask16)(mask >> i), row + at + i));
-        note_avx512(seen, keys, (int32_t)at);
-    }
 }
 
 AVX512 static void peaks_of_long_rows_avx512(
@@ -269,13 +257,20 @@ AVX512 static void peaks_of_long_rows_avx512(
 ) {
     for (ptrdiff_t i = 0; i < count; i++) {
         const float *row = (const float *)(rows + i * stride);
-        WideLanes seen = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        if (are_far) read_row(row, columns, WIDE_LANES, AHEAD, &seen, look_at_vector_avx512, look_at_stretch_avx512);
-        else read_near_row_avx512(row, columns, &seen);
+        WideLanes seen = {_mm512_loadu_si512(row), _mm512_setzero_si512()};
+        if (are_far) read_row_avx512(row, columns, AHEAD, &seen, note_stretch_avx512);
+        else read_row_avx512(row, columns, 0, &seen, note_stretch_avx512);
         uint32_t most = _mm512_reduce_max_epu32(seen.most);
+        peaks[i] = (Peak){0, value_of(PROBS, most)};
+        if (is_first_column(row, peaks[i].value)) continue;
         __mmask16 has_most = _mm512_cmpeq_epi32_mask(seen.most, _mm512_set1_epi32((int32_t)most));
-        int32_t start = start_of_stretch(_mm512_mask_reduce_min_epi32(has_most, seen.columns), columns);
-        peaks[i] = (Peak){start + __builtin_ctzll(hits_in_stretch_avx512(row + start, most)), value_of(PROBS, most)};
+        /* Nearly always it is one lane, for which there is a shorter way than the minimum of all. */
+        __m512i starts = _mm512_maskz_compress_epi32(has_most, seen.columns);
+        int32_t start = _mm_cvtsi128_si32(_mm512_castsi512_si128(starts));
+        if (has_most & (has_most - 1)) start = _mm512_mask_reduce_min_epi32(has_most, seen.columns);
+        const float *stretch = row + start;
+        uint64_t low = hits_in_word_avx512(stretch, most), high = hits_in_word_avx512(stretch + WORD, most);
+        peaks[i].column = start + first_hit(low, high);
     }
 }
 #endif

@@ -8,6 +8,7 @@
 
 enum { BLOCK = 128 };          /* of 64 to 256 columns the fastest on AVX2 */
 enum { LANES = 8, LINE = 16 }; /* columns of a vector, and of a cache line */
+enum { WORD = 64 };            /* columns of which a bit each is set */
 enum { NOWHERE = 1 << 30 };    /* gcc 12 does not vectorise the search for INT32_MAX */
 
 #define INFINITY_BITS 0x7F800000u
