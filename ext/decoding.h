@@ -148,7 +148,6 @@ follow_peaks(Path *path, const Matrix *matrix, ptrdiff_t from, const Peak *peaks
         path->length = 0;
         return;
     }
-    if (path->layout->kind != LOGITS) add_mass(path, peaks, count);
     for (uint32_t left = runs.labelled; left; left &= left - 1) {
         int i = __builtin_ctz(left), is_first = runs.begun >> i & 1;
         double prob = peak_prob(path, matrix, from + i, peaks[i].value);
@@ -164,6 +163,8 @@ follow_peaks(Path *path, const Matrix *matrix, ptrdiff_t from, const Peak *peaks
         store->timesteps[place] = path->peak;
         store->confidences[place] = (float)path->best;
     }
+    /* Last, as each product waits for the one before, and what comes next need not. */
+    if (path->layout->kind != LOGITS) add_mass(path, peaks, count);
 }
 
 static void end_path(Path *path, Store *store) {

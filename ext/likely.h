@@ -149,7 +149,7 @@ static inline __attribute__((always_inline)) uint32_t greatest_and_all(Collectio
 
 #ifdef HAS_AVX2
 /* What a search reads of a matrix that is far is asked for two pages ahead: some of the time it does something else. */
-enum { FARTHER_AHEAD = 2 * AHEAD };
+enum { FARTHER_AHEAD = 4 * AHEAD };
 
 /* Collects columns of which a bit is set, and notes the greatest key. Stretches ascend, but may overlap. */
 static inline __attribute__((always_inline)) void collect_from_word(Collection *found, int32_t start, uint64_t hits) {

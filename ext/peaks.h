@@ -130,9 +130,9 @@ peaks_of_short_rows_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, in
  * stretch something is must be found afterwards. */
 enum { STRETCH = 8 * LINE, LONG_ROW = 4 * STRETCH };
 
-/* What comes from a cache beyond a core's own comes up to a sixth sooner when it is asked for a page ahead; what is in
- * its own already comes up to a tenth later. */
-enum { AHEAD = 1024 };
+/* What comes from a cache beyond a core's own comes up to a sixth sooner when it is asked for half a page ahead; what
+ * is in its own already comes up to a tenth later. */
+enum { AHEAD = 512 };
 
 /* The last stretch of a row must end with it at the latest. */
 static inline int32_t start_of_stretch(ptrdiff_t start, ptrdiff_t columns) {
@@ -301,7 +301,7 @@ static int32_t peak_of_probs(const float *row, ptrdiff_t columns, uint32_t *maxi
 #ifdef HAS_AVX2
 /* What a network has just written is far away, and so is what tells where its pages are. It costs nothing where scores
  * are near, as looking through them is slow. */
-enum { SCORES_AHEAD = 3 * AHEAD };
+enum { SCORES_AHEAD = 6 * AHEAD };
 
 AVX2 static inline uint32_t key_of_scores_avx2(const float *from, ptrdiff_t count, int *nan) {
     if (count != BLOCK) return key_of_scores(from, count, nan);
