@@ -11,10 +11,24 @@ typedef struct {
     const double *most, *z; /* [time] of logits: p = exp(x - most) / z */
 } Line;
 
-static inline double line_prob(const Line *line, ptrdiff_t t, int32_t class) {
+/* A probability, of a logit without z: labellings have it in common, and where little of a row may be read it would
+ * take masses out of range. */
+static inline double weight_at(const Line *line, ptrdiff_t t, int32_t class) {
     double value = value_at(line->matrix, t, class);
     if (line->layout->kind == PROBS) return value;
-    return line->layout->kind == LOG_PROBS ? exp(value) : exp(value - line->most[t]) / line->z[t];
+    return exp(line->layout->kind == LOG_PROBS ? value : value - line->most[t]);
+}
+
+static inline double line_prob(const Line *line, ptrdiff_t t, int32_t class) {
+    double weight = weight_at(line, t, class);
+    return line->layout->kind == LOGITS ? weight / line->z[t] : weight;
+}
+
+/* By what the logarithms of masses are too great, as weights are without z. */
+static double log_of_z(const Line *line) {
+    double sum = 0.0;
+    for (ptrdiff_t t = 0; line->layout->kind == LOGITS && t < line->matrix->times; t++) sum += log(line->z[t]);
+    return sum;
 }
 
 static inline int32_t blank_class(const Line *line) { return class_of(line->layout, line->layout->blank); }
@@ -104,13 +118,13 @@ static inline __attribute__((always_inline)) Doubles shifted(Doubles before, Dou
     return (Doubles){before[3], labels[0], labels[1], labels[2]};
 }
 
-/* Whether a line's values are its probabilities, in place: loops over them have code of their own. */
+/* Whether a line's values are its weights, in place: loops over them have code of their own. */
 static inline int is_plain(const Line *line) { return line->layout->kind == PROBS && is_in_place(line->matrix); }
 
 static inline __attribute__((always_inline)) double
 prob_at(const Line *line, ptrdiff_t t, int32_t class, int is_plain) {
     const Matrix *matrix = line->matrix;
-    if (!is_plain) return line_prob(line, t, class);
+    if (!is_plain) return weight_at(line, t, class);
     return ((const float *)(matrix->data + t * matrix->time_stride))[class];
 }
 
@@ -228,7 +242,7 @@ static void trace(
 ) {
     ptrdiff_t state = 2 * lattice->length - (last_mass(lattice, 1, 1) > last_mass(lattice, 0, 1));
     double best = 0.0;
-    for (ptrdiff_t i = 0; i < lattice->length; i++) ends[i] = NONE;
+    for (ptrdiff_t i = 0; i < lattice->length; i++) ends[i] = NONE, timesteps[i] = starts[i] = 0, confidences[i] = 0.0f;
     for (ptrdiff_t t = line->matrix->times - 1; t >= 0; t--) {
         ptrdiff_t i = state >> 1;
         uint32_t moves = lattice->steps[t * lattice->count + i / PAIRS] >> (8 * (i % PAIRS));
@@ -249,7 +263,7 @@ static void trace(
     }
 }
 
-/* Natural logarithm of a labelling's probability, and with `steps` where its labels are. `found`, a part of its mass
+/* Natural logarithm of a labelling's mass, and with `steps` where its labels are. `found`, a part of its mass
  * that the search came across, tells which states cannot matter; 0 if nothing is known. */
 static double align(
     const Line *line, Lattice *lattice, Mass found, int32_t *timesteps, int32_t *starts, int32_t *ends,
@@ -275,7 +289,7 @@ static double align(
 }
 
 static inline double part(const Line *line, ptrdiff_t t, int32_t class, const double *greatest) {
-    return greatest[t] > 0.0 ? line_prob(line, t, class) / greatest[t] : 0.0;
+    return greatest[t] > 0.0 ? weight_at(line, t, class) / greatest[t] : 0.0;
 }
 
 /* For alternatives, all masses of a lattice at once, in long doubles and with each row's probabilities as parts of the
@@ -287,8 +301,8 @@ static void fill_masses(
 ) {
     ptrdiff_t times = line->matrix->times;
     for (ptrdiff_t t = 0; t < times; t++) {
-        greatest[t] = line_prob(line, t, blank_class(line));
-        for (ptrdiff_t i = 0; i < states >> 1; i++) greatest[t] = greater(line_prob(line, t, labels[i]), greatest[t]);
+        greatest[t] = weight_at(line, t, blank_class(line));
+        for (ptrdiff_t i = 0; i < states >> 1; i++) greatest[t] = greater(weight_at(line, t, labels[i]), greatest[t]);
     }
     for (ptrdiff_t state = 0; state < states; state++) {
         before[state] = state == 0;

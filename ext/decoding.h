@@ -247,12 +247,11 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
         return 1;
     }
     conclude(s);
+    double log_z = log_of_z(line);
     for (int32_t i = 0, slot; i < wanted.n_best && (slot = best_slot(s, s->next.total)) != NONE; i++) {
         int32_t node = s->beam.node[slot];
         size_t length = (size_t)s->nodes[node].depth, place = store->characters;
         double score = log(s->next.total[slot]) + s->exponent * LN2;
-        /* The search does without z, which is common to all prefixes. */
-        for (ptrdiff_t t = 0; line->layout->kind == LOGITS && t < times; t++) score -= log(line->z[t]);
         s->next.total[slot] = 0.0;
         Mass found = mass_of(s->options->automata_count ? -INFINITY : score);
         ptrdiff_t blocks = (ptrdiff_t)length / PAIRS + 1;
@@ -273,7 +272,7 @@ static int describe(Search *s, const Line *line, Wanted wanted, Store *store) {
             store->confidences + place
         );
         if (store->alternatives && !describe_alternatives(s, line, store, (ptrdiff_t)length)) return 0;
-        end_hypothesis(store, length, log_prob, score);
+        end_hypothesis(store, length, log_prob - log_z, score - log_z);
     }
     return 1;
 }

@@ -14,7 +14,7 @@ typedef struct {
 #define LIKELY_LOSS 28.0
 
 /* Finds most and z [time], which turn logits into probabilities, and returns the natural logarithm of the best path's
- * probability: NAN for a line with a row that is no distribution. row: scratch. */
+ * mass, of logits 0: NAN for a line with a row that is no distribution. row: scratch. */
 static double scan_rows(const Layout *layout, const Matrix *matrix, double *most, double *z, float *row) {
     double log_prob = 0.0;
     for (ptrdiff_t t = 0; t < matrix->times; t++) {
@@ -24,16 +24,8 @@ static double scan_rows(const Layout *layout, const Matrix *matrix, double *most
         if (layout->kind == LOGITS) {
             most[t] = values[peak];
             z[t] = sum_at(layout, matrix, t, values, values[peak], row);
-            log_prob -= log(z[t]);
         } else log_prob += layout->kind == PROBS ? log(values[peak]) : values[peak];
     }
-    return log_prob;
-}
-
-/* The same where most and z of logits are known, NAN where the line is bad. */
-static double best_log_prob(const double *z, ptrdiff_t times) {
-    double log_prob = 0.0;
-    for (ptrdiff_t t = 0; t < times; t++) log_prob -= log(z[t]);
     return log_prob;
 }
 
@@ -57,9 +49,9 @@ static int weigh_labellings(
     int ok = lattice_blocks && found;
     if (ok) {
         const double *most = known ? known : found, *z = most + times;
-        double best = known ? best_log_prob(z, times)
-                            : scan_rows(layout, matrix, found, found + times, (float *)(found + 2 * times));
+        double best = known ? 0.0 : scan_rows(layout, matrix, found, found + times, (float *)(found + 2 * times));
         Line line = {layout, matrix, most, z};
+        double log_z = isnan(best) ? NAN : log_of_z(&line);
         for (ptrdiff_t i = 0; i < given->count; i++) {
             ptrdiff_t length = given->offsets[i + 1] - given->offsets[i];
             Lattice lattice = {
@@ -68,7 +60,7 @@ static int weigh_labellings(
                 .count = length / PAIRS + 1,
                 .blocks = lattice_blocks + 1,
             };
-            log_probs[i] = isnan(best) ? NAN : log_prob_of(&line, &lattice, best - LIKELY_LOSS);
+            log_probs[i] = isnan(log_z) ? NAN : log_prob_of(&line, &lattice, best - LIKELY_LOSS) - log_z;
         }
     }
     free(lattice_blocks);

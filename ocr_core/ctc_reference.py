@@ -291,7 +291,8 @@ class _Beam:
         beam = {start: _Masses(1.0, 0.0, (0,) * len(self.alphabet.automata))}
         exponent = 0
         for row in line.rows:
-            beam, bits = _rescale(self.pruning.best(self._advance(beam, row)))
+            beam = self._advance(beam, row) if row.z < math.inf else {}
+            beam, bits = _rescale(self.pruning.best(beam))
             exponent += bits
         return ({} if line.is_bad else beam), exponent
 

@@ -26,6 +26,8 @@ Lengths: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
 # Above these a value is none of its kind. Rounding lifts some above 1: rows of a bfloat16 softmax sum to 1.004.
 CEILINGS = {"probs": 1.01, "log_probs": 0.01, "logits": sys.float_info.max}
 
+_LARGEST_EXPONENT = math.log(sys.float_info.max)
+
 
 class Row(NamedTuple):
     """What a row says of blank and the labels that may be read."""
@@ -33,9 +35,9 @@ class Row(NamedTuple):
     p: dict[int, float]
     """Probabilities times z; likeliest first, of equals the lowest class."""
     most: float
-    """The greatest value m of any class."""
+    """The greatest value m of blank and the labels that may be read."""
     z: float
-    """Of logits the sum of exp(x - m) over all classes, else 1."""
+    """Of logits the sum of exp(x - m) over all classes that are numbers, else 1."""
     share: float
     """What thresholds are parts of, times z."""
     best: int
@@ -89,9 +91,9 @@ class Alphabet:
     def read(self, row: Float32, columns: Int32) -> Row:
         """A row that is not bad, float32 [class]."""
         likeliest = columns[np.argsort(-row[columns], stable=True)].tolist()
-        most = float(row.max())
+        most = float(row[likeliest[0]])
         p = dict(zip(likeliest, self._probs(row[likeliest].tolist(), most), strict=True))
-        z = sum(self._probs(row.tolist(), most)) if self.kind == "logits" else 1.0
+        z = sum(self._probs(row[~np.isnan(row)].tolist(), most)) if self.kind == "logits" else 1.0
         # Plainly from left to right: sum compensates rounding since Python 3.12.
         share = z if self.classes is None else reduce(add, (p[label] for label in columns.tolist()))
         is_possible = row[likeliest[0]] > -math.inf if self.kind == "logits" else p[likeliest[0]] > 0.0
@@ -102,7 +104,7 @@ class Alphabet:
             return list(values)
         # When no logit is possible there is nothing to subtract.
         shift = most if self.kind == "logits" and most > -math.inf else 0.0
-        return [math.exp(value - shift) for value in values]
+        return [math.exp(value - shift) if value - shift < _LARGEST_EXPONENT else math.inf for value in values]
 
 
 class Line:

@@ -217,6 +217,34 @@ def test_a_logit_that_leaves_nothing_to_allowed_labels_ends_a_search(ctc):
     assert stream.partial()[0].tolist() == []
 
 
+@pytest.mark.parametrize("far", [90.0, 500.0, 700.0])
+def test_allowed_labels_may_be_as_improbable_as_doubles_allow(ctc, far):
+    """Logits of other classes that are greater by so much lower the probability, and change nothing else."""
+    x = np.column_stack([np.log(softmax_matrix(4, 9, 5)), np.full(9, -math.inf, np.float32)])
+    allowed = np.arange(1, 5, dtype=np.int32)
+    (near,) = hypotheses(ctc.prefix_beam_search(x, 0, **SEARCH, kind="logits", classes=allowed))
+    x[:, 5] = far
+    (found,) = hypotheses(ctc.prefix_beam_search(x, 0, **SEARCH, kind="logits", classes=allowed))
+    assert len(found) == len(near) == 3
+    for h, before in zip(found, near, strict=True):
+        assert (h.labels, h.timesteps, h.starts, h.ends) == (
+            before.labels,
+            before.timesteps,
+            before.starts,
+            before.ends,
+        )
+        assert h.log_prob == pytest.approx(before.log_prob - 9 * far)
+        assert h.posteriors == pytest.approx(before.posteriors, rel=1e-5)
+
+
+def test_given_texts_may_be_as_improbable_as_doubles_allow(ctc):
+    """log_probs finds them where other classes take nearly everything."""
+    x = np.column_stack([np.log(softmax_matrix(4, 9, 5)), np.full(9, -math.inf, np.float32)])
+    near = ctc.log_probs(x, 0, [[1, 2], [3]], kind="logits")
+    x[:, 5] = 300.0
+    assert ctc.log_probs(x, 0, [[1, 2], [3]], kind="logits") == pytest.approx(near - 9 * 300.0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_rounding_above_one_is_forgiven(ctc, kind):
     """A probability of 1.004, as a bfloat16 softmax may have it, is one."""
