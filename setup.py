@@ -43,8 +43,8 @@ setup(
                 include_dirs=[numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *NARROWER],
                 # A fused multiply-add rounds once where the reference rounds twice. Vectors pass between functions only
-                # where they are inlined, so their calling convention does not matter. Where a loop begins decides on a
-                # fiftieth of its time, which otherwise would change with every line that is written before it.
+                # where they are inlined, so their calling convention does not matter. Where a loop begins decides on up
+                # to a twentieth of its time, which otherwise would change with what is written before it.
                 extra_compile_args=["-pthread", "-ffp-contract=off", "-Wno-psabi", *ALIGNED, *SANITIZE, *OPTIMISE],
                 extra_link_args=["-pthread", *SANITIZE],
             ),

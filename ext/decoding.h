@@ -62,7 +62,7 @@ static void discard(Store *store) {
     free(store->offsets), free(store->log_probs), free(store->scores);
 }
 
-/* The best path of the rows so far: what one more row does to it. */
+/* The best path of the rows so far. */
 typedef struct {
     const Layout *layout;
     int wants_confidences;
@@ -116,10 +116,13 @@ static inline Runs find_runs(Path *path, const Peak *peaks, ptrdiff_t count) {
     return runs;
 }
 
+/* Not of logits. */
+static inline double prob_of_value(Kind kind, float value) { return kind == LOG_PROBS ? exp(value) : value; }
+
 /* The mass of the path when some rows more are part of it. */
 static inline void add_mass(Path *path, const Peak *peaks, ptrdiff_t count) {
     for (ptrdiff_t i = 0; i < count; i++) {
-        path->mass *= path->layout->kind == LOG_PROBS ? exp(peaks[i].value) : peaks[i].value;
+        path->mass *= prob_of_value(path->layout->kind, peaks[i].value);
         if (path->mass < RESCALE_BELOW) {
             path->mass *= RESCALE_UP;
             path->exponent -= RESCALE_BITS;
@@ -130,8 +133,7 @@ static inline void add_mass(Path *path, const Peak *peaks, ptrdiff_t count) {
 /* How probable a peak is. Of a logit 1 where nobody asks. */
 static inline double peak_prob(const Path *path, const Matrix *matrix, ptrdiff_t t, float value) {
     const Layout *layout = path->layout;
-    if (layout->kind == PROBS) return value;
-    if (layout->kind == LOG_PROBS) return exp(value);
+    if (layout->kind != LOGITS) return prob_of_value(layout->kind, value);
     if (!path->wants_confidences) return 1.0;
     const float *row = whole_row(layout, matrix, t, path->row);
     return 1.0 / sum_of_row(layout, row, value, row);

@@ -98,7 +98,7 @@ static inline __attribute__((always_inline)) void collect_from_block(Collection 
     uint64_t low = hits_from(kind, bits, at, end, found->lowest, hits_of),
              high = hits_from(kind, bits, at + WORD, end, found->lowest, hits_of);
     while (low | high) {
-        collect(found, low ? at + __builtin_ctzll(low) : at + WORD + __builtin_ctzll(high));
+        collect(found, at + first_hit(low, high));
         high = low ? high : high & (high - 1);
         low &= low - 1;
     }
@@ -122,7 +122,7 @@ static inline __attribute__((always_inline)) uint32_t greatest_and_few(Collectio
     uint64_t low = hits_from(PROBS, bits, 0, columns, found->lowest, hits_of),
              high = hits_from(PROBS, bits, WORD, columns, found->lowest, hits_of);
     while (low | high) {
-        int32_t column = low ? __builtin_ctzll(low) : WORD + __builtin_ctzll(high);
+        int32_t column = first_hit(low, high);
         high = low ? high : high & (high - 1);
         low &= low - 1;
         most = bits[column] > most ? bits[column] : most;
@@ -180,7 +180,7 @@ look_through_stretch_avx2(void *seen, __m256i keys, int32_t start) {
     if (hits_avx2(found, keys)) collect_from_stretch_avx2(found, start);
 }
 
-/* Most stretches have no hit, and most of the others one. The first column is blank with nearly all networks. */
+/* Most stretches have no hit, and most of the others one. The first vector nearly always has blank. */
 AVX2 static void collect_from_long_row_avx2(Collection *found) {
     ptrdiff_t columns = found->layout->columns;
     collect_from_word(found, 0, hits_avx2(found, _mm256_loadu_si256((const __m256i *)found->values)));

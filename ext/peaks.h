@@ -103,7 +103,7 @@ typedef struct {
     __m256i most, columns;
 } Lanes;
 
-AVX2 static inline __attribute__((always_inline)) void note_avx2(Lanes *seen, __m256i keys, __m256i columns) {
+AVX2 static inline __attribute__((always_inline)) void note_lanes_avx2(Lanes *seen, __m256i keys, __m256i columns) {
     __m256i most = _mm256_max_epu32(keys, seen->most);
     seen->columns = _mm256_blendv_epi8(columns, seen->columns, _mm256_cmpeq_epi32(most, seen->most));
     seen->most = most;
@@ -120,24 +120,19 @@ peaks_of_short_rows_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, in
         __m256i here = lanes;
         Lanes seen = {_mm256_setzero_si256(), lanes};
         for (int32_t at = 0; at + LANES <= columns; at += LANES, here = _mm256_add_epi32(here, step))
-            note_avx2(&seen, _mm256_loadu_si256((const __m256i *)(row + at)), here);
-        note_avx2(&seen, _mm256_loadu_si256((const __m256i *)(row + columns - LANES)), last);
+            note_lanes_avx2(&seen, _mm256_loadu_si256((const __m256i *)(row + at)), here);
+        note_lanes_avx2(&seen, _mm256_loadu_si256((const __m256i *)(row + columns - LANES)), last);
         peaks[i] = first_of_lanes(seen.most, seen.columns);
     }
 }
 
-/* Vectors are looked at by stretches of as many cache lines, as each look costs about as much as a load. Where in a
+/* Long rows are looked at by stretches of eight cache lines, as each look costs about as much as a load. Where in a
  * stretch something is must be found afterwards. */
 enum { STRETCH = 8 * LINE, LONG_ROW = 4 * STRETCH };
 
 /* What comes from a cache beyond a core's own comes up to a sixth sooner when it is asked for half a page ahead; what
  * is in its own already comes up to a tenth later. */
 enum { AHEAD = 512 };
-
-/* The last stretch of a row must end with it at the latest. */
-static inline int32_t start_of_stretch(ptrdiff_t start, ptrdiff_t columns) {
-    return (int32_t)(start < columns - STRETCH ? start : columns - STRETCH);
-}
 
 /* Takes note of the greatest keys, lane by lane, of vectors in the stretch that begins at a column. */
 typedef void NoteAvx2(void *seen, __m256i keys, int32_t start);
@@ -155,8 +150,8 @@ AVX2 static inline __attribute__((always_inline)) __m256i greatest_of_stretch_av
 
 /* A long row but for its first vector. All but its ends is read by one loop, from where a vector begins in memory: one
  * that lies across two cache lines takes as long as two, and processors fetch ahead what an instruction will read by
- * what it has read before. ahead: so many columns further on is what the loop asks for in advance, 0 where it leaves
- * that to the processor. */
+ * what it has read before. The last stretch ends with the row, and so begins before what is new in it. ahead: so many
+ * columns further on is what the loop asks for in advance, 0 where it leaves that to the processor. */
 AVX2 static inline __attribute__((always_inline)) void
 read_row_avx2(const float *row, ptrdiff_t columns, ptrdiff_t ahead, void *seen, NoteAvx2 *note) {
     ptrdiff_t at = (ptrdiff_t)(-((uintptr_t)row / sizeof *row) & (LANES - 1));
@@ -164,15 +159,14 @@ read_row_avx2(const float *row, ptrdiff_t columns, ptrdiff_t ahead, void *seen, 
         for (int i = 0; ahead && i < STRETCH; i += LINE) __builtin_prefetch(row + at + ahead + i);
         note(seen, greatest_of_stretch_avx2(row + at), (int32_t)at);
     }
-    int32_t start = start_of_stretch(at, columns);
     __m256i keys = _mm256_loadu_si256((const __m256i *)(row + columns - LANES));
     for (; at + LANES <= columns; at += LANES)
         keys = _mm256_max_epu32(keys, _mm256_loadu_si256((const __m256i *)(row + at)));
-    note(seen, keys, start);
+    note(seen, keys, (int32_t)(columns - STRETCH));
 }
 
 AVX2 static inline __attribute__((always_inline)) void note_stretch_avx2(void *seen, __m256i keys, int32_t start) {
-    note_avx2(seen, keys, _mm256_set1_epi32(start));
+    note_lanes_avx2(seen, keys, _mm256_set1_epi32(start));
 }
 
 /* Bit i is set if column i has a key of at least `lowest`. */
@@ -183,11 +177,6 @@ AVX2 static inline __attribute__((always_inline)) uint64_t hits_in_word_avx2(con
 
 /* Most rows are blank, which is the first column with nearly all networks: then there is nothing to look for. */
 static inline int is_first_column(const float *row, float greatest) { return bits_of(row[0]) == bits_of(greatest); }
-
-/* Of a stretch in which there is one. */
-static inline int32_t first_hit(uint64_t low, uint64_t high) {
-    return low ? __builtin_ctzll(low) : WORD + __builtin_ctzll(high);
-}
 
 AVX2 static void peaks_of_long_rows_avx2(
     const char *rows, ptrdiff_t stride, ptrdiff_t count, int32_t columns, int are_far, Peak *peaks
@@ -231,10 +220,9 @@ read_row_avx512(const float *row, ptrdiff_t columns, ptrdiff_t ahead, void *seen
         for (int i = 0; ahead && i < STRETCH; i += LINE) __builtin_prefetch(row + at + ahead + i);
         note(seen, greatest_of_stretch_avx512(row + at), (int32_t)at);
     }
-    int32_t start = start_of_stretch(at, columns);
     __m512i keys = _mm512_loadu_si512(row + columns - WIDE_LANES);
     for (; at + WIDE_LANES <= columns; at += WIDE_LANES) keys = _mm512_max_epu32(keys, _mm512_loadu_si512(row + at));
-    note(seen, keys, start);
+    note(seen, keys, (int32_t)(columns - STRETCH));
 }
 
 AVX512 static inline __attribute__((always_inline)) void note_stretch_avx512(void *seen, __m512i keys, int32_t start) {

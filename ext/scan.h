@@ -18,6 +18,11 @@ enum { NOWHERE = 1 << 30 };    /* gcc 12 does not vectorise the search for INT32
 #define MAX_PROB 1.01f
 #define MAX_LOG_PROB 0.01f
 
+/* Of two words of hits, in one of which there is one. */
+static inline int32_t first_hit(uint64_t low, uint64_t high) {
+    return low ? __builtin_ctzll(low) : WORD + __builtin_ctzll(high);
+}
+
 static inline ptrdiff_t block_count(ptrdiff_t columns) { return (columns + BLOCK - 1) / BLOCK; }
 
 static inline uint32_t bits_of(float value) {

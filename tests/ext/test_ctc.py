@@ -141,6 +141,18 @@ def test_every_likely_label_is_found_once_wherever_it_is_and_rows_begin(ctc, kin
         assert [h.labels for h in found if h.labels] == [(c,) for c in labels]
 
 
+def test_a_line_that_is_far_is_searched_like_its_rows_one_by_one(ctc):
+    """1.6 MB are asked for in advance, a row is not."""
+    x = softmax_matrix(8, 60, 6625, sharpness=8.0)
+    stream = ctc.BeamStream(0, 10, 40, 0.001, 3)
+    for row in x:
+        stream.push(row[None])
+    whole = only(ctc.prefix_beam_search(x, 0, 10, 40, 0.001, 3))
+    assert len(whole) == 3
+    assert len(whole[0].labels) > 10
+    assert whole == only(stream.finish())
+
+
 def test_zeros_are_equal_whatever_their_sign(ctc):
     """Of two logits 0 and -0 neither is greater: the lower class is taken."""
     logits = matrix([[-0.0, 0.0, -1.0], [-0.0, 0.0, -1.0]])

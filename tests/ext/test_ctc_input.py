@@ -207,10 +207,10 @@ def test_a_row_that_excludes_all_allowed_labels_is_read_as_blank_or_not_at_all(c
 
 def test_a_logit_that_leaves_nothing_to_allowed_labels_ends_a_search(ctc):
     """Best path, which looks at allowed classes alone, reads them with confidence 0; the search has no hypothesis."""
-    x = matrix([[0.0, 0.0, 1.0], [0.0, math.inf, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    x = matrix([[0.0, math.inf, 1.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, math.inf, 1.0]])
     (((path,),), (found,)) = both(ctc, x, kind="logits", classes=np.array([2], np.int32))
-    assert (path.labels, path.starts, path.ends) == ((2, 2), [0, 3], [2, 5])
-    assert 0.0 < path.confidences[0] < 1.0
+    assert (path.labels, path.starts, path.ends, path.timesteps) == ((2, 2), [0, 3], [2, 4], [1, 3])
+    assert path.confidences == pytest.approx([0.576, 0.0], abs=1e-3)
     assert found == []
     stream = ctc.BeamStream(0, 10, 10, 0.0, kind="logits", classes=np.array([2], np.int32))
     stream.push(x)
