@@ -130,8 +130,8 @@ peaks_of_short_rows_avx2(const char *rows, ptrdiff_t stride, ptrdiff_t count, in
  * stretch something is must be found afterwards. */
 enum { STRETCH = 8 * LINE, LONG_ROW = 4 * STRETCH };
 
-/* What comes from a cache beyond a core's own comes up to a sixth sooner when it is asked for half a page ahead; what
- * is in its own already comes up to a tenth later. */
+/* What comes from a cache beyond a core's own mostly comes sooner when it is asked for half a page ahead; what is in
+ * its own already comes up to a tenth later. */
 enum { AHEAD = 512 };
 
 /* Takes note of the greatest keys, lane by lane, of vectors in the stretch that begins at a column. */
